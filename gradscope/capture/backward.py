@@ -1,0 +1,156 @@
+"""The traced backward: what every node of the autograd graph did to the gradient that passed through it.
+
+Before the pass the graph is walked once, iteratively: that says which parameters are connected. A hook on
+each node then notes the largest absolute value that came in and went out, so that afterwards the node can
+be named at which a gradient became zero, NaN, Inf, tiny or huge. Nodes are held only during the pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+NODE_LIMIT = 60_000
+"""Graph nodes that are hooked; a larger graph is only walked."""
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One node of the graph, and what it did: sizes are largest absolute values, None for no gradient at all."""
+
+    node: Any
+    name: str
+    sequence: int
+    next: list[tuple[int, int]]
+    """Per input: (index of the node its gradient goes to, which of that node's outputs); -1 for none."""
+    into: list[float | None] = field(default_factory=list)
+    """What came in from the loss's side."""
+    out: list[float | None] = field(default_factory=list)
+    """What was sent on, per input."""
+    fired: bool = False
+    cause: tuple[str, int] | None = None
+    """Worked out while the saved values were there: (cause or question, operand)."""
+
+
+@dataclass(eq=False)
+class GraphWalk:
+    """The autograd graph below some roots, numbered in the order of the walk."""
+
+    steps: list[Step] = field(default_factory=list)
+    leaves: dict[int, Any] = field(default_factory=dict)
+    """Index of an AccumulateGrad node -> its variable."""
+    consumers: list[list[tuple[int, int]]] = field(default_factory=list)
+    """Per node: (node, input number) whose gradient flows into it."""
+    truncated: bool = False
+
+
+def walk(roots: Iterable[torch.Tensor]) -> GraphWalk:
+    """Walk the graph from the roots, without recursion."""
+    graph = GraphWalk()
+    index: dict[Any, int] = {}
+    todo: list[Any] = []
+
+    def number(node: Any) -> int:
+        known = index.get(node)
+        if known is None:
+            known = index[node] = len(graph.steps)
+            graph.steps.append(Step(node, node.name(), node._sequence_nr(), []))
+            graph.consumers.append([])
+            variable = getattr(node, "variable", None)
+            if variable is not None:
+                graph.leaves[known] = variable
+            todo.append(node)
+        return known
+
+    for root in roots:
+        if root.grad_fn is not None:
+            number(root.grad_fn)
+    at = 0
+    while at < len(todo):
+        node = todo[at]
+        me = index[node]
+        for slot, (child, out) in enumerate(node.next_functions):
+            if child is None:
+                graph.steps[me].next.append((-1, 0))
+                continue
+            to = number(child)
+            graph.steps[me].next.append((to, out))
+            graph.consumers[to].append((me, slot))
+        at += 1
+    return graph
+
+
+class Recorder:
+    """Hooks every node of a walked graph for one backward pass."""
+
+    def __init__(self, graph: GraphWalk, explain: Callable[[Step, Any, Any], tuple[str, int] | None]) -> None:
+        self.graph = graph
+        self.explain = explain
+        self.error: Exception | None = None
+        self._handles: list[Any] = []
+        if len(graph.steps) > NODE_LIMIT:
+            graph.truncated = True
+            return
+        for number, step in enumerate(graph.steps):
+            if number not in graph.leaves:
+                self._handles.append(step.node.register_hook(self._hook(step)))
+
+    def _hook(self, step: Step) -> Callable[[Any, Any], None]:
+        def hook(grad_inputs: Any, grad_outputs: Any) -> None:
+            if self.error is not None:
+                return
+            try:
+                self._note(step, grad_inputs, grad_outputs)
+            except Exception as error:  # noqa: BLE001 - shields the user's backward
+                self.error = error
+
+        return hook
+
+    def _note(self, step: Step, grad_inputs: Any, grad_outputs: Any) -> None:
+        step.fired = True
+        step.into = [size(g) for g in grad_outputs]
+        step.out = [size(g) for g in grad_inputs]
+        alive = any(s for s in step.into if s is not None)
+        if not alive:
+            return
+        finite = all(math.isfinite(s) for s in step.into if s is not None)
+        for number, out in enumerate(step.out):
+            if out is None:
+                continue
+            if out == 0.0 or (finite and not math.isfinite(out)) or _collapsed(step.into, out):
+                step.cause = self.explain(step, number, grad_outputs)
+                return
+
+    def close(self) -> None:
+        """Remove the hooks and let the nodes go."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        for step in self.graph.steps:
+            step.node = None
+
+
+COLLAPSE = 1e-10
+"""A gradient this much smaller than what came in counts as gone: far below float32's resolution of 1.2e-7."""
+
+
+def _collapsed(into: list[float | None], out: float) -> bool:
+    largest = max((s for s in into if s is not None), default=0.0)
+    return math.isfinite(largest) and out < largest * COLLAPSE
+
+
+def size(grad: torch.Tensor | None) -> float | None:
+    """Largest absolute value of a gradient; NaN if it holds one; None if there is none."""
+    if grad is None:
+        return None
+    grad = grad.detach()
+    if grad.layout is torch.sparse_coo:
+        grad = grad.coalesce().values()
+    grad = getattr(grad, "_local_tensor", grad)
+    if grad.numel() == 0:
+        return 0.0
+    return float(grad.abs().max())

@@ -1,0 +1,289 @@
+"""Cuts: for parameters that got no gradient, where on the way to the loss it was lost.
+
+Whether a parameter is connected is autograd's to say. Given that it is not, every way from it to the loss
+on the tape leads through a place where the value went on and the gradient did not. Of several such places:
+
+* a term of the loss that carries no gradient at all is the strongest sign (the user wrote a term that trains nothing);
+* a loss that was computed and never used comes next;
+* then the cut nearest to the loss: a `detach()` that feeds another network's input is usually meant;
+* selections (argmax, comparisons) come last: no gradient could ever have passed there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gradscope.capture import operations
+from gradscope.capture.source import EMPTY, Stack, library_line, resolve
+from gradscope.capture.statements import bound_in, decorator_line, grad_off_line, tainted_lines
+from gradscope.capture.source import line_of
+from gradscope.capture.tape import Op, Tape
+from gradscope.records import Cut
+
+DEAD_TERM, LATE_LOSS, RETURNED, NEAR, UNUSED_LOSS, SELECTION, FROZEN, UNUSED = 0, 50, 60, 100, 1000, 1200, 2400, 3000
+_FAR = 800
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One possible culprit for one parameter."""
+
+    cause: str
+    stack: Stack
+    op: Op | None
+    rank: int
+    evidence: str = "traced"
+    detail: str = ""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.rank, self.op.index if self.op else 0
+
+
+class CutFinder:
+    """Answers for one tape; what is common to all parameters is worked out once."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.down = tape.children()
+        self.distance = self._distances()
+        self.last_root = max((root.op for root in tape.roots), default=-1)
+        self._taints: dict[Stack, frozenset[tuple[str, int]]] = {}
+
+    def _distances(self) -> dict[int, int]:
+        """Per value on the way to a loss: how many operations away from it."""
+        distance = {root.value: 0 for root in self.tape.roots if root.value >= 0}
+        todo = deque(distance)
+        while todo:
+            value = todo.popleft()
+            for parent, _ in self.tape.values[value].parents:
+                if parent not in distance:
+                    distance[parent] = distance[value] + 1
+                    todo.append(parent)
+        return distance
+
+    def find(self, uids: Iterable[int]) -> tuple[Cut, ...]:
+        """Cuts of all these parameters, those of one place together, likeliest first."""
+        together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
+        for uid in uids:
+            for candidate in self.candidates(uid):
+                key = (candidate.cause, candidate.stack.frames[:1], candidate.evidence)
+                known = together.setdefault(key, (candidate, set()))
+                known[1].add(uid)
+                if candidate.order < known[0].order:
+                    together[key] = (candidate, known[1])
+        found = sorted(together.values(), key=lambda pair: pair[0].order)
+        return tuple(_record(candidate, frozenset(members)) for candidate, members in found)
+
+    def used(self, uid: int) -> bool:
+        """Whether any traced operation read the parameter (moving and initialising it aside)."""
+        for version in self.tape.params.get(uid, ()):
+            for child, _ in self.down[version]:
+                op = self.tape.values[child].op
+                if self.tape.values[child].param == uid or op < 0:
+                    continue
+                if not any(self.tape.ops[op].stack.has(m) for m in ("state_dict", "deepcopy", "init", "load_state_dict")):
+                    return True
+        return False
+
+    # --- candidates ------------------------------------------------------------------------------------------
+
+    def candidates(self, uid: int) -> list[Candidate]:
+        """Possible culprits for one parameter, likeliest first."""
+        versions = self.tape.params.get(uid, [])
+        carry = self._carriers(versions)
+        found: list[Candidate] = []
+        frozen: list[Candidate] = []
+        for value in carry:
+            for child, live in self.down[value]:
+                if live or child in carry or self.tape.values[child].param == uid:
+                    continue
+                candidate = self._cut(uid, value, child)
+                if candidate is not None:
+                    (frozen if candidate.cause == "requires_grad_false" else found).append(candidate)
+        lives = any(live for v in versions for _, live in self.down[v])
+        found.extend(self._unused(carry - set(versions)))
+        if not lives or not found:
+            found.extend(frozen)
+        return sorted(found, key=lambda c: c.order)
+
+    def _carriers(self, versions: Iterable[int]) -> set[int]:
+        carry, todo = set(versions), list(versions)
+        while todo:
+            for child, live in self.down[todo.pop()]:
+                if live and child not in carry:
+                    carry.add(child)
+                    todo.append(child)
+        return carry
+
+    def _cut(self, uid: int, value: int, child: int) -> Candidate | None:
+        values = self.tape.values
+        index = values[child].op
+        op = self.tape.ops[index] if index >= 0 else None
+        if op is None or op.name in operations.UNRELATED:
+            return None
+        cause, stack = self._cause(uid, value, child, op)
+        reach = self._reach(child)
+        evidence = "traced"
+        if reach is None:
+            reach = self._comes_back(child)
+            evidence = "inferred"
+        if reach is None:
+            return None
+        if cause == "non_differentiable" and reach != DEAD_TERM:
+            reach += SELECTION
+        elif cause == "non_differentiable":
+            reach = NEAR - 1
+        elif cause == "requires_grad_false":
+            reach += FROZEN
+        return Candidate(cause, stack, op, reach, evidence)
+
+    def _cause(self, uid: int, value: int, child: int, op: Op) -> tuple[str, Stack]:
+        values = self.tape.values
+        if values[value].param == uid and any(v == value and not r for v, r in op.inputs) and not op.cause:
+            return "requires_grad_false", op.stack
+        if op.stack.has("deepcopy") or op.stack.has("state_dict") or op.stack.has("load_state_dict"):
+            return "copied", op.stack
+        if op.stack.has("stack_module_state") or op.name == "copy_":
+            return "copied", op.stack
+        if op.cause in ("no_grad", "inference_mode"):
+            if op.stack.has("checkpoint"):
+                return "checkpoint", op.stack.above("checkpoint")
+            if op.stack.has("function"):
+                return "custom_function", op.stack.above("function")
+            return op.cause, self._blame(op)
+        if op.cause in ("detach", "data"):
+            return self._left_torch(child, op.cause), op.stack
+        if op.cause:
+            return op.cause, op.stack
+        return "non_differentiable", op.stack
+
+    def _blame(self, op: Op) -> Stack:
+        """Where gradients were off: seen, else read in the source, else the operation itself."""
+        if op.blame.frames:
+            code, lasti = op.blame.frames[0]
+            if lasti == -1:
+                return Stack(((code, -decorator_line(code)), *op.blame.frames[1:]))
+            return op.blame
+        found = grad_off_line(op.stack)
+        return found if found.frames else op.stack
+
+    def _left_torch(self, value: int, cause: str) -> str:
+        """A `detach()` written only to call `.numpy()` or `.item()` is that."""
+        todo, causes = [value], set()
+        for _ in range(6):
+            following = [child for v in todo for child, _ in self.down[v]]
+            if not following:
+                break
+            todo = []
+            for child in following:
+                op = self.tape.ops[self.tape.values[child].op] if self.tape.values[child].op >= 0 else None
+                if op is not None and op.escape:
+                    causes.add(op.cause)
+                elif op is not None and op.name in ("cpu", "to", "float", "double", "contiguous", "squeeze", "detach"):
+                    todo.append(child)
+                else:
+                    return cause
+        return causes.pop() if len(causes) == 1 and "" not in causes else cause
+
+    # --- does it matter? -------------------------------------------------------------------------------------
+
+    def _reach(self, start: int) -> int | None:
+        """How a value that lost its gradient gets to a loss: a rank, or None if it does not."""
+        if start not in self.distance:
+            return None
+        values = self.tape.values
+        best = _FAR
+        todo, seen = [start], {start}
+        while todo:
+            value = todo.pop()
+            if self.distance.get(value) == 0:
+                return DEAD_TERM
+            for child, _ in self.down[value]:
+                if child not in self.distance or child in seen:
+                    continue
+                seen.add(child)
+                if values[child].requires:
+                    scalar = values[value].numel == 1 and values[child].numel == 1 and values[value].floating
+                    if scalar and self._is_sum(child):
+                        return DEAD_TERM
+                    best = min(best, self.distance[child])
+                else:
+                    todo.append(child)
+        return NEAR + best
+
+    def _is_sum(self, value: int) -> bool:
+        op = self.tape.values[value].op
+        return op >= 0 and self.tape.ops[op].name in (
+            "add", "__add__", "__radd__", "__iadd__", "add_", "sub", "__sub__", "__rsub__", "stack", "cat", "sum", "__isub__",
+            "rsub",
+        )  # fmt: skip
+
+    def _comes_back(self, start: int) -> int | None:
+        """Whether a value left torch below `start` and its name is used again in making a loss."""
+        for op in self._escapes(start):
+            lines = self._taint(op.stack)
+            if lines and self._made_with(lines, op.index):
+                return RETURNED
+        return None
+
+    def _escapes(self, start: int) -> list[Op]:
+        found, todo, seen = [], [start], {start}
+        while todo and len(seen) < 2000:
+            value = todo.pop()
+            index = self.tape.values[value].op
+            if index >= 0 and self.tape.ops[index].escape:
+                found.append(self.tape.ops[index])
+            for child, _ in self.down[value]:
+                if child not in seen and not self.tape.values[child].requires:
+                    seen.add(child)
+                    todo.append(child)
+        return found
+
+    def _taint(self, stack: Stack) -> frozenset[tuple[str, int]]:
+        if stack not in self._taints:
+            self._taints[stack] = tainted_lines(stack)
+        return self._taints[stack]
+
+    def _made_with(self, lines: frozenset[tuple[str, int]], after: int) -> bool:
+        for op in self.tape.ops[after + 1 :]:
+            if not any(v in self.distance for v in op.outputs):
+                continue
+            foreign = op.scalars or any(
+                self.tape.values[v].op < 0 and not self.tape.values[v].parents and self.tape.values[v].param < 0
+                for v, _ in op.inputs
+            )
+            if foreign and any((code.co_filename, line_of(code, lasti)) in lines for code, lasti in op.stack.frames):
+                return True
+        return False
+
+    # --- computed and dropped --------------------------------------------------------------------------------
+
+    def _unused(self, carry: set[int]) -> list[Candidate]:
+        """Live values that lead nowhere: a loss never used, an output never read."""
+        best: Candidate | None = None
+        for value in carry:
+            if value in self.distance or any(live for _, live in self.down[value]):
+                continue
+            op = self.tape.ops[self.tape.values[value].op] if self.tape.values[value].op >= 0 else None
+            if op is None:
+                continue
+            rank = UNUSED
+            if self.tape.values[value].numel == 1:
+                rank = LATE_LOSS if op.index > self.last_root else UNUSED_LOSS
+            candidate = Candidate("unused_output", bound_in(op.stack), op, rank)
+            if best is None or candidate.order < best.order:
+                best = candidate
+        return [best] if best is not None else []
+
+
+def _record(candidate: Candidate, uids: frozenset[int]) -> Cut:
+    op = candidate.op
+    library = library_line(op.stack) if op is not None else ""
+    stack = candidate.stack if candidate.stack.frames else (op.stack if op is not None else EMPTY)
+    return Cut(
+        candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
+        candidate.evidence, candidate.detail, library,
+    )  # fmt: skip

@@ -1,0 +1,185 @@
+"""Discovery: find the models of a script nobody edited, and the names its author gave them.
+
+Modules, optimizers and schedulers are looked for in the variables of the user's running frames: globals,
+locals, attributes of the user's objects, items of lists and dicts. A module counts as a model when it
+holds a parameter that an optimizer holds or a backward pass reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from gradscope.capture.parameters import Registry
+from gradscope.capture.source import is_library
+from gradscope.capture.statements import scope_of
+from gradscope.errors import GradscopeError
+
+_DEPTH = 4
+_ITEMS = 64
+
+
+@dataclass
+class Names:
+    """What was found in the variables of some frames: names per object id, and the objects in order."""
+
+    modules: dict[int, tuple[str, nn.Module]] = field(default_factory=dict)
+    tensors: dict[int, tuple[str, torch.Tensor]] = field(default_factory=dict)
+    optimizers: dict[int, tuple[str, Any]] = field(default_factory=dict)
+    schedulers: dict[int, tuple[str, Any]] = field(default_factory=dict)
+    _seen: set[int] = field(default_factory=set)
+
+    def read_frames(self, frame: types.FrameType | None) -> None:
+        """Read the variables of a frame and of all that called it, the outermost first."""
+        frames = []
+        while frame is not None:
+            if not is_library(frame.f_code.co_filename):
+                frames.append(frame)
+            frame = frame.f_back
+        scopes: dict[int, None] = {}
+        for frame in reversed(frames):
+            if id(frame.f_globals) not in scopes:
+                scopes[id(frame.f_globals)] = None
+                self.read(frame.f_globals, frame)
+            if frame.f_locals is not frame.f_globals:
+                self.read(frame.f_locals, frame)
+
+    def read(self, variables: dict[str, Any], frame: types.FrameType | None = None) -> None:
+        """Read one namespace."""
+        loops = _loop_variables(frame) if frame is not None else frozenset()
+        later = []
+        for name, value in list(variables.items()):
+            if name.startswith("__"):
+                continue
+            if name in loops or name == "self":
+                later.append((name, value))
+            else:
+                self._visit(name, value, _DEPTH)
+        for name, value in later:
+            if name == "self" or not isinstance(value, (nn.Module, torch.Tensor)):
+                self._visit(name, value, _DEPTH)
+
+    def _visit(self, name: str, value: Any, depth: int) -> None:
+        if isinstance(value, (str, int, float, bool, type(None), type, types.ModuleType, types.FunctionType)):
+            return
+        key = id(value)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        if isinstance(value, nn.Module):
+            self.modules[key] = (name, value)
+            self._plain_attributes(name, value, depth)
+        elif isinstance(value, torch.Tensor):
+            if value.is_leaf:
+                self.tensors[key] = (name, value)
+        elif isinstance(value, torch.optim.Optimizer):
+            self.optimizers[key] = (name, value)
+        elif isinstance(value, torch.optim.lr_scheduler.LRScheduler):
+            self.schedulers[key] = (name, value)
+        elif depth > 0:
+            for child, item in _children(value):
+                self._visit(f"{name}{child}", item, depth - 1)
+
+    def _plain_attributes(self, name: str, module: nn.Module, depth: int) -> None:
+        """Optimizers and lists of modules kept as plain attributes of a module."""
+        if type(module).__module__.startswith("torch.") or depth <= 0:
+            return
+        for attribute, item in list(vars(module).items()):
+            if not attribute.startswith("_") and not isinstance(item, nn.Module):
+                self._visit(f"{name}.{attribute}", item, depth - 1)
+
+
+def _children(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in list(value.items())[:_ITEMS]:
+            if isinstance(key, (str, int)):
+                yield f"[{key!r}]", item
+    elif isinstance(value, (list, tuple)):
+        fields = getattr(value, "_fields", None)
+        for index, item in enumerate(value[:_ITEMS]):
+            yield (f".{fields[index]}" if fields else f"[{index}]"), item
+    elif _is_users(value):
+        for name, item in list(getattr(value, "__dict__", {}).items()):
+            yield f".{name}", item
+
+
+def _is_users(value: Any) -> bool:
+    kind = type(value)
+    if kind in (types.SimpleNamespace, argparse.Namespace):
+        return True
+    import sys
+
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None)
+    if kind.__module__ in ("builtins", "collections", "threading", "logging"):
+        return False
+    return kind.__module__ == "__main__" or (isinstance(file, str) and not is_library(file)) or _is_trainer(kind)
+
+
+def _is_trainer(kind: type) -> bool:
+    return kind.__name__ in ("Trainer", "Accelerator", "Seq2SeqTrainer") and hasattr(kind, "__init__")
+
+
+def _loop_variables(frame: types.FrameType) -> frozenset[str]:
+    """Names a frame binds in for loops: aliases of something that has a better name."""
+    scope = scope_of(frame.f_code.co_filename, frame.f_code)
+    names = set()
+    for node in ast.walk(scope) if scope is not None else ():
+        if isinstance(node, (ast.For, ast.AsyncFor)):
+            names |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+    return frozenset(names)
+
+
+def name_models(registry: Registry, names: Names) -> None:
+    """Register the found modules that hold a known parameter, and known tensors without a module."""
+    for name, module in names.modules.values():
+        if any(m.module is not None and m.module() is module for m in registry.models):
+            continue
+        if any(registry.uid(p) >= 0 for p in module.parameters()):
+            _add(registry, name, module)
+    registry.refresh()
+    for name, tensor in names.tensors.values():
+        uid = registry.uid(tensor)
+        if uid >= 0 and not registry.entries[uid].owners:
+            _add(registry, name, [("", tensor)])
+    registry.refresh()
+
+
+def name_orphans(registry: Registry) -> None:
+    """Parameters no variable leads to: find the module that holds them, and call it by its class."""
+    orphans = [e for e in registry.entries.values() if not e.owners and e.ref() is not None]
+    if not orphans:
+        return
+    import gc
+
+    wanted = {id(e.ref()) for e in orphans}
+    holders = [
+        obj
+        for obj in gc.get_objects()
+        if isinstance(obj, nn.Module) and any(id(p) in wanted for p in obj.parameters())
+    ]
+    inner = {id(child) for holder in holders for child in holder.modules() if child is not holder}
+    for holder in holders:
+        if id(holder) not in inner:
+            _add(registry, type(holder).__name__.lower(), holder)
+    loose = [("", t) for e in orphans if not e.owners and (t := e.ref()) is not None]
+    for index, item in enumerate(loose):
+        _add(registry, f"tensor{index}", [item])
+
+
+def _add(registry: Registry, name: str, model: Any) -> None:
+    taken = {m.name for m in registry.models}
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name}#{number}", number + 1
+    try:
+        registry.add_model(unique, model)
+    except GradscopeError:
+        return

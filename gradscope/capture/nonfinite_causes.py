@@ -1,0 +1,113 @@
+"""Why a NaN or Inf was born: in the forward pass by an operation, or in the backward pass by a node."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from gradscope.capture.zero_causes import base_name
+
+_BY_NAME = {
+    "sqrt": "sqrt_at_zero", "rsqrt": "sqrt_at_zero", "sqrt_": "sqrt_at_zero", "rsqrt_": "sqrt_at_zero",
+    "log": "log_of_zero", "log2": "log_of_zero", "log10": "log_of_zero", "log1p": "log_of_zero", "xlogy": "log_of_zero",
+    "log_": "log_of_zero", "logit": "log_of_zero", "kl_div": "log_of_zero", "binary_cross_entropy": "log_of_zero",
+    "binarycrossentropy": "log_of_zero", "kldiv": "log_of_zero", "entr": "log_of_zero", "special_entr": "log_of_zero",
+    "acos": "trig_domain_edge", "asin": "trig_domain_edge", "acosh": "trig_domain_edge", "atanh": "trig_domain_edge",
+    "arccos": "trig_domain_edge", "arcsin": "trig_domain_edge", "arctanh": "trig_domain_edge",
+    "arccosh": "trig_domain_edge", "atan2": "trig_domain_edge", "arctan2": "trig_domain_edge", "angle":
+    "trig_domain_edge", "erfinv": "trig_domain_edge", "tan": "trig_domain_edge",
+    "exp": "exp_overflow", "exp2": "exp_overflow", "expm1": "exp_overflow", "sinh": "exp_overflow",
+    "cosh": "exp_overflow", "exp_": "exp_overflow", "logsumexp": "exp_overflow", "poisson_nll_loss": "exp_overflow",
+    "pow": "pow_domain", "__pow__": "pow_domain", "__rpow__": "pow_domain", "float_power": "pow_domain",
+    "softmax": "softmax_all_masked", "log_softmax": "softmax_all_masked", "logsoftmax": "softmax_all_masked",
+    "scaled_dot_product_attention": "softmax_all_masked", "multi_head_attention_forward": "softmax_all_masked",
+    "safesoftmax": "softmax_all_masked", "scaleddotproductflashattentionforcpu": "softmax_all_masked",
+    "std": "empty_or_single_reduction", "var": "empty_or_single_reduction", "mean": "empty_or_single_reduction",
+    "std_mean": "empty_or_single_reduction", "var_mean": "empty_or_single_reduction",
+    "median": "empty_or_single_reduction", "nanmean": "empty_or_single_reduction", "cov": "empty_or_single_reduction",
+    "mse_loss": "empty_or_single_reduction", "l1_loss": "empty_or_single_reduction",
+    "smooth_l1_loss": "empty_or_single_reduction", "cross_entropy": "empty_or_single_reduction",
+    "nll_loss": "empty_or_single_reduction", "corrcoef": "empty_or_single_reduction",
+    "div": "division_by_zero", "__truediv__": "division_by_zero", "div_": "division_by_zero",
+    "true_divide": "division_by_zero", "reciprocal": "division_by_zero", "__rtruediv__": "division_by_zero",
+    "__rdiv__": "division_by_zero", "__div__": "division_by_zero", "divide": "division_by_zero",
+    "cosine_similarity": "norm_division_by_zero", "normalize": "norm_division_by_zero",
+    "mul": "inf_times_zero", "__mul__": "inf_times_zero", "__rmul__": "inf_times_zero", "matmul": "inf_times_zero",
+    "__matmul__": "inf_times_zero", "bmm": "inf_times_zero", "mm": "inf_times_zero", "einsum": "inf_times_zero",
+    "linear": "inf_times_zero", "mul_": "inf_times_zero",
+    "ctc_loss": "ctc_infeasible", "ctcloss": "ctc_infeasible",
+}  # fmt: skip
+
+_DECOMPOSITIONS = (
+    "svd", "linalg_svd", "eigh", "linalg_eigh", "eig", "linalg_eig", "qr", "linalg_qr", "cholesky", "linalg_cholesky",
+    "linalg_inv", "inverse", "linalg_solve", "solve", "linalg_lstsq", "pinverse", "linalg_pinv", "symeig", "logdet",
+    "slogdet", "linalg_slogdet", "det", "linalg_det", "linalg_matrix_norm", "lu", "linalg_matrix_exp", "linalg_lu",
+    "linalginvex", "linalgsolveex", "linalgcholeskyex", "linalgslogdet",
+)  # fmt: skip
+
+_NORMS = ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm", "sqrt", "cdist", "pairwise_distance")
+_REDUCTIONS = ("std", "var", "std_mean", "var_mean", "cov")
+
+
+def forward_cause(name: str, args: Any, inputs_bad: set[str], half: bool, denominator: str) -> str:
+    """Why an operation with these arguments made NaN or Inf. `denominator`: what made its second operand."""
+    cause = _BY_NAME.get(name, "")
+    if name.lstrip("_") in _DECOMPOSITIONS or name in _DECOMPOSITIONS:
+        return "degenerate_decomposition"
+    if cause == "division_by_zero" and not inputs_bad:
+        if not _has_zero(args, name) and half:
+            return "half_overflow"
+        if denominator in _NORMS:
+            return "norm_division_by_zero"
+        return "empty_or_single_reduction" if denominator in _REDUCTIONS else cause
+    if "inf" in inputs_bad:
+        return cause if cause in ("softmax_all_masked", "inf_times_zero") else ""
+    if cause in ("inf_times_zero", "") and half:
+        return "half_overflow"
+    if cause == "pow_domain" and half and not _negative(args):
+        return "half_overflow"
+    if cause == "exp_overflow" and half:
+        return "half_overflow"
+    if cause == "pow_domain" and not _negative(args) and not _has_zero(args, "__rtruediv__"):
+        return "exp_overflow"
+    if cause == "inf_times_zero":
+        return "exp_overflow"
+    return cause or ("exp_overflow" if not inputs_bad else "unknown")
+
+
+def _has_zero(args: Any, name: str) -> bool:
+    """Whether the divisor holds a zero."""
+    position = 0 if name in ("reciprocal", "__rtruediv__", "__rdiv__") else 1
+    divisor = args[position] if len(args) > position else None
+    if isinstance(divisor, torch.Tensor):
+        return bool((divisor == 0).any())
+    return divisor == 0
+
+
+def _negative(args: Any) -> bool:
+    base = args[0] if args else None
+    return isinstance(base, torch.Tensor) and bool((base < 0).any())
+
+
+def backward_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str, int]:
+    """Why a node that was given a finite gradient sent on NaN or Inf."""
+    base = base_name(name)
+    lower = base.lower()
+    if lower in _DECOMPOSITIONS or lower.startswith(("linalg", "svd", "eig")) and "norm" not in lower:
+        return "degenerate_decomposition", operand
+    if any(g is not None and g.dtype is torch.float16 for g in grads) and lower not in _BY_NAME:
+        return "half_overflow", operand
+    if lower in ("norm", "linalgvectornorm", "cdist", "normalize"):
+        return "norm_division_by_zero", operand
+    if lower in ("std", "var"):
+        saved = getattr(node, "_saved_self", None)
+        single = isinstance(saved, torch.Tensor) and saved.numel() <= 1
+        return ("empty_or_single_reduction" if single else "sqrt_at_zero"), operand
+    if lower == "pow":
+        exponent = getattr(node, "_saved_exponent", None)
+        if isinstance(exponent, (int, float)) and math.isclose(float(exponent), 0.5):
+            return "sqrt_at_zero", operand
+        return "pow_domain", operand
+    return _BY_NAME.get(lower, "unknown"), operand

@@ -1,0 +1,162 @@
+"""Optimizers: which there are, what they hold, where they were built, and what a step changed."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gradscope.capture.parameters import Registry
+from gradscope.capture.source import EMPTY, Stack, resolve
+from gradscope.records import Group, Optimizer
+
+CLONE_LIMIT = 50_000_000
+"""Elements of weights that are copied to compare one step; beyond it steps are not compared."""
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """One optimizer while it lives. Weak: watching must not keep its state alive."""
+
+    ref: weakref.ref[Any]
+    class_name: str
+    name: str = ""
+    built: Stack = EMPTY
+    added: list[Stack] = field(default_factory=list)
+    groups: tuple[Group, ...] = ()
+    eps: float | None = None
+    steps: int = 0
+    in_steps: bool = False
+
+
+class OptimizerBook:
+    """All optimizers that were seen, by number."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.known: list[Known] = []
+        self._ids: dict[int, int] = {}
+
+    def uid(self, optimizer: Any) -> int:
+        number = self._ids.get(id(optimizer), -1)
+        return number if number >= 0 and self.known[number].ref() is optimizer else -1
+
+    def built(self, optimizer: Any, stack: Stack) -> None:
+        """A parameter is being handed to an optimizer."""
+        number = self.uid(optimizer)
+        if number < 0:
+            number = self._add(optimizer)
+        known = self.known[number]
+        if not known.built.frames:
+            known.built = stack
+        group = len(getattr(optimizer, "param_groups", ()))
+        while len(known.added) <= group:
+            known.added.append(EMPTY)
+        known.added[group] = stack
+
+    def see(self, optimizer: Any, stack: Stack, *, only_known: bool) -> int:
+        """Read what an optimizer holds; returns its number, or -1 if it holds nothing that is watched."""
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        if only_known and not any(self.registry.uid(p) >= 0 for p in params):
+            return -1
+        number = self.uid(optimizer)
+        if number < 0:
+            number = self._add(optimizer)
+        self.read(number)
+        return number
+
+    def read(self, number: int) -> None:
+        """Read the groups of an optimizer again."""
+        known = self.known[number]
+        optimizer = known.ref()
+        if optimizer is None or not hasattr(optimizer, "param_groups"):
+            return
+        groups = []
+        for group in optimizer.param_groups:
+            uids = tuple(self.registry.add(p) for p in group["params"])
+            for uid in uids:
+                entry = self.registry.entries[uid]
+                entry.held = True
+                tensor = entry.ref()
+                if tensor is not None and tensor.requires_grad:
+                    entry.thawed = True
+            lr = group.get("lr")
+            groups.append(Group(uids, float(lr) if lr is not None else None))
+        known.groups = tuple(groups)
+        eps = optimizer.defaults.get("eps") if isinstance(optimizer.defaults, dict) else None
+        known.eps = float(eps) if eps is not None else None
+
+    def _add(self, optimizer: Any) -> int:
+        self.known.append(Known(weakref.ref(optimizer), type(optimizer).__name__))
+        self._ids[id(optimizer)] = len(self.known) - 1
+        return len(self.known) - 1
+
+    def uids(self, number: int) -> tuple[int, ...]:
+        return tuple(uid for group in self.known[number].groups for uid in group.parameters)
+
+    def stepped(self, number: int) -> None:
+        self.known[number].steps += 1
+
+    def records(self) -> tuple[Optimizer, ...]:
+        answer = []
+        for number, known in enumerate(self.known):
+            self.read(number)
+            answer.append(
+                Optimizer(
+                    number,
+                    known.name,
+                    known.class_name,
+                    known.groups,
+                    resolve(known.built),
+                    tuple(resolve(stack) for stack in known.added),
+                    known.eps,
+                    known.steps,
+                )
+            )
+        return tuple(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one optimizer step did to the values of its parameters."""
+
+    ratios: Mapping[int, float]
+    weights: Mapping[int, float]
+    unchanged: frozenset[int]
+    moved: frozenset[int]
+
+
+class Snapshot:
+    """The values of an optimizer's parameters before its step. Lives from its pre-hook to its post-hook."""
+
+    def __init__(self, optimizer: Any, registry: Registry) -> None:
+        self.pairs: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        total = 0
+        for group in optimizer.param_groups:
+            for param in group["params"]:
+                uid = registry.uid(param)
+                total += param.numel()
+                if uid < 0 or total > CLONE_LIMIT or param.layout is not torch.strided:
+                    continue
+                self.pairs.append((uid, param, param.detach().clone()))
+
+    def compare(self, received: Mapping[int, float | None]) -> Changes:
+        """Compare with the values now. `received`: who had a gradient at this step."""
+        ratios, weights = {}, {}
+        unchanged, moved = set(), set()
+        for uid, param, before in self.pairs:
+            now = param.detach()
+            same = torch.equal(now, before)
+            if uid in received:
+                if same:
+                    unchanged.add(uid)
+                size = float(torch.linalg.vector_norm(before.float() if not before.is_complex() else before))
+                weights[uid] = size
+                change = 0.0 if same else float(torch.linalg.vector_norm((now - before).float()))
+                ratios[uid] = change / size if size else (0.0 if same else float("inf"))
+            elif not same:
+                moved.add(uid)
+        return Changes(ratios, weights, frozenset(unchanged), frozenset(moved))

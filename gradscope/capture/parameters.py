@@ -1,0 +1,237 @@
+"""Who is who: parameters by uid, models by name, and both again after they were moved, replaced or re-made."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from gradscope.capture.source import EMPTY, Stack, resolve
+from gradscope.errors import NameClashError, NotTrainableError
+from gradscope.records import Model, Owner, Parameter
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What is known of one parameter while the program runs."""
+
+    uid: int
+    ref: weakref.ref[torch.Tensor]
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    trainable: bool
+    owners: tuple[Owner, ...] = ()
+    module: str = ""
+    loaded: bool = False
+    frozen_at: Stack = EMPTY
+    built: Stack = EMPTY
+    registered: Stack = EMPTY
+    thawed: bool = False
+    held: bool = False
+    """An optimizer holds it."""
+    copy_of: int = -1
+    replaces: int = -1
+    """The uid that had this name before it, still held by an optimizer."""
+    replaced: int = 0
+    """How often a new tensor took this name."""
+    late: bool = False
+    """It came after the first backward pass."""
+
+
+@dataclass(slots=True, eq=False)
+class WatchedModel:
+    """A name of the user's and the module, or the tensors, behind it."""
+
+    name: str
+    class_name: str
+    module: weakref.ref[nn.Module] | None
+    tensors: tuple[tuple[str, weakref.ref[torch.Tensor]], ...] = ()
+    expected_idle: bool = False
+    uids: tuple[int, ...] = ()
+
+    def named_tensors(self) -> list[tuple[str, torch.Tensor]]:
+        module = self.module() if self.module is not None else None
+        if module is not None:
+            return list(module.named_parameters(remove_duplicate=False))
+        return [(name, tensor) for name, ref in self.tensors if (tensor := ref()) is not None]
+
+
+@dataclass(eq=False)
+class Registry:
+    """Parameters and models of one scope; holds weak references only."""
+
+    models: list[WatchedModel] = field(default_factory=list)
+    entries: dict[int, Entry] = field(default_factory=dict)
+    dirty: bool = True
+    """A module was given a parameter since the names were last read."""
+    built: dict[int, tuple[weakref.ref[nn.Module], Stack]] = field(default_factory=dict)
+    """Per module id: where it was put into its parent."""
+    training: bool = False
+    """A backward pass has run."""
+    _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack]] = field(default_factory=dict)
+    _ids: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
+    _places: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def uid(self, tensor: torch.Tensor) -> int:
+        """The uid of a tensor, or -1 for a stranger."""
+        entry = self._ids.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else -1
+
+    def tensor(self, uid: int) -> torch.Tensor | None:
+        return self.entries[uid].ref()
+
+    def add(self, tensor: torch.Tensor) -> int:
+        """Register a tensor (again) and return its uid."""
+        known = self.uid(tensor)
+        if known >= 0:
+            return known
+        uid = len(self.entries)
+        self.entries[uid] = Entry(
+            uid,
+            weakref.ref(tensor),
+            _shape(tensor),
+            str(tensor.dtype).removeprefix("torch."),
+            str(tensor.device),
+            tensor.requires_grad,
+            late=self.training,
+        )
+        self._ids[id(tensor)] = (weakref.ref(tensor), uid)
+        self.dirty = True
+        return uid
+
+    def registered(self, tensor: torch.Tensor, stack: Stack) -> None:
+        """A parameter was given to a module on this line."""
+        self._lines[id(tensor)] = (weakref.ref(tensor), stack)
+
+    def rebind(self, tensor: torch.Tensor, uid: int) -> None:
+        """Another tensor took the place of a parameter that no optimizer holds: it goes on under its uid."""
+        entry = self.entries[uid]
+        entry.ref = weakref.ref(tensor)
+        entry.trainable = entry.trainable or tensor.requires_grad
+        self._ids[id(tensor)] = (entry.ref, uid)
+
+    def add_model(self, name: str, model: nn.Module | Sequence[torch.Tensor], *, idle: bool = False) -> WatchedModel:
+        """Register a model under a name.
+
+        Raises NameClashError for a name or a model that is registered already, NotTrainableError for one
+        without parameters.
+        """
+        for other in self.models:
+            if other.name == name:
+                raise NameClashError(f"two models are named {name!r}: give each its own name")
+            if isinstance(model, nn.Module) and other.module is not None and other.module() is model:
+                raise NameClashError(f"{name!r} is the model already watched as {other.name!r}: watch it once")
+        if isinstance(model, nn.Module):
+            watched = WatchedModel(name, type(model).__name__, weakref.ref(model), expected_idle=idle)
+        else:
+            tensors = tuple(_named(model))
+            if not tensors or not all(isinstance(t, torch.Tensor) for _, t in tensors):
+                raise NotTrainableError(f"{name!r} is neither a module nor a list of tensors: pass an nn.Module")
+            refs = tuple((fqn, weakref.ref(t)) for fqn, t in tensors)
+            watched = WatchedModel(name, "parameters", None, refs, expected_idle=idle)
+        if not watched.named_tensors():
+            raise NotTrainableError(f"{name!r} ({watched.class_name}) has no parameters, so nothing can be watched in it")
+        self.models.append(watched)
+        self.refresh()
+        return watched
+
+    def refresh(self) -> list[int]:
+        """Read all names again; returns uids seen for the first time."""
+        self.dirty = False
+        fresh: list[int] = []
+        owners: dict[int, list[Owner]] = {}
+        for model in self.models:
+            uids: dict[int, None] = {}
+            for fqn, tensor in model.named_tensors():
+                uid = self.uid(tensor)
+                if uid < 0:
+                    uid = self._place(model.name, fqn, tensor)
+                    fresh.append(uid)
+                self._places[(model.name, fqn)] = uid
+                uids[uid] = None
+                owners.setdefault(uid, []).append(Owner(model.name, fqn))
+            if uids:
+                model.uids = tuple(uids)
+        for uid, names in owners.items():
+            self.entries[uid].owners = tuple(names)
+        self._read_modules()
+        self.dirty = False
+        return fresh
+
+    def _place(self, model: str, fqn: str, tensor: torch.Tensor) -> int:
+        before = self._places.get((model, fqn), -1)
+        if before >= 0 and not self.entries[before].held:
+            self.rebind(tensor, before)
+            self.entries[before].replaced += 1
+            return before
+        uid = self.add(tensor)
+        if before >= 0:
+            self.entries[uid].replaces = before
+            self.entries[uid].replaced += 1
+        return uid
+
+    def _read_modules(self) -> None:
+        for model in self.models:
+            root = model.module() if model.module is not None else None
+            if root is None:
+                continue
+            for module in root.modules():
+                built = self.built.get(id(module))
+                for tensor in module.parameters(recurse=False):
+                    uid = self.uid(tensor)
+                    if uid >= 0:
+                        entry = self.entries[uid]
+                        entry.module = type(module).__name__
+                        line = self._lines.get(id(tensor))
+                        if line is not None and line[0]() is tensor:
+                            entry.registered = line[1]
+                        if built is not None and built[0]() is module:
+                            entry.built = built[1]
+
+    def current(self) -> set[int]:
+        """Parameters that a watched model holds now."""
+        return {uid for model in self.models for uid in model.uids}
+
+    def records(self) -> tuple[tuple[Model, ...], dict[int, Parameter]]:
+        """The facts about models and parameters."""
+        if self.dirty:
+            self.refresh()
+        models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle) for m in self.models)
+        return models, {uid: _record(entry) for uid, entry in self.entries.items()}
+
+
+def _record(entry: Entry) -> Parameter:
+    tensor = entry.ref()
+    return Parameter(
+        uid=entry.uid,
+        shape=entry.shape,
+        dtype=str(tensor.dtype).removeprefix("torch.") if tensor is not None else entry.dtype,
+        device=str(tensor.device) if tensor is not None else entry.device,
+        trainable=tensor.requires_grad if tensor is not None else entry.trainable,
+        owners=entry.owners,
+        module=entry.module,
+        built=resolve(entry.built),
+        registered=resolve(entry.registered),
+        copy_of=entry.copy_of if entry.copy_of >= 0 else None,
+        replaces=entry.replaces if entry.replaces >= 0 else None,
+        replaced=entry.replaced,
+        late=entry.late,
+        loaded=entry.loaded,
+        frozen_at=resolve(entry.frozen_at),
+        thawed=entry.thawed,
+    )
+
+
+def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        return ()
+    return tuple(tensor.shape)
+
+
+def _named(tensors: Sequence[torch.Tensor]) -> Iterable[tuple[str, torch.Tensor]]:
+    for index, item in enumerate(tensors):
+        yield item if isinstance(item, tuple) else (str(index), item)

@@ -1,0 +1,169 @@
+"""From running frames to lines of the user's code.
+
+* A stack is kept as (code, instruction) pairs, which costs a microsecond or two; lines are looked up only
+  for what ends in a report. `inspect.stack()` costs a hundred times that.
+* The user's code is every file outside the standard library, site-packages and this package.
+* Library functions that matter for a diagnosis (`load_state_dict`, `deepcopy`, `Function.apply`, ...) are
+  noted as marks with their place among the user's frames.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import linecache
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+from gradscope.records import Location, Path
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_DEMO = os.path.join(_HERE, "demo") + os.sep
+_LIBRARIES = tuple(
+    {
+        os.path.realpath(path) + os.sep
+        for key, path in sysconfig.get_paths().items()
+        if key in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+    | {_HERE + os.sep}
+)
+
+_MARKS = {
+    ("autograd/function.py", "apply"): "function",
+    ("utils/checkpoint.py", "checkpoint"): "checkpoint",
+    ("nn/parameter.py", "__deepcopy__"): "deepcopy",
+    ("torch/_tensor.py", "__deepcopy__"): "deepcopy",
+    ("nn/modules/module.py", "load_state_dict"): "load_state_dict",
+    ("nn/modules/module.py", "state_dict"): "state_dict",
+    ("nn/modules/module.py", "zero_grad"): "zero_grad",
+    ("nn/modules/module.py", "_apply"): "module_to",
+    ("optim/optimizer.py", "zero_grad"): "zero_grad",
+    ("optim/optimizer.py", "add_param_group"): "add_param_group",
+    ("optim/optimizer.py", "profile_hook_step"): "optimizer",
+    ("optim/optimizer.py", "wrapper"): "optimizer",
+    ("optim/optimizer.py", "_use_grad"): "optimizer",
+    ("optim/optimizer.py", "load_state_dict"): "optimizer",
+    ("utils/clip_grad.py", "clip_grad_norm_"): "clip_grad_norm_",
+    ("utils/clip_grad.py", "clip_grad_value_"): "clip_grad_value_",
+    ("utils/clip_grad.py", "clip_grads_with_norm_"): "clip_grad_norm_",
+    ("utils/clip_grad.py", "_clip_grads_with_norm_"): "clip_grad_norm_",
+    ("amp/grad_scaler.py", "_unscale_grads_"): "unscale_",
+    ("amp/grad_scaler.py", "step"): "scaler.step",
+    ("nn/init.py", "*"): "init",
+    ("_functorch/functional_call.py", "stack_module_state"): "stack_module_state",
+    ("optim/swa_utils.py", "*"): "swa",
+    ("torch/_tensor_str.py", "*"): "print",
+    ("torch/serialization.py", "*"): "serialize",
+}
+
+
+class Stack(NamedTuple):
+    """The user's frames of one moment, deepest first, and the library functions between them."""
+
+    frames: tuple[tuple[CodeType, int], ...]
+    marks: tuple[tuple[str, int], ...] = ()
+    """(mark, how many of the user's frames lie below it)."""
+    library: tuple[CodeType, int] | None = None
+    """The deepest frame, if it is a library's."""
+
+    def above(self, mark: str) -> Stack:
+        """The part of the stack above the outermost library function with this mark."""
+        depth = max((d for m, d in self.marks if m == mark), default=0)
+        return Stack(self.frames[depth:])
+
+    def has(self, mark: str) -> bool:
+        return any(m == mark for m, _ in self.marks)
+
+
+EMPTY = Stack(())
+
+
+@functools.lru_cache(maxsize=4096)
+def is_library(filename: str) -> bool:
+    """Whether a file belongs to a library rather than to the user."""
+    if filename.startswith("<"):
+        return filename.startswith(("<frozen", "<__array", "<attrs", "<torch", "<eval_with_key", "<decorator"))
+    path = os.path.realpath(filename)
+    if path.startswith(_DEMO):
+        return False
+    return path.startswith(_LIBRARIES) or f"{os.sep}site-packages{os.sep}" in path
+
+
+_codes: dict[CodeType, str | None] = {}
+"""Per code object: None for the user's, else its mark ("" for none)."""
+
+
+def _classify(code: CodeType) -> str | None:
+    if not is_library(code.co_filename):
+        return None
+    name = code.co_filename.replace(os.sep, "/")
+    for (suffix, function), mark in _MARKS.items():
+        if name.endswith(suffix) and function in (code.co_name, "*"):
+            return mark
+    return ""
+
+
+def snapshot(frame: FrameType | None) -> Stack:
+    """The stack from `frame` outwards, cheaply: nothing is looked up and no frame is kept."""
+    frames: list[tuple[CodeType, int]] = []
+    marks: list[tuple[str, int]] = []
+    library: tuple[CodeType, int] | None = None
+    while frame is not None:
+        code = frame.f_code
+        kind = _codes.get(code, "?")
+        if kind == "?":
+            kind = _codes[code] = _classify(code)
+        if kind is None:
+            frames.append((code, frame.f_lasti))
+        else:
+            if kind:
+                marks.append((kind, len(frames)))
+            if library is None and not frames and not code.co_filename.startswith(_HERE):
+                library = (code, frame.f_lasti)
+        frame = frame.f_back
+    return Stack(tuple(frames), tuple(marks), library)
+
+
+def here() -> Stack:
+    """The stack of the caller's caller."""
+    return snapshot(sys._getframe(2))
+
+
+@functools.lru_cache(maxsize=65536)
+def line_of(code: CodeType, lasti: int) -> int:
+    """The line an instruction belongs to; a negative instruction is a line itself, negated."""
+    if lasti < 0:
+        return -lasti if lasti < -1 else code.co_firstlineno
+    entry = next(itertools.islice(code.co_positions(), max(lasti, 0) // 2, None), None)
+    return (entry[0] if entry else None) or code.co_firstlineno
+
+
+@functools.lru_cache(maxsize=65536)
+def _locate(code: CodeType, line: int) -> Location:
+    return location(code.co_filename, line, code.co_name)
+
+
+def location(filename: str, line: int, function: str = "") -> Location:
+    """A Location with its text, the file relative to the working directory where it lies below it."""
+    text = linecache.getline(filename, line).strip()
+    shown = filename
+    if os.path.isabs(filename):
+        relative = os.path.relpath(filename)
+        shown = filename if relative.startswith("..") else relative
+    return Location(shown, line, "" if function == "<module>" else function, text)
+
+
+def resolve(stack: Stack) -> Path:
+    """The user's frames as locations, outermost first."""
+    return tuple(_locate(code, line_of(code, lasti)) for code, lasti in reversed(stack.frames))
+
+
+def library_line(stack: Stack) -> str:
+    """`file:line` of the library frame an operation ran in; empty if it ran in the user's code."""
+    if stack.library is None:
+        return ""
+    code, lasti = stack.library
+    return f"{os.sep.join(code.co_filename.split(os.sep)[-3:])}:{line_of(code, lasti)}"

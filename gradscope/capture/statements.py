@@ -1,0 +1,233 @@
+"""The user's source as statements: what a line assigns, returns and uses, and what that taints.
+
+A Python float or a numpy array cannot be followed from outside without changing the program. What can be
+followed is its name: from the statement in which a value left torch, through assignments, appends and
+returns, to the statements that use it. That is enough to tell a value that came back as a constant from
+one that was only printed.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+from collections.abc import Iterator
+from types import CodeType
+
+from gradscope.capture.source import Stack, line_of
+
+Line = tuple[str, int]
+_ROUNDS = 12
+
+
+@functools.lru_cache(maxsize=512)
+def tree_of(filename: str) -> ast.Module | None:
+    """The syntax tree of a source file; None if it cannot be read or parsed."""
+    try:
+        return ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def statement_at(filename: str, line: int) -> ast.stmt | None:
+    """The innermost statement that covers a line."""
+    tree = tree_of(filename)
+    best: ast.stmt | None = None
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            if best is None or (node.lineno, -(node.end_lineno or 0)) >= (best.lineno, -(best.end_lineno or 0)):
+                best = node
+    return best
+
+
+@functools.lru_cache(maxsize=1024)
+def scope_of(filename: str, code: CodeType) -> ast.AST | None:
+    """The function a code object was compiled from, or the module."""
+    tree = tree_of(filename)
+    if tree is None or code.co_name == "<module>":
+        return tree
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == code.co_name:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            if first == code.co_firstlineno:
+                return node
+    return tree
+
+
+def is_return(filename: str, line: int) -> bool:
+    """Whether the value computed on a line is handed to the caller."""
+    return isinstance(statement_at(filename, line), (ast.Return, ast.Lambda)) or isinstance(
+        getattr(statement_at(filename, line), "value", None), (ast.Yield, ast.YieldFrom)
+    )
+
+
+def bound_in(stack: Stack) -> Stack:
+    """The part of a stack from the frame in which the computed value was given a name: past all returns."""
+    frames = stack.frames
+    while len(frames) > 1 and is_return(frames[0][0].co_filename, line_of(*frames[0])):
+        frames = frames[1:]
+    return Stack(frames)
+
+
+def tainted_lines(stack: Stack) -> frozenset[Line]:
+    """Lines whose statements use what the statement at the bottom of `stack` computed."""
+    lines: set[Line] = set()
+    attributes: set[str] = set()
+    seeds: dict[int, set[str]] = {}
+    depth = 0
+    frames = stack.frames
+    pending = [0]
+    while pending and depth < _ROUNDS:
+        depth += 1
+        at = pending.pop()
+        if at >= len(frames):
+            continue
+        code, lasti = frames[at]
+        statement = statement_at(code.co_filename, line_of(code, lasti))
+        if statement is None:
+            continue
+        names, attrs, returns = _bound(statement)
+        lines.update(_lines(code.co_filename, statement))
+        attributes |= attrs
+        seeds.setdefault(at, set()).update(names)
+        if _spread(code, seeds[at], attributes, lines) or returns:
+            pending.append(at + 1)
+    if attributes:
+        for code, _ in frames:
+            _uses_of_attributes(code.co_filename, attributes, lines)
+    return frozenset(lines)
+
+
+def _spread(code: CodeType, names: set[str], attributes: set[str], lines: set[Line]) -> bool:
+    """Spread taint through the statements of one function; returns whether it is returned."""
+    scope = scope_of(code.co_filename, code)
+    if scope is None:
+        return False
+    returned = False
+    for _ in range(_ROUNDS):
+        before = (len(names), len(attributes))
+        for statement in _statements(scope):
+            if not _uses(statement, names, attributes):
+                continue
+            lines.update(_lines(code.co_filename, statement))
+            bound, attrs, returns = _bound(statement)
+            names |= bound
+            attributes |= attrs
+            returned = returned or returns
+        if before == (len(names), len(attributes)):
+            break
+    return returned
+
+
+def _uses_of_attributes(filename: str, attributes: set[str], lines: set[Line]) -> None:
+    tree = tree_of(filename)
+    for statement in _statements(tree) if tree is not None else ():
+        if _uses(statement, set(), attributes):
+            lines.update(_lines(filename, statement))
+
+
+def _statements(scope: ast.AST) -> Iterator[ast.stmt]:
+    for node in ast.walk(scope):
+        if isinstance(node, ast.stmt) and not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+def _parts(statement: ast.stmt) -> list[ast.AST]:
+    """A statement's own expressions, without the statements inside it."""
+    if isinstance(statement, (ast.For, ast.AsyncFor)):
+        return [statement.iter]
+    if isinstance(statement, (ast.If, ast.While)):
+        return []
+    if isinstance(statement, (ast.With, ast.AsyncWith)):
+        return [item.context_expr for item in statement.items]
+    if isinstance(statement, ast.Assign):
+        return [statement.value, *(t for t in statement.targets if isinstance(t, ast.Subscript))]
+    if isinstance(statement, (ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)):
+        return [statement.value] if statement.value is not None else []
+    return []
+
+
+def _uses(statement: ast.stmt, names: set[str], attributes: set[str]) -> bool:
+    for part in _parts(statement):
+        for node in ast.walk(part):
+            if isinstance(node, ast.Name) and node.id in names:
+                return True
+            if isinstance(node, ast.Attribute) and node.attr in attributes:
+                return True
+    return False
+
+
+def _lines(filename: str, statement: ast.stmt) -> Iterator[Line]:
+    body = getattr(statement, "body", None)
+    last = body[0].lineno - 1 if isinstance(body, list) and body else statement.end_lineno or statement.lineno
+    for line in range(statement.lineno, max(last, statement.lineno) + 1):
+        yield filename, line
+
+
+def _bound(statement: ast.stmt) -> tuple[set[str], set[str], bool]:
+    """(names, attributes, whether it returns) that a statement gives its value to."""
+    names: set[str] = set()
+    attributes: set[str] = set()
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = list(statement.targets)
+    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign, ast.For, ast.AsyncFor)):
+        targets = [statement.target]
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        function = statement.value.func
+        if isinstance(function, ast.Attribute) and function.attr in ("append", "extend", "add", "update", "insert"):
+            targets = [function.value]
+    for target in targets:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name) and not _is_base(node, target):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                attributes.add(node.attr)
+    value = getattr(statement, "value", None)
+    for node in ast.walk(value) if isinstance(value, ast.AST) else ():
+        if isinstance(node, ast.NamedExpr):
+            names.add(node.target.id)
+    returns = isinstance(statement, ast.Return) or isinstance(value, (ast.Yield, ast.YieldFrom))
+    return names, attributes, returns
+
+
+def _is_base(name: ast.Name, target: ast.expr) -> bool:
+    """`self` in `self.x = ...` is not what is assigned."""
+    return any(isinstance(node, ast.Attribute) and node.value is name for node in ast.walk(target))
+
+
+def grad_off_line(stack: Stack) -> Stack:
+    """The `with` line or decorator around an operation that turned gradients off, found in the source."""
+    for depth, (code, lasti) in enumerate(stack.frames):
+        scope = scope_of(code.co_filename, code)
+        line = line_of(code, lasti)
+        for node in ast.walk(scope) if scope is not None else ():
+            if isinstance(node, (ast.With, ast.AsyncWith)) and node.lineno <= line <= (node.end_lineno or 0):
+                if any(_turns_off(item.context_expr) for item in node.items):
+                    return Stack(((code, -node.lineno), *stack.frames[depth + 1 :]))
+        if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for decorator in scope.decorator_list:
+                if _turns_off(decorator):
+                    return Stack(((code, -decorator.lineno), *stack.frames[depth + 1 :]))
+    return Stack(())
+
+
+_OFF = {"no_grad", "inference_mode", "set_grad_enabled"}
+
+
+def _turns_off(expression: ast.expr) -> bool:
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Attribute) and node.attr in _OFF or isinstance(node, ast.Name) and node.id in _OFF:
+            return True
+    return False
+
+
+def decorator_line(code: CodeType) -> int:
+    """The line of the decorator that turns gradients off, else the first line of the function."""
+    scope = scope_of(code.co_filename, code)
+    if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        for decorator in scope.decorator_list:
+            if _turns_off(decorator):
+                return decorator.lineno
+    return code.co_firstlineno

@@ -1,0 +1,142 @@
+"""The tape: which value was computed from which, kept as numbers.
+
+A value is one tensor at one version; an operation reads values and makes values. The tape holds weak
+references only, so no tensor, graph or model lives longer because of it. It answers two questions that
+autograd cannot: what a tensor depends on *without* gradient, and on which line that dependence began.
+"""
+
+from __future__ import annotations
+
+import bisect
+import weakref
+from dataclasses import dataclass, field
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from gradscope.capture.source import EMPTY, Stack
+
+LIMIT = 400_000
+"""Values kept; beyond it tracing stops. About 100 MB."""
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """One operation that was seen. Times are positions on the tape."""
+
+    index: int
+    name: str
+    stack: Stack
+    inputs: tuple[tuple[int, bool], ...]
+    """(value, whether it required a gradient then)."""
+    outputs: tuple[int, ...] = ()
+    cause: str = ""
+    """Why its outputs carry no gradient, where they do not."""
+    blame: Stack = EMPTY
+    """Where gradients were turned off, if they were."""
+    scalars: bool = False
+    """It was given a Python float, which may have come out of a tensor."""
+    module: int = -1
+    escape: bool = False
+    """Its result left torch."""
+    bad: str = ""
+    """Why it made NaN or Inf out of finite values, if it did."""
+    clock: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """One tensor at one version."""
+
+    op: int
+    """The operation that made it; -1 for what was there before or came from outside."""
+    parents: tuple[tuple[int, bool], ...]
+    """(value, whether a gradient goes back to it)."""
+    requires: bool
+    param: int = -1
+    """uid, for a parameter."""
+    floating: bool = True
+    ndim: int = 0
+    numel: int = 0
+    bad: str = ""
+    """`nan` or `inf`, if it held one."""
+    half: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Root:
+    """A value that `backward()` was called on."""
+
+    value: int
+    op: int
+    clock: int
+    backward: int
+
+
+@dataclass(eq=False)
+class Tape:
+    """All values and operations of the traced part of a run."""
+
+    ops: list[Op] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    roots: list[Root] = field(default_factory=list)
+    params: dict[int, list[int]] = field(default_factory=dict)
+    """Per uid, the values that are versions of this parameter."""
+    full: bool = False
+    _known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
+    _memory: dict[int, tuple[object, int]] = field(default_factory=dict)
+    _nodes: list[tuple[int, int]] = field(default_factory=list)
+    """(first sequence number of the graph nodes an operation made, operation), ascending."""
+
+    def find(self, tensor: torch.Tensor) -> int:
+        """The value of a tensor seen before, or -1."""
+        entry = self._known.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else -1
+
+    def bind(self, tensor: torch.Tensor, value: int) -> None:
+        self._known[id(tensor)] = (weakref.ref(tensor), value)
+
+    def add(self, value: Value) -> int:
+        self.values.append(value)
+        if len(self.values) > LIMIT:
+            self.full = True
+        return len(self.values) - 1
+
+    def remember_memory(self, holder: object, pointer: int, value: int) -> None:
+        """Let a later tensor over the same memory be recognised, as long as the memory lives."""
+        alive: object
+        if isinstance(holder, torch.Tensor):
+            alive = StorageWeakRef(holder.untyped_storage())
+        else:
+            alive = weakref.ref(holder)
+        self._memory[pointer] = (alive, value)
+
+    def find_memory(self, pointer: int) -> int:
+        """The value whose memory begins at `pointer`, or -1."""
+        entry = self._memory.get(pointer)
+        if entry is None:
+            return -1
+        alive, value = entry
+        if isinstance(alive, StorageWeakRef):
+            return -1 if alive.expired() else value
+        return value if alive() is not None else -1  # type: ignore[operator]
+
+    def note_nodes(self, first: int, op: int) -> None:
+        self._nodes.append((first, op))
+
+    def op_of_node(self, sequence: int) -> int:
+        """The operation that made the graph node with this sequence number, or -1."""
+        at = bisect.bisect_right(self._nodes, (sequence, len(self.ops))) - 1
+        return self._nodes[at][1] if at >= 0 else -1
+
+    def children(self) -> list[list[tuple[int, bool]]]:
+        """Per value, what was computed from it: (value, whether a gradient comes back)."""
+        down: list[list[tuple[int, bool]]] = [[] for _ in self.values]
+        for index, value in enumerate(self.values):
+            for parent, live in value.parents:
+                down[parent].append((index, live))
+        return down
+
+    def forget_tensors(self) -> None:
+        """Drop bookkeeping of tensors that are gone."""
+        self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}

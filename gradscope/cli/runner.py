@@ -1,0 +1,157 @@
+"""Runs somebody's script as plain python would, with a session open from the moment it imports torch.
+
+* The script is compiled with its absolute path and run in a fresh `__main__`, which stays in `sys.modules`: pickling,
+  multiprocessing and exit handlers look there later. (`runpy` gives a relative `__file__` and puts the old one back.)
+* Python has printed a crash before it runs exit handlers; so do we, without our own frames.
+* A child that the script forked and that came back here must not report a second time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from gradscope.cli.options import read_target
+from gradscope.cli.program import Program, load_module, load_script
+from gradscope.cli.torch_import import when_torch_is_imported
+from gradscope.errors import ScriptError, StopRun
+
+if TYPE_CHECKING:
+    from gradscope.report import Report
+    from gradscope.scope import Session
+
+CRASHED = 1
+INTERRUPTED = 130
+
+OURS = str(Path(__file__).parent.parent) + os.sep
+
+
+@dataclass
+class Outcome:
+    """What became of the script, and the session that watched it (None: it never imported torch)."""
+
+    name: str
+    status: int = 0
+    session: Session | None = None
+    pid: int = field(default_factory=os.getpid)
+
+    @property
+    def reports(self) -> bool:
+        """Whether this process is the one that reports: no forked child, and rank 0 of a distributed run."""
+        return os.getpid() == self.pid and os.environ.get("RANK", "0") == "0"
+
+    @cached_property
+    def report(self) -> Report:
+        """The report of the session; an empty one if there was none."""
+        from gradscope.records import Run
+        from gradscope.report import Report
+
+        return self.session.report(script=self.name) if self.session is not None else Report(Run(script=self.name))
+
+    @property
+    def nothing(self) -> str:
+        """In one line why there is nothing to judge; empty if there is something."""
+        run = self.report.run
+        if self.session is None:
+            return f"{self.name} never imported torch, so there was nothing to watch"
+        if not run.models:
+            return f"{self.name} trained nothing: no optimizer and no backward() ever held a trainable parameter"
+        if not run.backwards and not self.report.findings:
+            return f"{self.name} never called backward(), so there is no gradient to judge"
+        return ""
+
+
+def run_script(args: Namespace) -> Outcome:
+    """Run the script that the arguments name, to its end, whatever end that is."""
+    name, rest = read_target(args)
+    if args.no_compile:
+        os.environ["TORCHDYNAMO_DISABLE"] = os.environ["TORCH_COMPILE_DISABLE"] = "1"
+    outcome = Outcome(name)
+    with ExitStack() as stack:
+
+        def watch() -> None:
+            from gradscope.scope import Session
+
+            outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=args.out))
+
+        stack.enter_context(when_torch_is_imported(watch))
+        outcome.status = _run(load_module if args.module else load_script, name, rest)
+        _wait_for_threads()
+        if outcome.session is not None:
+            outcome.session.read_namespace(vars(sys.modules["__main__"]))
+    return outcome
+
+
+def _run(load: Callable[[str, list[str]], Program], name: str, args: list[str]) -> int:
+    """Load and execute a script; return the status python would have exited with."""
+    try:
+        code, namespace = load(name, args)
+    except ScriptError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a syntax error, or a package that fails: the script's own crash
+        return _crash(error)
+    try:
+        exec(code, namespace)  # noqa: S102 - that is the purpose
+    except StopRun:
+        return 0
+    except SystemExit as error:
+        return _exit_status(error.code)
+    except BaseException as error:  # noqa: BLE001 - printed and turned into a status, as python does
+        return _crash(error)
+    return 0
+
+
+def _exit_status(code: object) -> int:
+    """What python makes of the argument of sys.exit."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code
+    print(code, file=sys.stderr)
+    return CRASHED
+
+
+def _crash(error: BaseException) -> int:
+    """Print an uncaught exception as python would, as if we were not there."""
+    if isinstance(error, SystemExit):
+        return _exit_status(error.code)
+    seen: set[int] = set()
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            link.__traceback__ = _without_ours(link.__traceback__)
+            links += [link.__cause__, link.__context__]
+    sys.excepthook(type(error), error, error.__traceback__)
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else CRASHED
+
+
+def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback less the frames of this package and of the import system that leads back to it."""
+    kept = []
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(OURS):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    for link, following in pairwise([*kept, None]):
+        assert link is not None
+        link.tb_next = following
+    return kept[0] if kept else None
+
+
+def _wait_for_threads() -> None:
+    """Python waits for the script's threads before it exits; the session has to stay open until then."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()

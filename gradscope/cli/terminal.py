@@ -1,0 +1,50 @@
+"""Where text is printed: how wide it may be, whether in colour, and which characters the other side knows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from gradscope.report import Report
+
+PIPED_WIDTH = 100
+BOX_CHARACTERS = "─│┌✓"
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print on the standard error that the process began with: the script may have replaced or closed `sys.stderr`."""
+    with suppress(AttributeError, OSError, ValueError):  # whatever the script has done to its own stdout
+        sys.stdout.flush()
+    print(text, file=stream or sys.__stderr__, flush=True)
+
+
+def print_report(report: Report, stream: TextIO | None = None) -> None:
+    """Print the report as text; by default where the script's own output is not disturbed, on the standard error."""
+    from gradscope.render.text import render_text
+
+    target = stream or sys.__stderr__
+    if target is not None:
+        say(render_text(report, width=width(target), color=in_color(target), unicode=knows_boxes(target)), target)
+
+
+def width(stream: TextIO) -> int:
+    return shutil.get_terminal_size().columns if stream.isatty() else PIPED_WIDTH
+
+
+def in_color(stream: TextIO) -> bool:
+    """On a terminal, unless NO_COLOR is set (no-color.org); elsewhere only with FORCE_COLOR."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def knows_boxes(stream: TextIO) -> bool:
+    try:
+        BOX_CHARACTERS.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""The state of every parameter and model over a run, from tallies alone."""
+
+from __future__ import annotations
+
+from gradscope.diagnosis.finding import State
+from gradscope.records import Model, Parameter, Run, Tally
+
+_ORDER = (State.NONFINITE, State.INTERMITTENT, State.ZERO, State.NONE, State.UNUSED, State.FROZEN)
+
+
+def parameter_states(run: Run) -> dict[int, State]:
+    """State per parameter uid."""
+    held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    empty = Tally()
+    return {uid: _state(p, run.tallies.get(uid, empty), uid in held) for uid, p in run.parameters.items()}
+
+
+def _state(parameter: Parameter, tally: Tally, held: bool) -> State:
+    if tally.backwards == 0:
+        if not parameter.trainable:
+            return State.FROZEN
+        return State.NONE if held else State.UNUSED
+    if tally.nonfinite:
+        return State.NONFINITE
+    if tally.measured and tally.zero == tally.measured:
+        return State.ZERO
+    if tally.steps_none and tally.steps_none < tally.steps:
+        return State.INTERMITTENT
+    return State.FLOWING
+
+
+def model_states(run: Run) -> list[tuple[Model, State]]:
+    """State per model: flowing if all that is trainable flows, else the worst that holds for all of it or for some."""
+    states = parameter_states(run)
+    answer = []
+    for model in run.models:
+        of_trainable = {states[u] for u in model.parameters if states[u] is not State.FROZEN}
+        if not of_trainable:
+            state = State.FROZEN
+        elif len(of_trainable) == 1:
+            state = next(iter(of_trainable))
+        elif State.NONFINITE in of_trainable:
+            state = State.NONFINITE
+        elif State.FLOWING in of_trainable or State.INTERMITTENT in of_trainable:
+            state = State.FLOWING
+        else:
+            state = next(s for s in _ORDER if s in of_trainable)
+        answer.append((model, state))
+    return answer

@@ -1,0 +1,362 @@
+"""The facts: what a training run did, as frozen records of numbers and strings.
+
+* Capture writes these and nothing else; diagnosis, run files and renderers read these and nothing else.
+* A record never holds a tensor, module, frame or graph node, so it keeps nothing of the user's program alive.
+* A parameter is known by its `uid`, an integer unique within the run.
+* Absence is a fact: a parameter missing from a mapping of norms received nothing. `None` as a norm
+  means "received, not measured". Neither is ever written as 0.0.
+* `clock` orders all events of a run; `step` counts turns of the user's loop from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A line of source. `file` is relative to the working directory where it can be; `text` is stripped."""
+
+    file: str
+    line: int
+    function: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+Path = tuple[Location, ...]
+"""The user's frames that lead to a line, outermost first; the last entry is the line itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One name of a parameter: `fqn` inside `model`."""
+
+    model: str
+    fqn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A leaf tensor that could be trained."""
+
+    uid: int
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    trainable: bool
+    owners: tuple[Owner, ...] = ()
+    module: str = ""
+    """Class name of the module that holds it directly."""
+    built: Path = ()
+    """Where its module was put into its parent, where known."""
+    loaded: bool = False
+    """Its value was written after construction: copied, loaded or filled by the user."""
+    frozen_at: Path = ()
+    """The line that last set `requires_grad` to False, where seen."""
+    thawed: bool = False
+    """It required a gradient at some time after an optimizer held it."""
+    registered: Path = ()
+    """The line that gave it to its module, where seen."""
+    copy_of: int | None = None
+    """The uid it was deep-copied from, where seen."""
+    replaces: int | None = None
+    """The uid that had its name before and that an optimizer still holds."""
+    replaced: int = 0
+    """How often another tensor took this name."""
+    late: bool = False
+    """It came after the first backward pass."""
+
+    @property
+    def numel(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def name(self) -> str:
+        """`model.fqn` of its first owner."""
+        if not self.owners:
+            return f"parameter{self.uid}"
+        first = self.owners[0]
+        return f"{first.model}.{first.fqn}" if first.fqn else first.model
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A registered module or named list of tensors. `parameters` are uids, in the order of the model."""
+
+    name: str
+    class_name: str
+    parameters: tuple[int, ...]
+    expected_idle: bool = False
+    """The user declared that it gets no gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One parameter group of an optimizer, as it was when last seen."""
+
+    parameters: tuple[int, ...]
+    lr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """An optimizer that was seen. `built` is the line that built it or, per group, added to it."""
+
+    uid: int
+    name: str
+    class_name: str
+    groups: tuple[Group, ...]
+    built: Path = ()
+    added: tuple[Path, ...] = ()
+    """Per group: the line that handed it over."""
+    eps: float | None = None
+    steps: int = 0
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        return tuple(uid for group in self.groups for uid in group.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """One pass of the autograd engine."""
+
+    clock: int
+    step: int
+    index: int
+    path: Path
+    norms: Mapping[int, float | None]
+    """Per parameter that received a gradient: the 2-norm of `.grad` afterwards (accumulated, scaled, unclipped)."""
+    added: frozenset[int] = frozenset()
+    """Parameters whose `.grad` was there already, so that this pass added to it."""
+    root: int | None = None
+    """Which tensor it started from, where traced: the same number twice is the same loss twice."""
+    connected: frozenset[int] | None = None
+    """Parameters found by walking the autograd graph from the root, where traced."""
+    loss: float | None = None
+
+    @property
+    def location(self) -> Location | None:
+        return self.path[-1] if self.path else None
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerStep:
+    """One call of `optimizer.step()` that really ran."""
+
+    clock: int
+    step: int
+    index: int
+    optimizer: int
+    path: Path
+    norms: Mapping[int, float | None]
+    """Per parameter with a gradient: the norm the optimizer saw (unscaled, clipped)."""
+    lrs: tuple[float | None, ...] = ()
+    ratios: Mapping[int, float] = field(default_factory=dict)
+    """Per parameter where sampled: norm of the update over norm of the weight."""
+    unchanged: frozenset[int] = frozenset()
+    """Parameters with a gradient whose value was compared and is bit-identical after the step."""
+    moved: frozenset[int] = frozenset()
+    """Parameters without a fresh gradient whose value changed nevertheless."""
+    weights: Mapping[int, float] = field(default_factory=dict)
+    """Per parameter where sampled: 2-norm of the weight before the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Gradients were set to None or zero between two events. `path` is empty where only the result was seen."""
+
+    clock: int
+    step: int
+    parameters: frozenset[int]
+    path: Path = ()
+    to_none: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Something wrote to parameters or to their gradients outside autograd and the optimizer."""
+
+    clock: int
+    step: int
+    parameters: frozenset[int]
+    path: Path
+    what: str
+    """`grad` or `value`."""
+    by: str
+    """The operation, or the library function it ran in: `clip_grad_norm_`, `unscale_`, `copy_`, `load_state_dict`."""
+
+
+Event = Backward | OptimizerStep | Clear | Write
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What happened to one parameter over the whole run; exact even where old events were dropped."""
+
+    backwards: int = 0
+    """Backward passes that delivered a gradient to it."""
+    zero: int = 0
+    nonfinite: int = 0
+    measured: int = 0
+    first_backward: int | None = None
+    last_backward: int | None = None
+    first_nonfinite: int | None = None
+    zero_streak: int = 0
+    """Measured backward passes since the last one with a gradient that was not zero."""
+    steps: int = 0
+    """Steps of optimizers that hold it."""
+    steps_none: int = 0
+    """... at which its gradient was None."""
+    none_streak: int = 0
+    """... of those, how many in a row at the end."""
+    trainable_steps: int = 0
+    """Steps of its optimizers at which it required a gradient."""
+    stepped_nonfinite: int = 0
+    """Steps that applied a NaN or Inf."""
+    compared: int = 0
+    """Steps after which its value was compared with the value before."""
+    unchanged: int = 0
+    norm_max: float | None = None
+    norm_last: float | None = None
+    ratio_last: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where the influence of parameters went on while their gradient did not (or ended)."""
+
+    cause: str
+    parameters: frozenset[int]
+    path: Path
+    op: str
+    rank: int
+    """Smaller is the likelier culprit among the cuts of one parameter."""
+    evidence: str = "traced"
+    detail: str = ""
+    library: str = ""
+    """`file:line` inside a library where the operation ran, if not in the user's code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where in a traced backward the gradient of parameters first became zero, NaN, Inf, tiny or huge."""
+
+    kind: str
+    """`zero`, `nan`, `inf`, `vanishing` or `exploding`."""
+    cause: str
+    parameters: frozenset[int]
+    path: Path
+    op: str
+    step: int
+    backward: int
+    evidence: str = "traced"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All facts of one run: what capture hands to diagnosis, and what a run file holds."""
+
+    torch: str = ""
+    gradscope: str = ""
+    script: str = ""
+    steps: int = 0
+    backwards: int = 0
+    models: tuple[Model, ...] = ()
+    parameters: Mapping[int, Parameter] = field(default_factory=dict)
+    optimizers: tuple[Optimizer, ...] = ()
+    events: tuple[Event, ...] = ()
+    tallies: Mapping[int, Tally] = field(default_factory=dict)
+    cuts: tuple[Cut, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was not seen, in words for the reader."""
+    traced: int = 0
+    """How many steps were traced."""
+    never_used: frozenset[int] = frozenset()
+    """Parameters that no traced operation read, over all traced steps."""
+    graph: "Graph | None" = None
+    histograms: tuple["Histogram", ...] = ()
+
+    @property
+    def backward_events(self) -> list[Backward]:
+        return [event for event in self.events if isinstance(event, Backward)]
+
+    @property
+    def step_events(self) -> list[OptimizerStep]:
+        return [event for event in self.events if isinstance(event, OptimizerStep)]
+
+    def optimizers_of(self, uid: int) -> list[Optimizer]:
+        """Optimizers that hold this parameter."""
+        return [optimizer for optimizer in self.optimizers if uid in optimizer.parameters]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Distribution of one parameter's gradient at one step, on a log2 axis.
+
+    `counts[i]` is the number of entries with 2**(low + i) <= |g| < 2**(low + i + 1), first all negative
+    entries, then (in `positive`) the positive ones; zeros and non-finite entries are counted apart.
+    """
+
+    uid: int
+    step: int
+    low: int
+    negative: tuple[int, ...]
+    positive: tuple[int, ...]
+    zeros: int = 0
+    nan: int = 0
+    inf: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the drawn graph: a module, an operation, a parameter, a loss, or a cut."""
+
+    id: int
+    kind: str
+    """`module`, `op`, `parameter`, `loss`, `input`."""
+    label: str
+    model: str = ""
+    module: str = ""
+    """fqn of the module it ran in, inside `model`; empty for glue code."""
+    live: bool = True
+    """The gradient of the loss passes here."""
+    norm: float | None = None
+    location: Location | None = None
+    uid: int | None = None
+    """Of a parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Data went from `source` to `target` in the forward pass; `cut` names the cause where its gradient was lost."""
+
+    source: int
+    target: int
+    live: bool = True
+    norm: float | None = None
+    cut: str = ""
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One traced step, ready to be folded and drawn: forward direction, numbered deterministically."""
+
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    step: int = 0
+    truncated: int = 0
+    """How many nodes were left out because the step was too large to keep."""
+

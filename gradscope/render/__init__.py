@@ -1,0 +1,1 @@
+"""Report to text, JSON, Markdown, HTML, figures and graphs: pure functions, no torch."""

@@ -1,0 +1,231 @@
+"""Put every node of the traced graph into a box: its module down to a depth, or a piece of glue code.
+
+* A module's box holds all that ran in it and below. Siblings of one shape share a box (see `repeats`).
+* Operations that ran directly in a module which is itself drawn in parts, or in no model, are glue. Glue joins the
+  box its values come from if that is one of its own kind, else it is known by the set of boxes it takes from.
+  So the thousandth turn of a loop lands in the same box as the first. In a repeated block only what comes from
+  the same block counts, so that the first and the last block are like the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gradscope.records import Location
+from gradscope.render.repeats import Fqn, Place, Repeats, Turn
+from gradscope.render.stream import Flow, Stream
+
+MAX_NAMES = 4
+
+
+class Kind(StrEnum):
+    """What a box stands for."""
+
+    MODULE = "module"
+    GLUE = "glue"
+    INPUT = "input"
+    LOSS = "loss"
+
+
+@dataclass(slots=True)
+class Draft:
+    """A box while it is being filled."""
+
+    kind: Kind
+    model: str
+    path: Fqn
+    flow: Flow
+    sources: frozenset[int] = frozenset()
+    losses: int = 0
+    """Of glue between models: which losses it leads to, one bit each, so that two losses do not share their glue."""
+    repeats: int = 1
+    nodes: int = 0
+    parameters: int = 0
+    silent: int = 0
+    names: dict[str, None] = field(default_factory=dict)
+    classes: dict[str, None] = field(default_factory=dict)
+    squares: dict[Fqn, float] = field(default_factory=dict)
+    norms: dict[Fqn, float] = field(default_factory=dict)
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """Which box each node is in, and which turn of its repeated block it belongs to."""
+
+    boxes: list[Draft]
+    box: list[int]
+    turn: list[Turn]
+
+
+def sort_nodes(stream: Stream, depth: int, classes: Mapping[tuple[str, str], str], most: int) -> Sorting | None:
+    """Fold to `depth` levels of fqn; None if that takes more than `most` boxes."""
+    return _Sorter(stream, depth, classes, most).sort()
+
+
+def sort_coarsely(stream: Stream) -> Sorting:
+    """Each model is one box per flow, and so is its glue; losses and inputs may be many."""
+    sorting = _Sorter(stream, 0, {}, None).sort()
+    assert sorting is not None
+    return sorting
+
+
+class _Sorter:
+    def __init__(self, stream: Stream, depth: int, classes: Mapping[tuple[str, str], str], most: int | None) -> None:
+        """`most` boxes before giving up; None is coarse: no limit, and glue is one box per model and flow."""
+        self.stream, self.classes, self.most = stream, classes, most
+        self.paths = [_path(node.module, depth) for node in stream.nodes]
+        self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
+        self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
+        self.cut_ends = {end for source, target, edge in stream.edges if edge.cut for end in (source, target)}
+        self.known: dict[Hashable, int] = {}
+        self.result = Sorting([], [-1] * len(stream.nodes), [()] * len(stream.nodes))
+        self.flow = self._module_flows()
+        self.places = self._find_repeats()
+
+    def sort(self) -> Sorting | None:
+        late = []
+        for position in self.stream.order:
+            if self.most is not None and len(self.result.boxes) > self.most:
+                return None
+            node = self.stream.nodes[position]
+            if self._is_idle(position):
+                continue
+            if node.kind == "input" or (node.kind == "parameter" and not node.model):
+                late.append(position)
+            elif node.kind == "loss":
+                self._join(position, ("loss", node.location, node.label), Draft(Kind.LOSS, "", (), self.flow[position]))
+            elif self._is_glue(position):
+                self._join_glue(position)
+            else:
+                self._join_module(position)
+        for position in late:
+            self._join_input(position)
+        return self.result if self.most is None or len(self.result.boxes) <= self.most else None
+
+    def _is_idle(self, position: int) -> bool:
+        """A container that is only there for its class: nothing flows in or out."""
+        node = self.stream.nodes[position]
+        lonely = not self.stream.before[position] and not self.stream.after[position] and position not in self.cut_ends
+        return lonely and node.kind == "module" and self.keys[position] in self.inner
+
+    def _is_glue(self, position: int) -> bool:
+        node = self.stream.nodes[position]
+        return not node.model or (node.kind != "parameter" and self.keys[position] in self.inner)
+
+    def _module_flows(self) -> list[Flow]:
+        """A parameter takes part in the flow of its module, so that one frozen weight does not split the box."""
+        acting: dict[Hashable, set[Flow]] = {}
+        for position, node in enumerate(self.stream.nodes):
+            if node.kind != "parameter":
+                acting.setdefault(self.keys[position], set()).add(self.stream.flow[position])
+        flows = list(self.stream.flow)
+        for position, node in enumerate(self.stream.nodes):
+            if node.kind == "parameter" and self.keys[position] not in self.inner:
+                seen = acting.get(self.keys[position], set())
+                if seen and flows[position] not in seen:
+                    flows[position] = Flow.LIVE if Flow.LIVE in seen else Flow.DEAD
+        return flows
+
+    def _find_repeats(self) -> dict[str, Repeats]:
+        shapes: dict[str, dict[Fqn, set[Hashable]]] = {}
+        for position, node in enumerate(self.stream.nodes):
+            key = self.keys[position]
+            if not node.model or key in self.inner:
+                continue
+            shape = shapes.setdefault(node.model, {}).setdefault(key[1], set())
+            shape.add(self.flow[position])
+            if node.kind == "parameter":
+                shape.add(("parameter", node.live))
+            elif (name := self._class(key)) or node.kind == "op":
+                shape.add(("class", name or self.stream.names[position]))
+        return {
+            model: Repeats({path: frozenset(shape) for path, shape in by_path.items()})
+            for model, by_path in shapes.items()
+        }
+
+    def _class(self, key: tuple[str, Fqn]) -> str:
+        return self.classes.get((key[0], ".".join(key[1])), "")
+
+    def _place(self, position: int) -> Place:
+        model, path = self.keys[position]
+        return self.places[model].place(path) if model in self.places else Place(path)
+
+    def _join_module(self, position: int) -> None:
+        model, path = self.keys[position]
+        place = self._place(position)
+        key = ("module", model, place.path, self.flow[position])
+        draft = Draft(Kind.MODULE, model, place.path, self.flow[position], repeats=place.repeats)
+        self._join(position, key, draft)
+        self.result.turn[position] = place.turn
+        box = self.result.boxes[self.result.box[position]]
+        if len(box.classes) < MAX_NAMES and (name := self._class((model, path))):
+            box.classes[name] = None
+
+    def _join_glue(self, position: int) -> None:
+        model, place, flow = self.keys[position][0], self._place(position), self.flow[position]
+        self.result.turn[position] = place.turn
+        if self.most is None:
+            self._join(position, ("glue", model, flow), Draft(Kind.GLUE, model, (), flow))
+            return
+        losses = 0 if model else self.stream.losses[position]
+        sources = frozenset(
+            box
+            for p in self.stream.before[position]
+            if (box := self.result.box[p]) >= 0 and self.result.turn[p][: len(place.turn)] == place.turn
+        )
+        for source in sorted(sources):
+            if self._absorbs(source, sources, model, flow, losses):
+                self._count(position, source)
+                return
+        draft = Draft(Kind.GLUE, model, place.path, flow, sources, losses, place.repeats)
+        self._join(position, ("glue", model, place.path, sources, flow, losses), draft)
+
+    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, losses: int) -> bool:
+        """Whether glue that takes from `sources` belongs into one of them."""
+        draft = self.result.boxes[box]
+        if draft.model != model or draft.flow is not flow or draft.kind not in (Kind.GLUE, Kind.MODULE):
+            return False
+        if draft.kind is Kind.GLUE and draft.losses == losses:
+            return sources <= draft.sources | {box}
+        return draft.kind is Kind.MODULE and len(sources) == 1
+
+    def _join_input(self, position: int) -> None:
+        node = self.stream.nodes[position]
+        taken = frozenset(self.result.box[p] for p in self.stream.after[position])
+        self._join(position, ("input", node.model, taken), Draft(Kind.INPUT, node.model, (), self.flow[position]))
+
+    def _join(self, position: int, key: Hashable, draft: Draft) -> None:
+        if key not in self.known:
+            self.known[key] = len(self.result.boxes)
+            self.result.boxes.append(draft)
+        self._count(position, self.known[key])
+
+    def _count(self, position: int, box: int) -> None:
+        node, draft = self.stream.nodes[position], self.result.boxes[box]
+        self.result.box[position] = box
+        draft.nodes += 1
+        if len(draft.names) <= MAX_NAMES and (node.kind != "parameter" or self.keys[position] in self.inner):
+            draft.names[self.stream.names[position]] = None
+        if draft.location is None and node.location is not None:
+            draft.location = node.location
+        if node.kind == "parameter":
+            draft.parameters += 1
+            draft.silent += not node.live
+            if node.norm is not None:
+                path = self.paths[position]
+                draft.squares[path] = draft.squares.get(path, 0.0) + node.norm * node.norm
+        elif node.kind == "module" and node.norm is not None:
+            draft.norms[self.paths[position]] = node.norm
+
+
+def _path(module: str, depth: int) -> Fqn:
+    return tuple(module.split(".")[:depth]) if module and depth > 0 else ()
+
+
+def norm_range(draft: Draft) -> tuple[float, float] | None:
+    """Smallest and largest gradient norm among the blocks of a box: of their parameters, else as recorded."""
+    found = sorted([square**0.5 for square in draft.squares.values()] or draft.norms.values())
+    return (found[0], found[-1]) if found else None

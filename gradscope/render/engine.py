@@ -1,0 +1,72 @@
+"""Lay out DOT text: the system's `dot`, else the Graphviz that pygraphviz brings, each in a process with a time limit.
+
+* A child process for pygraphviz as well: a layout that hangs or crashes in C must not take the user's program along.
+* `AGraph.draw(..., prog="dot")` in one step; `layout()` and then `draw()` crashes in pygraphviz 2.0 (seen 12 of 12).
+* Nothing here raises for a missing, failing or slow engine: the caller gets a sentence instead of a picture.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+SECONDS = 20.0
+PNG_DPI = 144
+
+_CHILD = """
+import sys
+import pygraphviz
+text = sys.stdin.buffer.read().decode("utf-8")
+graph = pygraphviz.AGraph(string=text)
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot", args=sys.argv[2]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A picture, or the reason why there is none."""
+
+    data: bytes | None
+    reason: str | None = None
+
+
+def layout(source: str, form: str, seconds: float = SECONDS) -> Layout:
+    """Lay out DOT text as `svg`, `png` or `pdf`."""
+    failures = []
+    for name, command in _engines(form):
+        result = _run(name, command, source, seconds)
+        if result.data:
+            return result
+        failures.append(result.reason or name)
+    if not failures:
+        return Layout(
+            None, "No picture: Graphviz is not installed (`pip install pygraphviz`, or the system's graphviz)."
+        )
+    return Layout(None, f"No picture: {'; '.join(failures)}.")
+
+
+def _engines(form: str) -> list[tuple[str, list[str]]]:
+    engines = []
+    options = f"-Gdpi={PNG_DPI}" if form == "png" else ""
+    if dot := shutil.which("dot"):
+        engines.append(("dot", [dot, f"-T{form}", *([options] if options else [])]))
+    if sys.executable and importlib.util.find_spec("pygraphviz"):
+        # -P: a file in the working directory must not stand in for a module of the standard library.
+        engines.append(("pygraphviz", [sys.executable, "-P", "-c", _CHILD, form, options]))
+    return engines
+
+
+def _run(name: str, command: list[str], source: str, seconds: float) -> Layout:
+    try:
+        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return Layout(None, f"{name} did not finish within {seconds:g} s")
+    except OSError as error:
+        return Layout(None, f"{name} could not be started ({error.strerror or type(error).__name__})")
+    if done.returncode == 0 and done.stdout:
+        return Layout(done.stdout)
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return Layout(None, f"{name} failed" + (f" ({said[-1][:120]})" if said else f" (exit status {done.returncode})"))

@@ -1,0 +1,88 @@
+"""One finding as HTML: what is wrong, the blamed line among its neighbours, how the code got there, what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradscope.records import Location
+from gradscope.render.markup import Markup, join, tag, words
+from gradscope.render.sources import Sources, excerpt
+from gradscope.render.table import place
+from gradscope.render.words import callers, fold, gap, seen, victims
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.report import Report
+
+_NAMED = 8
+
+
+def anchor(index: int) -> str:
+    """The id of the finding at `index`."""
+    return f"finding-{index + 1}"
+
+
+def article(report: Report, finding: Finding, index: int, sources: Sources) -> Markup:
+    """A finding with its own heading and anchor."""
+    kind = finding.severity.value
+    title = tag("h3", tag("span", kind, class_="badge"), " ", words(finding.message or finding.name))
+    parts = [title]
+    if finding.location:
+        parts.append(_quote(finding.location, sources))
+    if finding.fix:
+        parts.append(tag("p", tag("b", "Fix: "), words(finding.fix), class_="fix"))
+    if finding.detail:
+        parts.append(tag("p", words(finding.detail)))
+    rows = [*_frames("Called from", callers(finding)), *_frames("Or at", finding.also)]
+    if finding.parameters:
+        rows.append(_row("Parameters", _names(report, finding)))
+    rows += [_row("Known", seen(finding)), _row("Rule", f"{finding.code} {finding.name}")]
+    return tag("article", *parts, tag("dl", *rows), id=anchor(index), class_=f"finding s-{kind}")
+
+
+def _quote(location: Location, sources: Sources) -> Markup:
+    lines = excerpt(location, sources)
+    function = join(" in ", tag("code", location.function)) if location.function else ""
+    caption = tag("figcaption", tag("b", tag("code", place(location))), function)
+    if not lines:
+        return tag("figure", caption, class_="quote")
+    code = join(*(_line(number, text, number == location.line) for number, text in lines))
+    label = f"Source of {place(location)}"
+    return tag("figure", caption, tag("pre", code, tabindex="0", role="region", aria_label=label), class_="quote")
+
+
+def _line(number: int, text: str, culprit: bool) -> Markup:
+    code = tag("code", text)
+    if culprit:
+        return tag("mark", tag("i", str(number)), tag("span", " this line: ", class_="sr"), code)
+    return tag("span", tag("i", str(number)), code)
+
+
+def _frames(title: str, frames: tuple[Location, ...]) -> list[Markup]:
+    if not frames:
+        return []
+    shown = [_frame(frame) if isinstance(frame, Location) else gap(frame) for frame in fold(frames)]
+    return [_row(title, tag("ol", *(tag("li", frame) for frame in shown)))]
+
+
+def _frame(frame: Location) -> Markup:
+    function = f" in {frame.function}" if frame.function else ""
+    return join(tag("code", place(frame)), tag("span", function, class_="quiet"), " ", tag("code", frame.text))
+
+
+def _names(report: Report, finding: Finding) -> Markup:
+    """All names, the later ones folded away."""
+    names = [tag("code", name) for name in finding.parameters]
+    part = victims(report, finding)
+    of = f"{part} of {finding.model}" if part and finding.model else part
+    if len(names) <= _NAMED:
+        return join(*_separated(names), f" ({of})" if of else "")
+    return tag("details", tag("summary", of, ": ", *_separated(names[:3]), " ..."), tag("p", *_separated(names)))
+
+
+def _separated(names: list[Markup]) -> list[str]:
+    return [part for i, name in enumerate(names) for part in ((", ", name) if i else (name,))]
+
+
+def _row(term: str, value: str) -> Markup:
+    return join(tag("dt", term), tag("dd", value))

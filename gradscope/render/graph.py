@@ -1,0 +1,124 @@
+"""The drawn graph of a report: models as clusters, the dead part in grey, each cut in red with its line.
+
+A run that was not traced has no graph; then the models and the `backward()` lines stand for it (`bare`).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.finding import State
+from gradscope.errors import GradscopeError
+from gradscope.records import Run
+from gradscope.render.bare import bare_graph
+from gradscope.render.crowd import merge_crowd
+from gradscope.render.dot import Cluster, to_dot
+from gradscope.render.engine import Layout, layout
+from gradscope.render.fold import fold
+from gradscope.render.palette import model_colour
+from gradscope.render.words import STATE_WORDS, number
+
+if TYPE_CHECKING:
+    from gradscope.report import Report
+
+# Graphviz titles every shape with the name of its node, and puts the tooltip where browsers do not look.
+_NAME = re.compile(r"<title>[^<]*</title>\n?")
+_TIP = re.compile(r'<a xlink:title="([^"]*)">')
+
+_DEAD = (State.NONE, State.UNUSED, State.FROZEN)
+
+
+class Drawing:
+    """DOT text that shows itself: `source` is always there, pictures need a Graphviz, else `reason` says why not."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._layouts: dict[str, Layout] = {}
+
+    def svg(self) -> str | None:
+        """The picture as an `<svg>` element, or None."""
+        data = self._layout("svg").data
+        if data is None:
+            return None
+        text = data.decode("utf-8")
+        text = _NAME.sub("", text[max(text.find("<svg"), 0) :])
+        return _TIP.sub(r"\g<0><title>\1</title>", text)
+
+    def png(self) -> bytes | None:
+        """The picture as PNG, or None."""
+        return self._layout("png").data
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no picture, in one sentence; None if there is one."""
+        return self._layout("svg").reason
+
+    def save(self, path: str | Path) -> Path:
+        """Write to `path` (.dot, .gv, .svg, .png or .pdf) and return what was written.
+
+        Where no picture can be made, the DOT text is written beside it with a warning. Another suffix raises
+        GradscopeError.
+        """
+        path = Path(path)
+        form = path.suffix[1:].lower()
+        if form in ("dot", "gv"):
+            path.write_text(self.source, encoding="utf-8")
+            return path
+        if form not in ("svg", "png", "pdf"):
+            raise GradscopeError(f"cannot save a graph as {path.name!r}: use .dot, .gv, .svg, .png or .pdf")
+        result = self._layout(form)
+        if result.data is None:
+            path = path.with_suffix(".dot")
+            path.write_text(self.source, encoding="utf-8")
+            warnings.warn(f"{result.reason} The DOT text is in {path.name}.", stacklevel=2)
+            return path
+        path.write_bytes(result.data)
+        return path
+
+    def _layout(self, form: str) -> Layout:
+        if form not in self._layouts:
+            self._layouts[form] = layout(self.source, form)
+        return self._layouts[form]
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        picture = self.svg()
+        if picture is None:
+            return {"text/plain": f"{self.reason}\n\n{self.source}"}
+        return {"text/plain": self.source, "image/svg+xml": picture}
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def draw_graph(report: Report, depth: int = 2) -> Drawing:
+    """Draw the traced step with modules folded to `depth` levels of their names."""
+    graph, crowd = merge_crowd(report.run.graph or bare_graph(report))
+    picture = fold(graph, depth, _classes(report.run))
+    clusters = _clusters(report, {box.model for box in picture.boxes})
+    if crowd:
+        clusters = [cluster for cluster in clusters if cluster.name in {box.model for box in picture.boxes}]
+    return Drawing(to_dot(picture, clusters))
+
+
+def _classes(run: Run) -> dict[tuple[str, str], str]:
+    """Class per (model, module fqn), as far as parameters tell it."""
+    return {
+        (owner.model, owner.fqn.rpartition(".")[0]): parameter.module
+        for parameter in run.parameters.values()
+        for owner in parameter.owners
+        if parameter.module and "." in owner.fqn
+    }
+
+
+def _clusters(report: Report, drawn: set[str]) -> list[Cluster]:
+    clusters = []
+    for index, model in enumerate(report.models):
+        words = STATE_WORDS[model.state]
+        if model.state is State.FLOWING and model.grad_norm is not None:
+            words = f"norm {number(model.grad_norm)}"
+        clusters.append(Cluster(model.name, model.class_name, words, model_colour(index), model.state in _DEAD))
+    others = sorted(drawn - {model.name for model in report.models} - {""})
+    return clusters + [Cluster(n, "", "", model_colour(len(clusters) + i), False) for i, n in enumerate(others)]

@@ -1,0 +1,123 @@
+"""The figures and the graph of a report, ready to stand in HTML.
+
+* Figures are images with their own document: their ids and styles cannot meet those of the page or of each other.
+* The graph is part of the page, so that it can be zoomed without blur, searched and read out. It comes escaped
+  from Graphviz; the page's content policy forbids any script in it.
+* Without matplotlib or Graphviz a report is still a report: the picture is left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradscope.errors import MissingExtraError
+from gradscope.render.graph import draw_graph
+from gradscope.render.markup import Markup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+    from gradscope.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One figure: its title, what it shows in words, and its SVG document."""
+
+    title: str
+    says: str
+    svg: str
+
+    @property
+    def uri(self) -> str:
+        return data_uri(self.svg)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The graph: its SVG element, or None and the reason, and its source."""
+
+    svg: Markup | None
+    source: str
+    reason: str
+
+
+def figures(report: Report) -> list[Picture]:
+    """The figures that have something to show; none without matplotlib."""
+    wanted = [(name, title, says) for name, title, says, shows in _FIGURES if shows(report)]
+    try:
+        return [Picture(title, says, _svg(_draw(report, name))) for name, title, says in wanted]
+    except (ImportError, MissingExtraError):
+        return []
+
+
+def graph(report: Report) -> Drawn | None:
+    """The traced step as a graph; without one, models and backward lines. None if nothing was seen at all."""
+    if not report.models:
+        return None
+    drawing = draw_graph(report)
+    svg = drawing.svg()
+    return Drawn(None if svg is None else _element(svg), drawing.source, drawing.reason or "")
+
+
+def data_uri(svg: str) -> str:
+    """An SVG document as the address of an image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8", "replace")).decode("ascii")
+
+
+def _draw(report: Report, name: str) -> Figure:
+    from gradscope.render import figures as module
+
+    figure: Figure = getattr(module, name)(report)
+    return figure
+
+
+def _svg(figure: Figure) -> str:
+    """Text stays text and ids come from a fixed salt: small, and the same figure gives the same characters."""
+    import matplotlib
+
+    target = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gradscope"}):
+        figure.savefig(
+            target, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None, "Creator": None}
+        )
+    return target.getvalue()
+
+
+_NO_METADATA = {"Date": None, "Creator": None}
+
+
+def _element(svg: str) -> Markup:
+    found = re.search(r"<svg\b.*</svg>", svg, re.DOTALL)
+    return Markup(found.group(0) if found else "")
+
+
+def _has_backwards(report: Report) -> bool:
+    return bool(report.run.backward_events)
+
+
+def _has_series(report: Report) -> bool:
+    return len(report.run.backward_events) > 1
+
+
+def _has_histograms(report: Report) -> bool:
+    return bool(report.run.histograms)
+
+
+def _has_updates(report: Report) -> bool:
+    return any(event.ratios for event in report.run.step_events)
+
+
+_FIGURES: tuple[tuple[str, str, str, Callable[[Report], bool]], ...] = (
+    ("plot_norms", "Gradient norm over time", "Gradient norm of each model over the backward passes.", _has_series),
+    ("plot_depth", "Gradient norm over depth", "Gradient norm along the depth of each model.", _has_backwards),
+    ("plot_histograms", "Histograms", "How the entries of the gradients are distributed, per model.", _has_histograms),
+    ("plot_heatmap", "Every parameter over time", "Gradient norm of each parameter at each step.", _has_series),
+    ("plot_updates", "Size of the updates", "Norm of the update over norm of the weight, per model.", _has_updates),
+)

@@ -1,0 +1,123 @@
+"""Find repeated sibling blocks (`layers.0` .. `layers.11` of one shape), so that they can be drawn as one box.
+
+* Siblings are compared by their shape alone (class, state, what hangs below), never by their neighbours:
+  the first and the last block have other neighbours than the rest.
+* A run may have a period: Linear, ReLU, Linear, ReLU ... is "(Linear, ReLU) x500".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+Fqn = tuple[str, ...]
+Turn = tuple[tuple[Fqn, int], ...]
+"""Per run on the way down: the folded path of the run, and which of its blocks."""
+
+MIN_REPEATS = 3
+MAX_PERIOD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive siblings drawn as one: `label` is "0-11"; with a period above 1 they become a single box."""
+
+    label: str
+    repeats: int
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a module is drawn: its path after folding, its turn in each run on the way, how many turns there are."""
+
+    path: Fqn
+    turn: Turn = ()
+    repeats: int = 1
+
+
+class Repeats:
+    """The runs among the modules of one model, from the shape of each drawn (leaf) module."""
+
+    def __init__(self, shapes: Mapping[Fqn, Hashable]) -> None:
+        self._runs: dict[Fqn, tuple[Run, int]] = {}
+        self._places: dict[Fqn, Place] = {}
+        self._find(shapes)
+
+    def place(self, path: Fqn) -> Place:
+        """Where the module at `path` is drawn."""
+        if path not in self._places:
+            self._places[path] = self._walk(path)
+        return self._places[path]
+
+    def _walk(self, path: Fqn) -> Place:
+        folded: list[str] = []
+        turn: list[tuple[Fqn, int]] = []
+        repeats = 1
+        for depth, name in enumerate(path, 1):
+            run, index = self._runs.get(path[:depth], (None, 0))
+            if run is None:
+                folded.append(name)
+                continue
+            folded.append(run.label)
+            turn.append((tuple(folded), index))
+            repeats *= run.repeats
+            if run.period > 1:
+                break
+        return Place(tuple(folded), tuple(turn), repeats)
+
+    def _find(self, shapes: Mapping[Fqn, Hashable]) -> None:
+        """Compare siblings from the deepest level upwards; equal shapes get equal small numbers."""
+        known: dict[Hashable, int] = {}
+        number = {path: known.setdefault(shape, len(known)) for path, shape in shapes.items()}
+        for depth in range(max((len(p) for p in shapes), default=0), 0, -1):
+            families: dict[Fqn, list[str]] = {}
+            for path in number:
+                if len(path) == depth:
+                    families.setdefault(path[:-1], []).append(path[-1])
+            for parent, children in families.items():
+                self._fold_family(parent, children, number)
+                below = tuple(sorted((c, number[(*parent, c)]) for c in children))
+                shape = (number.get(parent), below)
+                number[parent] = known.setdefault(shape, len(known))
+
+    def _fold_family(self, parent: Fqn, children: Iterable[str], number: Mapping[Fqn, int]) -> None:
+        counted = sorted((c for c in children if c.isascii() and c.isdigit()), key=lambda c: (int(c), c))
+        for start, period, repeats in find_runs([number[(*parent, c)] for c in counted]):
+            members = counted[start : start + period * repeats]
+            run = Run(f"{members[0]}-{members[-1]}", repeats, period)
+            for index, child in enumerate(members):
+                self._runs[(*parent, child)] = (run, index // period)
+
+
+def other_turn(first: Turn, second: Turn) -> bool:
+    """Whether two modules are in different blocks of one run: data between them goes from turn to turn."""
+    for (run, index), (other_run, other_index) in zip(first, second, strict=False):
+        if run != other_run:
+            return False
+        if index != other_index:
+            return True
+    return False
+
+
+def find_runs(shapes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(start, period, repeats) of the runs in a list, left to right; the longest wins, then the shortest period."""
+    found = []
+    start = 0
+    while start < len(shapes):
+        best = (0, 0, 0)
+        for period in range(1, MAX_PERIOD + 1):
+            repeats = _repeats(shapes, start, period)
+            if repeats >= MIN_REPEATS and repeats * period > best[0]:
+                best = (repeats * period, period, repeats)
+        if best[0]:
+            found.append((start, best[1], best[2]))
+        start += best[0] or 1
+    return found
+
+
+def _repeats(shapes: Sequence[int], start: int, period: int) -> int:
+    end = start + period
+    while end < len(shapes) and shapes[end] == shapes[end - period]:
+        end += 1
+    return (end - start) // period

@@ -1,0 +1,183 @@
+"""The parts of the HTML page, top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.finding import Severity
+from gradscope.render.findings import anchor, article
+from gradscope.render.markup import Markup, join, table, tag, words
+from gradscope.render.pictures import figures
+from gradscope.render.table import STATE_TONES, flow_table, parameters_table, place
+from gradscope.render.words import STATE_WORDS, census, count, number, split_models, verdict
+
+if TYPE_CHECKING:
+    from gradscope.render.pictures import Drawn
+    from gradscope.render.sources import Sources
+    from gradscope.report import ModelSummary, Report
+
+_CARDS = 12
+"""Of more models than these, the well ones are folded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A landmark of the page; one without a body is left out."""
+
+    id: str
+    title: str
+    body: Markup
+
+    def markup(self) -> Markup:
+        heading = tag("h2", self.title, id=f"{self.id}-title")
+        return tag("section", heading, self.body, id=self.id, aria_labelledby=f"{self.id}-title")
+
+
+def all_sections(report: Report, sources: Sources, drawn: Drawn | None) -> list[Section]:
+    """Every section in the order of the page."""
+    findings = join(*(article(report, finding, i, sources) for i, finding in enumerate(report.findings)))
+    return [
+        Section("models", "Models", _models(report)),
+        Section("findings", "Findings", findings),
+        Section("flow", "Which loss trains what", _flow(report)),
+        Section("graph", "Graph", _graph(report, drawn)),
+        Section("figures", "Figures", _figures(report)),
+        Section("parameters", "Parameters", _parameters(report)),
+        Section("seen", "What was seen", _seen(report)),
+    ]
+
+
+def header(report: Report) -> Markup:
+    """The verdict: one sentence and how it was reached."""
+    said = verdict(report)
+    kind = said.worst.value if said.worst else "ok"
+    run = report.run
+    name = join("gradscope", *((" report on ", tag("code", run.script)) if run.script else (" report",)))
+    return tag(
+        "header",
+        tag("p", name, class_="product"),
+        tag("h1", words(said.headline), class_="verdict"),
+        tag("p", said.counts, class_="counts"),
+        class_=f"v-{kind}",
+    )
+
+
+def footer(report: Report) -> Markup:
+    """Which versions made the report."""
+    run = report.run
+    made = [f"{name} {version}" for name, version in (("gradscope", run.gradscope), ("torch", run.torch)) if version]
+    return tag("footer", tag("p", ", ".join(made)))
+
+
+def _models(report: Report) -> Markup:
+    shown, rest = split_models(report, _CARDS)
+    if not shown:
+        return Markup()
+    if not rest:
+        return _cards(report, shown)
+    more = tag("summary", f"{count(len(rest), 'more model', 'more models')}: {census(m.state for m in rest)}")
+    return join(_cards(report, shown), tag("details", more, _cards(report, rest)))
+
+
+def _cards(report: Report, models: list[ModelSummary]) -> Markup:
+    return tag("ul", *(tag("li", _card(report, model)) for model in models), class_="cards")
+
+
+def _card(report: Report, model: ModelSummary) -> Markup:
+    loud = [
+        tag("li", tag("a", f"{finding.code} {finding.name}", href=f"#{anchor(i)}"))
+        for i, finding in enumerate(report.findings)
+        if finding.model == model.name and finding.severity is not Severity.INFO
+    ]
+    held = f"{model.flowing} of {count(model.trainable, 'parameter')} flowing"
+    if not model.trainable:
+        held = f"{count(model.parameters, 'parameter')}, none trainable"
+    frozen = model.parameters - model.trainable if model.trainable else 0
+    return tag(
+        "article",
+        tag("h3", tag("code", model.name)),
+        tag("p", model.class_name, class_="class") if model.class_name else "",
+        tag("p", STATE_WORDS[model.state], class_=f"state t-{STATE_TONES[model.state]}"),
+        tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=held),
+        tag("p", held + (f", {frozen} frozen" if frozen else ""), class_="quiet"),
+        tag("p", "gradient norm ", tag("b", number(model.grad_norm)), class_="quiet"),
+        tag("ul", *loud, class_="links") if loud else "",
+        class_=f"card b-{STATE_TONES[model.state]}",
+    )
+
+
+def _flow(report: Report) -> Markup:
+    if not report.flow:
+        return Markup()
+    caption = "Median gradient norm that each backward line left in each model; a dash where it left none."
+    return _scroller("Flow matrix", table(flow_table(report, report.models), caption=caption, class_="flow"))
+
+
+def _graph(report: Report, drawn: Drawn | None) -> Markup:
+    if drawn is None:
+        return Markup()
+    source = tag(
+        "details", tag("summary", "Graphviz source"), tag("pre", tag("code", *_lines(drawn.source))), class_="source"
+    )
+    if drawn.svg is None:
+        return join(tag("p", drawn.reason), source)
+    label = "Graph. Arrow keys move it, plus and minus zoom, 0 shows all."
+    view = tag("div", drawn.svg, class_="paper", data_zoom="", tabindex="0", role="group", aria_label=label)
+    says = "One traced step, forward from top to bottom."
+    if report.run.graph is None:
+        says = "No step was traced: the models and the backward lines stand for it."
+    return join(tag("p", says, class_="quiet"), view, source)
+
+
+def _figures(report: Report) -> Markup:
+    shown = figures(report)
+    if not shown:
+        return Markup()
+    made = [tag("figure", tag("img", src=p.uri, alt=p.title), tag("figcaption", p.says)) for p in shown]
+    return tag("div", *made, class_="figures")
+
+
+def _parameters(report: Report) -> Markup:
+    content = parameters_table(report)
+    if not content.rows:
+        return Markup()
+    search = tag(
+        "p",
+        tag("label", "Search ", tag("input", type="search", data_filter="all-parameters", autocomplete="off")),
+        tag("output", count(len(content.rows), "parameter"), aria_live="polite", data_count="all-parameters"),
+        class_="search",
+    )
+    body = table(content, id_="all-parameters", caption="Every parameter, in the order of the models.", class_="all")
+    return join(search, _scroller("All parameters", body, tall=True))
+
+
+def _seen(report: Report) -> Markup:
+    run = report.run
+    facts = [
+        f"{count(run.steps, 'step')}, {count(run.backwards, 'backward pass', 'backward passes')}, "
+        f"{count(run.traced, 'step')} traced",
+        *(
+            f"{o.class_name} {o.name}: {count(len(o.parameters), 'parameter')}, {count(o.steps, 'step')}, "
+            f"built at {place(o.built[-1] if o.built else None)}"
+            for o in run.optimizers
+        ),
+    ]
+    idle = [model.name for model in run.models if model.expected_idle]
+    facts += [f"{name} was declared to get no gradient" for name in idle]
+    states = tag("p", "Parameters: ", census(report.states.values()), class_="quiet") if report.states else ""
+    lists = [tag("ul", *(tag("li", fact) for fact in facts)), states]
+    if run.notes:
+        lists += [tag("h3", "Not seen"), tag("ul", *(tag("li", words(note)) for note in run.notes))]
+    return join(*lists)
+
+
+def _scroller(label: str, content: Markup, *, tall: bool = False) -> Markup:
+    """A region that scrolls by itself, which the keyboard can reach."""
+    return tag(
+        "div", content, class_="scroll tall" if tall else "scroll", tabindex="0", role="region", aria_label=label
+    )
+
+
+def _lines(source: str) -> list[str]:
+    return [part for line in source.splitlines() for part in (line, Markup("\n"))]

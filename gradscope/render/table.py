@@ -1,0 +1,179 @@
+"""Tables of the report, before they become text, Markdown or HTML.
+
+Every output draws the same tables, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.finding import State
+from gradscope.records import Location, Parameter, Tally
+from gradscope.render.words import ABSENT, STATE_WORDS, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gradscope.report import ModelSummary, Report
+
+
+class Tone(StrEnum):
+    """What a cell means, for outputs that have colour; the words say the same."""
+
+    NEUTRAL = "neutral"
+    QUIET = "quiet"
+    GOOD = "good"
+    SOMETIMES = "sometimes"
+    ZERO = "zero"
+    NONE = "none"
+    BROKEN = "broken"
+
+
+STATE_TONES = {
+    State.FLOWING: Tone.GOOD,
+    State.INTERMITTENT: Tone.SOMETIMES,
+    State.ZERO: Tone.ZERO,
+    State.NONE: Tone.NONE,
+    State.NONFINITE: Tone.BROKEN,
+    State.FROZEN: Tone.QUIET,
+    State.UNUSED: Tone.QUIET,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value as shown; `value` is the number to sort by, where it is one."""
+
+    text: str
+    tone: Tone = Tone.NEUTRAL
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading; numbers stand at the right, code in a fixed-width font."""
+
+    title: str
+    number: bool = False
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns and rows of cells; each row has a cell per column."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def norm_cell(norm: float | None, *, expected: bool = True) -> Cell:
+    """A gradient norm: absent, zero and not finite are told apart."""
+    if norm is None:
+        return Cell(ABSENT, Tone.NONE if expected else Tone.QUIET)
+    tone = Tone.NEUTRAL if 0 < norm < float("inf") else (Tone.ZERO if norm == 0 else Tone.BROKEN)
+    return Cell(number(norm), tone, norm)
+
+
+def state_cell(state: State) -> Cell:
+    """A state in the words of the report."""
+    return Cell(STATE_WORDS[state], STATE_TONES[state])
+
+
+def models_table(models: Iterable[ModelSummary]) -> Table:
+    """One row per model: class, state, how many of its trainable parameters flow, gradient norm."""
+    rows = tuple(
+        (
+            Cell(model.name),
+            Cell(model.class_name, Tone.QUIET),
+            state_cell(model.state),
+            Cell(f"{model.flowing}/{model.trainable}" if model.trainable else ABSENT, value=model.flowing),
+            norm_cell(model.grad_norm, expected=model.state is State.NONE),
+        )
+        for model in models
+    )
+    titles = (Column("model", code=True), Column("class", code=True), Column("state"))
+    return Table((*titles, Column("flowing", number=True), Column("grad norm", number=True)), rows)
+
+
+def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
+    """The flow matrix: one row per backward line, one column per given model."""
+    names = [model.name for model in models]
+    states = {model.name: model.state for model in report.models}
+    rows = tuple(
+        (
+            Cell(place(row.location)),
+            Cell(row.location.text if row.location else "", Tone.QUIET),
+            Cell(str(row.count), value=row.count),
+            *(norm_cell(row.models.get(name), expected=states[name] is State.NONE) for name in names),
+        )
+        for row in report.flow
+    )
+    titles = (Column("backward", code=True), Column("line", code=True), Column("times", number=True))
+    return Table((*titles, *(Column(name, number=True, code=True) for name in names)), rows)
+
+
+_PARAMETER_COLUMNS = (
+    Column("parameter", code=True),
+    Column("shape", code=True),
+    Column("dtype", code=True),
+    Column("state"),
+    Column("backwards", number=True),
+    Column("zero", number=True),
+    Column("last norm", number=True),
+    Column("update ratio", number=True),
+    Column("optimizer", code=True),
+)
+
+
+def parameters_table(report: Report) -> Table:
+    """Every parameter of the run, in the order of the models; one row per name it has."""
+    run = report.run
+    optimizers: dict[int, list[str]] = {}
+    for optimizer in run.optimizers:
+        for uid in optimizer.parameters:
+            optimizers.setdefault(uid, []).append(optimizer.name or optimizer.class_name)
+    named = [(uid, name) for model in run.models for uid, name in _names(report, model.name, model.parameters)]
+    known = {uid for uid, _ in named}
+    named += [(uid, parameter.name) for uid, parameter in run.parameters.items() if uid not in known]
+    rows = (
+        _parameter_row(
+            name,
+            run.parameters[uid],
+            report.states[uid],
+            run.tallies.get(uid, Tally()),
+            ", ".join(dict.fromkeys(optimizers.get(uid, ()))),
+        )
+        for uid, name in named
+    )
+    return Table(_PARAMETER_COLUMNS, tuple(rows))
+
+
+def _names(report: Report, model: str, uids: tuple[int, ...]) -> list[tuple[int, str]]:
+    answer = []
+    for uid in uids:
+        parameter = report.run.parameters[uid]
+        owner = next((o for o in parameter.owners if o.model == model), None)
+        name = (f"{model}.{owner.fqn}" if owner.fqn else model) if owner else parameter.name
+        answer.append((uid, name))
+    return answer
+
+
+def _parameter_row(name: str, parameter: Parameter, state: State, tally: Tally, held: str) -> tuple[Cell, ...]:
+    return (
+        Cell(name),
+        Cell("x".join(map(str, parameter.shape)) or "scalar", Tone.QUIET, parameter.numel),
+        Cell(parameter.dtype.removeprefix("torch."), Tone.QUIET),
+        state_cell(state),
+        Cell(str(tally.backwards), value=tally.backwards),
+        Cell(str(tally.zero), Tone.ZERO if tally.zero else Tone.QUIET, tally.zero),
+        norm_cell(tally.norm_last, expected=state is State.NONE),
+        Cell(number(tally.ratio_last), Tone.NEUTRAL, tally.ratio_last),
+        Cell(held or ABSENT, Tone.NEUTRAL if held else Tone.QUIET),
+    )
+
+
+def place(location: Location | None) -> str:
+    """`file:line`, or that it is not known."""
+    return str(location) if location else "(line not known)"

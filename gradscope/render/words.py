@@ -1,0 +1,183 @@
+"""The words of the report: numbers, states, counts and the verdict, the same in every output."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.finding import SEVERITY_ORDER, Finding, Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gradscope.records import Location
+    from gradscope.report import ModelSummary, Report
+
+STATE_WORDS = {
+    State.FLOWING: "flowing",
+    State.INTERMITTENT: "intermittent",
+    State.ZERO: "all zero",
+    State.NONE: "no gradient",
+    State.NONFINITE: "NaN or Inf",
+    State.FROZEN: "frozen",
+    State.UNUSED: "unused",
+}
+
+ABSENT = "-"
+
+_FRAMES = (2, 5)
+"""Of a longer path, so many outermost and innermost frames are shown."""
+
+_HEADLINES = {
+    State.NONE: "No gradient reaches",
+    State.ZERO: "Only zero gradients reach",
+    State.NONFINITE: "NaN or Inf gradients reach",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The first thing the reader sees. `worst` is None when all is well."""
+
+    worst: Severity | None
+    headline: str
+    counts: str
+
+
+def number(value: float | None) -> str:
+    """A norm or ratio in three digits; a dash where there is none."""
+    if value is None:
+        return ABSENT
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if 1e-3 <= size < 999.5:
+        return f"{value:.3g}"
+    return f"{value:.0f}" if 999.5 <= size < 999_999.5 else f"{value:.1e}"
+
+
+def count(amount: int, noun: str, plural: str = "") -> str:
+    """`1 step`, `2 steps`, `2 backward passes`."""
+    return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def listing(names: Sequence[str], most: int) -> str:
+    """The first names whole, then how many more there are; one more than `most` is shown rather than counted."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def steps(finding: Finding) -> str:
+    """When: `step 3` or `steps 0 to 7`."""
+    if finding.steps is None:
+        return ""
+    first, last = finding.steps
+    return f"step {first}" if first == last else f"steps {first} to {last}"
+
+
+def seen(finding: Finding) -> str:
+    """How it is known: `traced, steps 0 to 7, cause detach`."""
+    cause = f"cause {finding.cause}" if finding.cause and finding.cause != "unknown" else "cause unknown"
+    return ", ".join(part for part in (str(finding.evidence), steps(finding), cause) if part)
+
+
+def victims(report: Report, finding: Finding) -> str:
+    """How much of its model a finding is about: `2 of 12 parameters`, `all 12 parameters`, `3 parameters`."""
+    total = next((m.trainable for m in report.models if m.name == finding.model), 0)
+    hit = len(finding.parameters)
+    if not hit or hit > total:
+        return count(hit, "parameter") if hit else ""
+    if hit == total:
+        return f"all {hit} parameters" if hit > 1 else "its 1 parameter"
+    return f"{hit} of {count(total, 'parameter')}"
+
+
+def callers(finding: Finding) -> tuple[Location, ...]:
+    """The user's frames that lead to the blamed line, without that line."""
+    if finding.path and finding.path[-1] == finding.location:
+        return finding.path[:-1]
+    return finding.path
+
+
+def split_models(report: Report, most: int) -> tuple[list[ModelSummary], list[ModelSummary]]:
+    """Models to show and models to count: all are shown up to `most`, of more only those that are not simply well."""
+    models = list(report.models)
+    if len(models) <= most:
+        return models, []
+    blamed = {finding.model for finding in report.findings if finding.severity is not Severity.INFO}
+    shown = [m for m in models if m.name in blamed or m.state not in (State.FLOWING, State.FROZEN)]
+    shown = shown or models[:most]
+    names = {model.name for model in shown}
+    return shown, [model for model in models if model.name not in names]
+
+
+def census(states: Iterable[State]) -> str:
+    """`3 flowing, 1 frozen`."""
+    found = list(states)
+    return ", ".join(f"{found.count(state)} {STATE_WORDS[state]}" for state in State if state in found)
+
+
+def fold(frames: Sequence[Location]) -> list[Location | int]:
+    """A path for reading: of a long one the outermost and innermost frames, and how many lie between."""
+    outer, inner = _FRAMES
+    hidden = len(frames) - outer - inner
+    if hidden <= 1:
+        return list(frames)
+    return [*frames[:outer], hidden, *frames[-inner:]]
+
+
+def gap(hidden: int) -> str:
+    """What stands for the frames that `fold` left out."""
+    return f"... {hidden} more frames ..."
+
+
+def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdict:
+    """What the report, or the given findings of it, come down to."""
+    chosen = report.findings if findings is None else tuple(findings)
+    loud = [f for f in chosen if f.severity is not Severity.INFO] if findings is None else list(chosen)
+    worst = min((f.severity for f in loud), key=SEVERITY_ORDER.index, default=None)
+    said = [count(n, s.value) for s in SEVERITY_ORDER if (n := sum(f.severity is s for f in chosen))]
+    run = report.run
+    ran = [count(run.steps, "step"), count(run.backwards, "backward pass", "backward passes")]
+    if run.traced:
+        ran.append(f"{run.traced} traced")
+    facts = "; ".join(", ".join(part) for part in (said, ran) if part)
+    if worst is None:
+        return Verdict(None, _calm(report), facts)
+    return Verdict(worst, _alarm(report, [f for f in loud if f.severity is worst]), facts)
+
+
+def _calm(report: Report) -> str:
+    if not report.models:
+        return "No model was seen"
+    if not report.run.backwards:
+        return "No backward pass was seen"
+    flowing = [m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT)]
+    if len(flowing) == len(report.models):
+        return f"Gradients flow in {_all(len(flowing))}"
+    others = listing([f"{m.name} is {STATE_WORDS[m.state]}" for m in report.models if m.name not in flowing], 3)
+    return f"Nothing wrong: gradients flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
+
+
+def _all(models: int) -> str:
+    few = {1: "the model", 2: "both models"}
+    return few.get(models, f"all {models} models")
+
+
+def _alarm(report: Report, findings: list[Finding]) -> str:
+    first = findings[0]
+    start = _HEADLINES.get(State(first.state)) if first.state in set(State) else None
+    if start is None or not first.model:
+        return first.message.rstrip(".")
+    alike = list(dict.fromkeys(_whom(report, f) for f in findings if f.state == first.state and f.model))
+    return f"{start} {listing(alike, 3)}"
+
+
+def _whom(report: Report, finding: Finding) -> str:
+    part = victims(report, finding)
+    whom = f"{part} of {finding.model}" if " of " in part else finding.model
+    return f"{whom} ({finding.location})" if finding.location else whom

@@ -1,0 +1,233 @@
+"""The report: the facts of a run, the findings, and how to see them.
+
+A `Report` is inert: it can be kept, pickled by its JSON, or drawn long after the models are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradscope.diagnosis import diagnose
+from gradscope.diagnosis.finding import Finding, Severity, State
+from gradscope.diagnosis.states import model_states, parameter_states
+from gradscope.errors import GradientFlowError, GradscopeError
+from gradscope.records import Location, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from gradscope.render.graph import Drawing
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """One line of the report's table of models."""
+
+    name: str
+    class_name: str
+    state: State
+    parameters: int
+    trainable: int
+    flowing: int
+    grad_norm: float | None
+    """2-norm over all its parameters at the last backward that reached it; None if none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """One `backward()` line of the user's code: the gradient norm it left in each model, None where it left none."""
+
+    location: Location | None
+    count: int
+    models: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened (`run`) and what is wrong with it (`findings`, worst first)."""
+
+    run: Run
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        return diagnose(self.run)
+
+    @property
+    def ok(self) -> bool:
+        """No finding is an error or a warning."""
+        return not any(f.severity in (Severity.ERROR, Severity.WARNING) for f in self.findings)
+
+    @cached_property
+    def states(self) -> dict[int, State]:
+        """Per parameter uid, what its gradient did over the run."""
+        return parameter_states(self.run)
+
+    @cached_property
+    def models(self) -> tuple[ModelSummary, ...]:
+        return tuple(
+            ModelSummary(
+                name=model.name,
+                class_name=model.class_name,
+                state=state,
+                parameters=len(model.parameters),
+                trainable=sum(self.run.parameters[u].trainable for u in model.parameters),
+                flowing=sum(self.states[u] in (State.FLOWING, State.INTERMITTENT) for u in model.parameters),
+                grad_norm=_norm(self.run, model.parameters),
+            )
+            for model, state in model_states(self.run)
+        )
+
+    @cached_property
+    def flow(self) -> tuple[FlowRow, ...]:
+        """The matrix backward line x model: which loss trains what."""
+        rows: dict[Location | None, list[Any]] = {}
+        for event in self.run.backward_events:
+            rows.setdefault(event.location, []).append(event)
+        return tuple(
+            FlowRow(
+                location,
+                len(events),
+                {model.name: _median_norm(events, model.parameters) for model in self.run.models},
+            )
+            for location, events in rows.items()
+        )
+
+    # --- saying it -------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        from gradscope.render.text import render_text
+
+        return render_text(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from gradscope.render.html import render_cell
+
+        return {"text/plain": str(self), "text/html": render_cell(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract (schema 1) as plain dicts and lists."""
+        from gradscope.render.json import to_dict
+
+        return to_dict(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report to `path`; the suffix (.html, .json, .md, .txt) decides the form.
+
+        Raises GradscopeError for another suffix.
+        """
+        path = Path(path)
+        renderers: dict[str, Callable[[], str]] = {
+            ".html": self._html,
+            ".json": self._json,
+            ".md": self._markdown,
+            ".txt": self.__str__,
+        }
+        if path.suffix not in renderers:
+            raise GradscopeError(f"cannot save a report as {path.name!r}: the name must end in {', '.join(renderers)}")
+        path.write_text(renderers[path.suffix](), encoding="utf-8")
+        return path
+
+    def _html(self) -> str:
+        from gradscope.render.html import render_page
+
+        return render_page(self)
+
+    def _json(self) -> str:
+        from gradscope.render.json import render_json
+
+        return render_json(self)
+
+    def _markdown(self) -> str:
+        from gradscope.render.markdown import render_markdown
+
+        return render_markdown(self)
+
+    # --- drawing it ------------------------------------------------------------------------------------------
+
+    def plot_histograms(self, ax: Axes | None = None, model: str | None = None) -> Figure:
+        """Histograms of the gradients, one panel per model."""
+        from gradscope.render.figures import plot_histograms
+
+        return plot_histograms(self, ax=ax, model=model)
+
+    def plot_norms(self, ax: Axes | None = None) -> Figure:
+        """Gradient norm of each model over the backward passes."""
+        from gradscope.render.figures import plot_norms
+
+        return plot_norms(self, ax=ax)
+
+    def plot_flow(self, ax: Axes | None = None) -> Figure:
+        """The flow matrix as a heat map: which `backward()` line reached which model."""
+        from gradscope.render.figures import plot_flow
+
+        return plot_flow(self, ax=ax)
+
+    def plot_depth(self, ax: Axes | None = None) -> Figure:
+        """Gradient norm along the depth of each model, absences marked."""
+        from gradscope.render.figures import plot_depth
+
+        return plot_depth(self, ax=ax)
+
+    def plot_heatmap(self, ax: Axes | None = None) -> Figure:
+        """Parameter by step: log10 of the gradient norm, absences hatched."""
+        from gradscope.render.figures import plot_heatmap
+
+        return plot_heatmap(self, ax=ax)
+
+    def plot_updates(self, ax: Axes | None = None) -> Figure:
+        """Update ratio of each model over the optimizer steps."""
+        from gradscope.render.figures import plot_updates
+
+        return plot_updates(self, ax=ax)
+
+    def graph(self, depth: int = 2) -> Drawing:
+        """The traced step as a graph: models as clusters, the dead part grey, the cut in red with its line."""
+        from gradscope.render.graph import draw_graph
+
+        return draw_graph(self, depth=depth)
+
+    # --- guarding it -----------------------------------------------------------------------------------------
+
+    def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+        """Raise GradientFlowError if a finding is an error (with `warnings=True`, also a warning).
+
+        `allow` names models, parameters (`model.fqn`, or a prefix of it), rule codes or causes to let pass.
+        """
+        from gradscope.render.text import render_failure
+
+        loud = (Severity.ERROR, Severity.WARNING) if warnings else (Severity.ERROR,)
+        failed = tuple(f for f in self.findings if f.severity in loud and not allowed(f, allow))
+        if failed:
+            raise GradientFlowError(render_failure(self, failed), self, failed)
+
+
+def allowed(finding: Finding, allow: tuple[str, ...]) -> bool:
+    """Whether an allow-list of models, parameter prefixes, rule codes or causes covers a finding whole."""
+    if {finding.code, finding.name, finding.cause, finding.model} & set(allow):
+        return True
+    names = [f"{finding.model}.{fqn}" for fqn in finding.parameters]
+    return bool(names) and all(any(n == a or n.startswith(f"{a}.") for a in allow) for n in names)
+
+
+def _norm(run: Run, uids: tuple[int, ...]) -> float | None:
+    for event in reversed(run.backward_events):
+        norm = _event_norm(event.norms, uids)
+        if norm is not None:
+            return norm
+    return None
+
+
+def _median_norm(events: list[Any], uids: tuple[int, ...]) -> float | None:
+    norms = sorted(n for n in (_event_norm(event.norms, uids) for event in events) if n is not None)
+    return norms[len(norms) // 2] if norms else None
+
+
+def _event_norm(norms: Any, uids: tuple[int, ...]) -> float | None:
+    """2-norm over the measured parameters of one event; None if none of them received a gradient."""
+    found = [norm for norm in map(norms.get, uids) if norm is not None]
+    return sum(n * n for n in found) ** 0.5 if found else None

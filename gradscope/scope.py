@@ -1,0 +1,234 @@
+"""Scopes: where capture and everything else meet. Opens probes, closes them, and makes reports."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from gradscope.capture.capture import Capture
+from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
+from gradscope.report import Report
+
+Model = nn.Module | Sequence[torch.Tensor]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_scopes: list[weakref.ref[Scope]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """What one turn of the loop did, for progress bars and trackers."""
+
+    step: int
+    grad_norms: dict[str, float | None]
+    update_ratios: dict[str, float | None]
+
+
+class Scope:
+    """Watches models until it is closed. Use it as a context manager, or let it live as long as the loop."""
+
+    def __init__(self, models: Mapping[str, Model], *, every: int = 1, expect_no_grad: Iterable[str] = ()) -> None:
+        if every < 1:
+            raise GradscopeError(f"every={every} makes no sense: norms are measured at every n-th backward, n >= 1")
+        self._capture = Capture(every=every)
+        idle = set(expect_no_grad)
+        for name, model in models.items():
+            self._capture.registry.add_model(name, model, idle=name in idle)
+        unknown = idle - set(models)
+        if unknown:
+            raise GradscopeError(f"expect_no_grad names {sorted(unknown)}, but the models are {sorted(models)}")
+        if not any(t.requires_grad for m in self._capture.registry.models for _, t in m.named_tensors()):
+            raise NotTrainableError("no parameter of these models requires a gradient: nothing can be trained")
+        self._capture.open()
+        self._explicit = False
+        _scopes.append(weakref.ref(self))
+
+    def add(self, **models: Model) -> None:
+        """Watch more models, also after training began."""
+        for name, model in models.items():
+            self._capture.registry.add_model(name, model)
+        self._capture.watcher.attach_parameters(list(self._capture.registry.entries))
+
+    def step(self, function: Callable[..., Any] | None = None) -> Any:
+        """Mark one turn of the loop: `with scope.step():`, or `@scope.step` on the function that does one."""
+        if function is None:
+            return self._one_step()
+
+        @functools.wraps(function)
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            with self._one_step():
+                return function(*args, **kwargs)
+
+        return stepped
+
+    def steps(self, iterable: Iterable[Any]) -> Iterator[Any]:
+        """Iterate over batches; each turn of the loop is a step."""
+        for item in iterable:
+            with self._one_step():
+                yield item
+
+    @contextmanager
+    def _one_step(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._capture.watcher.next_step()
+
+    def report(self) -> Report:
+        """What happened so far and what is wrong with it."""
+        return Report(self._capture.run())
+
+    def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+        """Raise GradientFlowError if a model does not receive the gradient it should."""
+        self.report().assert_flow(allow=allow, warnings=warnings)
+
+    def on_step(self, callback: Callable[[StepSummary], None]) -> None:
+        """Call `callback` with a StepSummary after each completed step."""
+        self._capture.watcher.on_step.append(lambda step: callback(self._summary(step)))
+
+    def _summary(self, step: int) -> StepSummary:
+        counts = self._capture.watcher.log.counts
+        norms: dict[str, float | None] = {}
+        ratios: dict[str, float | None] = {}
+        for model in self._capture.registry.models:
+            held = [counts[u] for u in model.uids if u in counts]
+            measured = [c.norm_last for c in held if c.norm_last is not None]
+            updated = [c.ratio_last for c in held if c.ratio_last is not None]
+            norms[model.name] = sum(n * n for n in measured) ** 0.5 if measured else None
+            ratios[model.name] = max(updated) if updated else None
+        return StepSummary(step, norms, ratios)
+
+    def close(self) -> None:
+        """Remove every hook. The report stays available."""
+        self._capture.close()
+
+    def __enter__(self) -> Scope:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        capture = getattr(self, "_capture", None)
+        if capture is not None:
+            capture.close()
+
+    def __str__(self) -> str:
+        return str(self.report())
+
+
+class Session:
+    """Watches and traces everything a script trains: models and their names are discovered."""
+
+    def __init__(
+        self, *, discover: bool = True, steps: int | None = None, to: str | Path | None = None, trace: bool = True
+    ) -> None:
+        self._capture = Capture(discover=discover, limit=steps)
+        self._trace = trace
+        self.to = to
+
+    def __enter__(self) -> Session:
+        self._capture.open()
+        if self._trace:
+            self._capture.start_tracing()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._capture.close()
+
+    def read_namespace(self, variables: dict[str, Any]) -> None:
+        """Look for the names of models in a namespace, for example that of a finished script."""
+        self._capture.read_namespace(variables)
+
+    def report(self, script: str = "") -> Report:
+        return Report(self._capture.run(script))
+
+
+def watch(
+    *models: Model | Mapping[str, Model],
+    every: int = 1,
+    to: str | Path | None = None,
+    expect_no_grad: Iterable[str] = (),
+    **named: Model,
+) -> Scope:
+    """Watch models through an unchanged training loop.
+
+    Names come from keywords, from a dict, or for positional models from the caller's variables. `every`
+    measures norms at every n-th backward pass only (who received a gradient is always recorded).
+    `expect_no_grad` names models that are meant to get none.
+
+    Raises NotTrainableError for a model without parameters and NameClashError for a name or model given twice.
+    """
+    found: dict[str, Model] = {}
+    for index, model in enumerate(models):
+        if isinstance(model, Mapping):
+            found.update(model)
+        else:
+            found[_variable_name(model, sys._getframe(1)) or f"model{index}"] = model
+    found.update(named)
+    if not found:
+        raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
+    return Scope(found, every=every, expect_no_grad=expect_no_grad)
+
+
+def _variable_name(model: object, frame: Any) -> str | None:
+    for variables in (frame.f_locals, frame.f_globals):
+        for name, value in variables.items():
+            if value is model and not name.startswith("_"):
+                return str(name)
+    return None
+
+
+def report() -> Report:
+    """The report of the scope opened last.
+
+    Raises NothingWatchedError if none was.
+    """
+    return _last().report()
+
+
+def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+    """Raise GradientFlowError if a model of the scope opened last does not receive the gradient it should."""
+    _last().assert_flow(allow=allow, warnings=warnings)
+
+
+def _last() -> Scope:
+    while _scopes:
+        scope = _scopes[-1]()
+        if scope is not None:
+            return scope
+        _scopes.pop()
+    raise NothingWatchedError("nothing is watched: call gradscope.watch(encoder=encoder, ...) before the training loop")
+
+
+def explain(step: Callable[..., Any], *args: Any, repeat: int = 4, models: Mapping[str, Model] | None = None, **named: Any) -> Report:
+    """Run a training step a few times, traced, and report; nothing stays attached.
+
+    Keyword arguments that are modules name the models; all others are passed on to `step`.
+    """
+    chosen = dict(models or {})
+    chosen |= {k: v for k, v in named.items() if isinstance(v, nn.Module) and k not in _parameters_of(step)}
+    rest = {k: v for k, v in named.items() if k not in chosen}
+    scope = Scope(chosen)
+    try:
+        scope._capture.start_tracing()
+        for _ in range(repeat):
+            step(*args, **rest)
+        return scope.report()
+    finally:
+        scope.close()
+
+
+def _parameters_of(function: Callable[..., Any]) -> frozenset[str]:
+    code = getattr(function, "__code__", None)
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else frozenset()

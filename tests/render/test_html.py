@@ -1,0 +1,170 @@
+"""The HTML page and the notebook cell."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import builders
+import pytest
+
+from gradscope.render import html, sections
+from gradscope.render.html import render_cell, render_page
+from gradscope.render.pictures import Drawn
+
+VOID = {"meta", "input", "img", "br", "link"}
+CELL = {
+    "div", "span", "b", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "img",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Collects elements and checks that they close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Graphviz and matplotlib draw differently from version to version."""
+    monkeypatch.setattr(sections, "figures", lambda report: [])
+    monkeypatch.setattr(html, "graph", lambda report: Drawn(None, "digraph {}", "No picture: no Graphviz."))
+
+
+def test_page_is_as_agreed(golden):
+    page = render_page(builders.sick_report(), sources={"extractor.py": "\n" * 12 + KEEP})
+    body = re.search(r"<body>(.*)<script>", page, re.DOTALL).group(1)
+    golden("sick_body.html", body.replace("><", ">\n<") + "\n")
+
+
+KEEP = "    def keep(self, output):\n        self.latents = output.clone().detach()\n        return self.latents\n"
+
+
+def test_cell_is_as_agreed(golden):
+    summary = render_cell(builders.sick_report()).partition("<iframe")[0]
+    golden("sick_cell.html", summary.replace("><", ">\n<") + "\n")
+
+
+def test_the_content_policy_allows_the_one_script_and_no_network():
+    page = render_page(builders.sick_report())
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL).group(1)
+    policy = next(m["content"] for m in Page(page).all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_landmarks_headings_and_links_are_whole():
+    page = Page(render_page(builders.sick_report()))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    names = [tag for tag, _ in page.elements]
+
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in page.all("a")} <= set(ids)
+    assert names.count("main") == names.count("h1") == names.count("header") == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all(s["aria-labelledby"] in ids for s in page.all("section"))
+
+
+def test_the_blamed_line_is_marked_among_its_neighbours():
+    page = render_page(builders.sick_report(), sources={"extractor.py": "\n" * 12 + KEEP})
+
+    assert re.search(r"<mark><i>14</i>.*?self\.latents = output\.clone\(\)\.detach\(\)</code></mark>", page)
+    assert "<span><i>13</i><code>def keep(self, output):</code></span>" in page
+
+
+@pytest.mark.parametrize("source", ["", "one\ntwo", "changed\n" * 40])
+def test_a_file_that_has_changed_is_not_quoted(source):
+    page = render_page(builders.sick_report(), sources={"extractor.py": source})
+
+    assert "<mark><i>14</i>" in page
+    assert "changed" not in page
+    assert "<i>13</i>" not in page
+
+
+def test_every_parameter_is_listed():
+    report = builders.sick_report()
+    text = "".join(Page(render_page(report)).text)
+
+    assert all(parameter.name in text for parameter in report.run.parameters.values())
+
+
+def test_well_models_are_folded_away_when_there_are_many():
+    models = {f"expert_{i}": {"w": 1.0} for i in range(30)} | {"router": ("w",)}
+    page = render_page(builders.make_report(builders.make_run(models), [builders.make_finding("router")]))
+    shown, _, folded = page.partition("30 more models: 30 flowing")
+
+    assert shown.count('<article class="card ') == 1
+    assert folded.count('<article class="card ') == 30
+
+
+def test_hostile_names_stay_text(hostile):
+    page = render_page(builders.hostile_report(hostile), sources={hostile: hostile * 9})
+    page.encode("utf-8")
+    parsed = Page(page)
+
+    assert len(parsed.all("script")) == 1
+    assert parsed.all("img") == []
+    assert not [a for _, attributes in parsed.elements for a in attributes if a.startswith("on")]
+    assert "alert(1)" not in re.sub(r"</?script>", "", html._static("page.js"))
+
+
+def test_hostile_names_cannot_leave_the_frame(hostile):
+    parsed = Page(render_cell(builders.hostile_report(hostile)))
+    frames = parsed.all("iframe")
+
+    assert {tag for tag, _ in parsed.elements} <= CELL | {"iframe"}
+    assert len(frames) == 1
+    assert set(frames[0]) == {"sandbox", "title", "style", "srcdoc"}
+    assert frames[0]["srcdoc"] == render_page(builders.hostile_report(hostile))
+
+
+def test_the_cell_says_the_culprit_without_styles_scripts_or_frames():
+    summary, _, _ = render_cell(builders.sick_report()).partition("<iframe")
+    tags = set(re.findall(r"<([a-z]+)", summary))
+
+    assert tags <= CELL
+    assert "extractor.py:14" in summary
+    assert "self.latents = output.clone().detach()" in summary
+
+
+def test_a_large_page_is_not_put_into_the_notebook(monkeypatch):
+    monkeypatch.setattr(html, "_INLINE_LIMIT", 100)
+    shown = render_cell(builders.sick_report())
+
+    assert "<iframe" not in shown
+    assert "report.save" in shown
+
+
+def test_the_same_report_gives_the_same_characters():
+    assert render_page(builders.sick_report()) == render_page(builders.sick_report())
+
+
+def test_an_empty_report_is_a_page():
+    Page(render_page(builders.make_report(builders.make_run({}, steps=0))))

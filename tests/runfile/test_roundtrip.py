@@ -1,0 +1,167 @@
+"""What is written comes back equal, value for value and type for type."""
+
+from __future__ import annotations
+
+import math
+import random
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from gradscope.records import Backward, Run
+from gradscope.runfile import RunWriter, open_run, read_run, write_run
+from gradscope.runfile.codec import coder
+from gradscope.runfile.window import Window
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_generated_run_comes_back_equal(seed, generate, tmp_path):
+    run = generate(seed)
+    write_run(tmp_path / "run.gradscope", run)
+
+    assert read_run(tmp_path / "run.gradscope") == run
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_types_survive_too(seed, generate, tmp_path):
+    """Equality forgives 1 for 1.0 and -0.0 for 0.0; `repr` does not."""
+    run = generate(seed)
+    write_run(tmp_path / "run.gradscope", run)
+    back = read_run(tmp_path / "run.gradscope")
+
+    def shown(run: Run) -> list[str]:
+        sets_sorted = coder(Run).encode(replace(run, events=()))
+        return [repr(sets_sorted), *(repr(coder(type(e)).encode(_sorted(e))) for e in run.events)]
+
+    assert shown(back) == shown(run)
+
+
+def _sorted(event):
+    names = [n for n in ("norms", "ratios", "weights") if hasattr(event, n)]
+    return replace(event, **{n: dict(sorted(getattr(event, n).items())) for n in names})
+
+
+def test_nan_and_unmeasured_are_kept_apart(tmp_path):
+    norms = {1: float("nan"), 2: None, 3: 0.0, 5: float("inf")}
+    write_run(tmp_path / "run.gradscope", Run(events=(Backward(0, 0, 0, (), norms),)))
+    back = read_run(tmp_path / "run.gradscope").events[0].norms
+
+    assert math.isnan(back[1])
+    assert {uid: back[uid] for uid in (2, 3, 5)} == {2: None, 3: 0.0, 5: float("inf")}
+
+
+def test_values_beyond_float32_are_exact(tmp_path):
+    norms = {uid: random.Random(uid).random() * 10.0 ** (uid - 200) for uid in range(400)}
+    write_run(tmp_path / "run.gradscope", Run(events=(Backward(0, 0, 0, (), norms),)))
+
+    assert read_run(tmp_path / "run.gradscope").events[0].norms == norms
+
+
+def test_finished_file_is_a_single_plain_file(training, tmp_path):
+    write_run(tmp_path / "run.gradscope", training())
+
+    assert [p.name for p in tmp_path.iterdir()] == ["run.gradscope"]
+    assert open_run(tmp_path / "run.gradscope").finished
+
+
+def test_reading_leaves_nothing_behind(training, tmp_path):
+    write_run(tmp_path / "run.gradscope", training())
+    read_run(tmp_path / "run.gradscope")
+
+    assert [p.name for p in tmp_path.iterdir()] == ["run.gradscope"]
+
+
+def test_tallies_of_an_unfinished_run_are_counted_again(training, tmp_path):
+    run = training(steps=9)
+    with_five = training(steps=5)
+    writer = RunWriter(tmp_path / "run.gradscope")
+    writer.begin(replace(run, tallies={}, events=(), steps=0, backwards=0))
+    for step in range(9):
+        writer.events(step, run.events[3 * step : 3 * step + 3])
+        if step == 4:
+            writer.snapshot(replace(with_five, optimizers=run.optimizers))
+    writer.close()
+    opened = open_run(tmp_path / "run.gradscope")
+
+    assert not opened.finished
+    assert opened.run.tallies == run.tallies
+    assert (opened.run.steps, opened.run.backwards) == (9, 9)
+    assert opened.run.events == run.events
+
+
+def test_models_that_join_later_are_there(training, tmp_path):
+    run = training(steps=2)
+    writer = RunWriter(tmp_path / "run.gradscope")
+    writer.begin(Run())
+    writer.events(0, run.events[:3])
+    writer.snapshot(replace(run, events=()))
+    writer.close()
+
+    assert read_run(tmp_path / "run.gradscope").models == run.models
+
+
+def test_a_long_run_is_read_within_a_budget(training, tmp_path):
+    run = training(steps=400)
+    write_run(tmp_path / "run.gradscope", run)
+    back = open_run(tmp_path / "run.gradscope", budget=40_000).run
+    steps = sorted({event.step for event in back.events})
+
+    assert len(steps) < 200
+    assert steps[-20:] == list(range(380, 400))
+    assert steps[0] == 0
+    assert back.tallies == run.tallies
+    assert any("was loaded" in note for note in back.notes)
+
+
+def test_window_keeps_the_newest_whole_and_the_oldest_thinned():
+    window = Window(100)
+    for step in range(1000):
+        window.add(step, bytes([step % 256]))
+    kept = list(window.bodies())
+
+    assert len(kept) <= 101
+    assert kept[-50:] == [bytes([step % 256]) for step in range(950, 1000)]
+
+
+def test_file_is_bounded_and_counts_stay_exact(training, tmp_path):
+    run = training(steps=1024, width=40)
+    limit = 256 * 1024
+    writer = RunWriter(tmp_path / "run.gradscope", max_bytes=limit)
+    writer.begin(replace(run, tallies={}, events=(), steps=0, backwards=0))
+    for step in range(1024):
+        writer.events(step, run.events[3 * step : 3 * step + 3])
+        if step % 128 == 127:
+            writer.snapshot(training(steps=step + 1, width=40))
+    writer.finish(run)
+    assert writer.failure is None
+    back = read_run(tmp_path / "run.gradscope")
+
+    assert (tmp_path / "run.gradscope").stat().st_size < 2 * limit
+    assert back.tallies == run.tallies
+    assert {event.step for event in back.events} >= set(range(1000, 1024))
+
+
+def test_file_that_cannot_be_bounded_stops_and_says_so(training, tmp_path):
+    run = training(steps=256, width=200)
+    writer = RunWriter(tmp_path / "run.gradscope", max_bytes=64 * 1024)
+    writer.begin(replace(run, tallies={}, events=(), steps=0))
+
+    def write() -> None:
+        for step in range(256):
+            writer.events(step, run.events[3 * step : 3 * step + 3])
+        writer.close()
+
+    with pytest.warns(RuntimeWarning, match=r"stopped writing 'run.gradscope' after step .* limit of 65,536 bytes"):
+        write()
+
+    assert 0 < read_run(tmp_path / "run.gradscope").steps < 256
+
+
+def test_sets_and_paths_are_stored_once(training, tmp_path):
+    write_run(tmp_path / "run.gradscope", training(steps=100))
+    connection = sqlite3.connect(tmp_path / "run.gradscope")
+    (atoms,) = connection.execute("SELECT count(*) FROM atoms").fetchone()
+    connection.close()
+
+    assert atoms == 2
