@@ -58,6 +58,7 @@ _HOMES = {
     "gradscope.report": ("Report",),
     "gradscope.scope": ("Scope", "assert_flow", "explain", "graph", "report", "watch"),
     "gradscope.errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "gradscope.integrations.ipython": ("load_ipython_extension",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -71,6 +71,12 @@ class Parameter:
     """How often another tensor took this name."""
     late: bool = False
     """It came after the first backward pass."""
+    evaluating: bool = False
+    """Its module is in eval() mode."""
+    copied_at: Path = ()
+    """The line of the deepcopy it came from."""
+    cast_at: Path = ()
+    """The line that moved it to another dtype or device."""
 
     @property
     def numel(self) -> int:
@@ -120,6 +126,14 @@ class Optimizer:
     """Per group: the line that handed it over."""
     eps: float | None = None
     steps: int = 0
+    exhausted: Path = ()
+    """Where an iterator that was handed over as a group had been used up before."""
+    step_line: Path = ()
+    """A call of its step() in the source, whether or not it ran."""
+    scheduled: bool = False
+    """A scheduler sets its learning rate."""
+    scheduler_line: Path = ()
+    """A call of that scheduler's step() in the source."""
 
     @property
     def parameters(self) -> tuple[int, ...]:

@@ -106,8 +106,9 @@ class Report:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from gradscope.render.html import render_cell
+        from gradscope.render.sources import read_sources
 
-        return {"text/plain": str(self), "text/html": render_cell(self)}
+        return {"text/plain": str(self), "text/html": render_cell(self, sources=read_sources(self))}
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract (schema 1) as plain dicts and lists."""
@@ -134,8 +135,9 @@ class Report:
 
     def _html(self) -> str:
         from gradscope.render.html import render_page
+        from gradscope.render.sources import read_sources
 
-        return render_page(self)
+        return render_page(self, sources=read_sources(self))
 
     def _json(self) -> str:
         from gradscope.render.json import render_json

@@ -25,8 +25,10 @@ LAYERS = {
     "_foreign": 0,
     "records": 0,
     "tallies": 1,
+    "torch_import": 0,
     "runfile": 2,
     "diagnosis": 2,
+    "compare": 3,
     "render": 3,
     "report": 4,
     "capture": 5,
@@ -40,10 +42,9 @@ LAYERS = {
 }
 """A module may import its own layer's package and lower layers."""
 CAPTURE_MAY = {"capture", "records", "errors", "tallies", "_version"}
-PAPER = {"errors", "records", "tallies", "runfile", "diagnosis", "render", "report"}
+PAPER = {"errors", "records", "tallies", "runfile", "diagnosis", "compare", "render", "report"}
 """The half that reads saved runs on a machine without torch."""
 HEAVY = {"torch", "matplotlib", "torchviz"}
-BELOW_REPORT = {"runfile", "diagnosis"}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 50
 

@@ -266,6 +266,7 @@ class Tracer(TorchFunctionMode):
                     source = self.tape.values[source.parents[0][0]]
                 if source.param >= 0:
                     self.registry.entries[uid].copy_of = source.param
+                    self.registry.entries[uid].copied_at = self.tape.ops[op].stack
 
     def _promoted(self, tensor: torch.Tensor, known: int) -> int:
         """A value that carried no gradient now does: it was made a leaf, or a custom function returned it."""
@@ -352,7 +353,12 @@ class Tracer(TorchFunctionMode):
         uid = self.registry.uid(target)
         if uid >= 0 and not stack.has("module_to"):
             self._guard(self._data_was_set, uid, target, source, stack)
+        elif isinstance(target, nn.Parameter):
+            self._guard(self._was_moved, target, source, stack)
         return result
+
+    def _was_moved(self, target: nn.Parameter, source: torch.Tensor, stack: Stack) -> None:
+        self.registry.entries[self.registry.add(target)].cast_at = stack
 
     def _data_was_set(self, uid: int, target: torch.Tensor, source: torch.Tensor, stack: Stack) -> None:
         op = Op(len(self.tape.ops), "data", stack, ((self.see(source, stack), source.requires_grad),))

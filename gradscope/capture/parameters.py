@@ -40,6 +40,9 @@ class Entry:
     """How often a new tensor took this name."""
     late: bool = False
     """It came after the first backward pass."""
+    evaluating: bool = False
+    copied_at: Stack = EMPTY
+    cast_at: Stack = EMPTY
 
 
 @dataclass(slots=True, eq=False)
@@ -186,6 +189,7 @@ class Registry:
                     if uid >= 0:
                         entry = self.entries[uid]
                         entry.module = type(module).__name__
+                        entry.evaluating = not module.training
                         line = self._lines.get(id(tensor))
                         if line is not None and line[0]() is tensor:
                             entry.registered = line[1]

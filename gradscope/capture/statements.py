@@ -88,7 +88,8 @@ def tainted_lines(stack: Stack) -> frozenset[Line]:
         if statement is None:
             continue
         names, attrs, returns = _bound(statement)
-        lines.update(_lines(code.co_filename, statement))
+        if at == 0:
+            lines.update(_lines(code.co_filename, statement))
         attributes |= attrs
         seeds.setdefault(at, set()).update(names)
         if _spread(code, seeds[at], attributes, lines) or returns:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gradscope._version import __version__
-from gradscope.cli import check, demo, report, rules, run
+from gradscope.cli import check, compare, demo, report, rules, run
 from gradscope.errors import GradscopeError
 
 
@@ -29,7 +29,7 @@ class Command(Protocol):
         """Do it; return the exit status."""
 
 
-COMMANDS: tuple[Command, ...] = (run, check, report, rules, demo)
+COMMANDS: tuple[Command, ...] = (run, check, report, compare, rules, demo)
 
 INTERRUPTED = 130
 

@@ -24,7 +24,8 @@ def run(args: Namespace) -> int:
 
     if args.code is not None:
         rule = find_rule(RULES, args.code)
-        print(f"{rule.code} {rule.name}\n\n{rule.manual.strip()}")
+        heading = "" if rule.manual.strip().startswith(rule.code) else f"{rule.code} {rule.name}\n\n"
+        print(heading + rule.manual.strip())
         return 0
     widest = max((len(rule.name) for rule in RULES), default=0)
     for rule in RULES:
@@ -33,8 +34,9 @@ def run(args: Namespace) -> int:
 
 
 def summary(rule: Rule) -> str:
-    """The first line of a rule's manual, without its code."""
-    return rule.manual.strip().partition("\n")[0].removeprefix(f"{rule.code}:").strip()
+    """The first line of a rule's manual, without its code and name."""
+    first = rule.manual.strip().partition("\n")[0]
+    return first.removeprefix(rule.code).strip().removeprefix(rule.name).removeprefix(":").strip()
 
 
 def find_rule(rules: tuple[Rule, ...], wanted: str) -> Rule:

@@ -41,6 +41,8 @@ def _tell(outcome: Outcome, args: Namespace) -> None:
             terminal.say(f"gradscope: {outcome.nothing}")
         elif not args.quiet:
             terminal.print_report(outcome.report)
+    except BrokenPipeError:
+        pass  # whoever read our output has read enough
     except Exception:  # noqa: BLE001 - the script is over, and its status stays what it was
         traceback.print_exc(file=sys.__stderr__)
         terminal.say("gradscope: the report failed; the script's own run is not affected")

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 from gradscope.cli.options import read_target
 from gradscope.cli.program import Program, load_module, load_script
-from gradscope.cli.torch_import import when_torch_is_imported
 from gradscope.errors import ScriptError, StopRun
+from gradscope.torch_import import when_torch_is_imported
 
 if TYPE_CHECKING:
     from gradscope.report import Report
@@ -64,11 +64,11 @@ class Outcome:
         run = self.report.run
         if self.session is None:
             return f"{self.name} never imported torch, so there was nothing to watch"
-        if not run.models:
+        if run.backwards or self.report.findings:
+            return ""
+        if not any(parameter.trainable for parameter in run.parameters.values()):
             return f"{self.name} trained nothing: no optimizer and no backward() ever held a trainable parameter"
-        if not run.backwards and not self.report.findings:
-            return f"{self.name} never called backward(), so there is no gradient to judge"
-        return ""
+        return f"{self.name} never called backward(), so there is no gradient to judge"
 
 
 def run_script(args: Namespace) -> Outcome:

@@ -1,6 +1,6 @@
 """The words in boxes, marks and tooltips, made safe for DOT in this one place.
 
-* HTML-like labels: a name can hold no tag; a backslash is written as an entity, because `\\N` is the node's own name.
+* HTML-like labels: a name can hold no tag; a backslash is doubled, because with an N it is the node's name.
 * Quoted attributes (tooltips): a name can hold no quote, escape or entity.
 """
 
@@ -79,8 +79,8 @@ def small(text: str) -> str:
 
 
 def safe(text: str) -> str:
-    """Foreign text for an HTML-like label: one line, not empty, and no backslash (`\\N` is the node's name there)."""
-    return escape.html(_shorten(text)).replace("\\", "&#92;") or "?"
+    """Foreign text for an HTML-like label: one line, not empty."""
+    return escape.html(_shorten(text)).replace("\\", "\\\\") or "?"
 
 
 def quoted(text: str) -> str:

@@ -25,8 +25,7 @@ SAFE_NODES = 400
 MAX_NODES = 1500
 """dot needs 1 s for 2,000 nodes and 27 s for 6,000."""
 
-_HEAD = (
-    f'  graph [size="12,{{height:g}}", bgcolor=transparent, fontname="Courier", fontsize=10, fontcolor="{DEAD}"{{label}}];',
+_LOOK = (
     "  node [align=left, fontname=Courier, fontsize=10, height=0.2, ranksep=0.1, shape=box, style=filled];",
     f'  edge [color="{DEAD}"];',
 )
@@ -43,9 +42,12 @@ def op_graph(root: Any, models: Mapping[str, Any]) -> Drawing:
     reached = {id(leaf) for node in nodes if (leaf := getattr(node, "variable", None)) is not None}
     remark = f"The {len(nodes):,} operations nearest to the loss; more were left out." if left else ""
     beside = [] if left else list(_unreached(models, reached))
-    label = f', labelloc=b, label="{remark}"' if remark else ""
-    head = [line.format(height=max(12.0, len(nodes) * 0.15), label=label) if "{label}" in line else line for line in _HEAD]
-    return Drawing("\n".join(["digraph gradscope {", *head, *body, *beside, "}", ""]))
+    height = max(12.0, len(nodes) * 0.15)
+    head = (
+        f'  graph [size="12,{height:g}", bgcolor=transparent, fontname=Courier, fontsize=10, fontcolor="{DEAD}",'
+        f' labelloc=b, label="{remark}"];'
+    )
+    return Drawing("\n".join(["digraph gradscope {", head, *_LOOK, *body, *beside, "}", ""]))
 
 
 def _walk(start: Any) -> tuple[list[Any], bool]:

@@ -89,7 +89,8 @@ class _Reader:
         self._limit = MARGIN + len(run.parameters)
         window = Window(self.budget)
         recount = Recount(run.tallies, run.parameters, run.optimizers)
-        steps, backwards, damaged = run.steps, run.backwards, 0
+        # A snapshot counts the step that was going on; only what is on disk was completed.
+        steps, backwards, damaged = run.steps if self.finished else 0, run.backwards, 0
         for number, step, body in self._rows("turns", "step"):
             if number > counted:
                 events = self._unpack(body)

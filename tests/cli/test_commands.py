@@ -11,6 +11,8 @@ from gradscope import __version__
 from gradscope.cli import main, rules, terminal
 from gradscope.diagnosis.finding import Rule
 from gradscope.errors import UnknownRuleError
+from gradscope.runfile import write_run
+from tests.cli.reports import report
 
 RULES = (
     Rule("GS101", "disconnected-model", lambda run: (), "A model gets no gradient.\n\nWhat to do.\n"),
@@ -131,3 +133,27 @@ def test_width_and_characters(monkeypatch):
     assert terminal.knows_boxes(Terminal())
     assert not terminal.knows_boxes(io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert not terminal.knows_boxes(io.StringIO())
+
+
+def test_report_of_a_run_file(capsys, tmp_path):
+    path = tmp_path / "run.gradscope"
+    write_run(path, report().run)
+
+    status, said, errors = run(capsys, "report", str(path), "--json", str(tmp_path / "r.json"))
+
+    assert (status, errors) == (0, "")
+    assert "encoder" in said
+    assert '"encoder"' in (tmp_path / "r.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [None, "", "no run file"])
+def test_bad_run_file(capsys, tmp_path, content):
+    path = tmp_path / "run.gradscope"
+    if content is not None:
+        path.write_text(content)
+
+    status, said, errors = run(capsys, "report", str(path))
+
+    assert (status, said) == (2, "")
+    assert errors.startswith("gradscope: ")
+    assert errors.count("\n") == 1

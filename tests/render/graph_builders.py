@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from gradscope.records import Backward, Cut, Edge, Graph, Location, Model, Node, Optimizer, Owner, Parameter, Run
-from gradscope.records import Group, Tally
+from gradscope.records import (
+    Backward,
+    Cut,
+    Edge,
+    Graph,
+    Group,
+    Location,
+    Model,
+    Node,
+    Optimizer,
+    Owner,
+    Parameter,
+    Run,
+    Tally,
+)
 from gradscope.report import Report
 
 CUT_LINE = Location("extractor.py", 14, "keep", "self.latents = output.clone().detach()")
@@ -21,7 +34,9 @@ class Sketch:
         self.nodes.append(Node(len(self.nodes), kind, label, model, module, **more))  # type: ignore[arg-type]
         return len(self.nodes) - 1
 
-    def op(self, label: str, model: str, module: str, *sources: int, live: bool = True, norm: float | None = None) -> int:
+    def op(
+        self, label: str, model: str, module: str, *sources: int, live: bool = True, norm: float | None = None
+    ) -> int:
         """An operation with live edges from live sources."""
         made = self.node("op", label, model, module, live=live)
         for source in sources:
@@ -115,7 +130,9 @@ def transformer(layers: int = 12) -> Report:
     h = s.op("AddBackward0", "net", "", h, s.node("parameter", "position", "net", "", norm=0.02))
     for i in range(layers):
         for part in ("attn", "mlp"):
-            inner = s.layer("net", f"layers.{i}.{part}.fc", s.op("NativeLayerNormBackward0", "net", f"layers.{i}.norm", h))
+            inner = s.layer(
+                "net", f"layers.{i}.{part}.fc", s.op("NativeLayerNormBackward0", "net", f"layers.{i}.norm", h)
+            )
             h = s.op("AddBackward0", "net", f"layers.{i}", h, inner, norm=0.5)
     s.loss(s.op("NllLossBackward0", "", "", s.layer("net", "head", h)))
     return report_of(s, {"net": "Transformer"})
@@ -134,7 +151,14 @@ def unrolled_rnn(steps: int = 200) -> Report:
             fresh = s.node("op", "detach", live=False)
             s.cut(h, fresh, location=Location("rnn.py", 31, "forward", "h = h.detach()"))
             h = fresh
-        gates = s.op("AddBackward0", "rnn", "cell", s.layer("rnn", "cell.ih", x, live), s.layer("rnn", "cell.hh", h, live), live=live)
+        gates = s.op(
+            "AddBackward0",
+            "rnn",
+            "cell",
+            s.layer("rnn", "cell.ih", x, live),
+            s.layer("rnn", "cell.hh", h, live),
+            live=live,
+        )
         h = s.op("TanhBackward0", "rnn", "cell", gates, live=live)
         if live:
             losses.append(s.op("MseLossBackward0", "", "", s.layer("rnn", "out", h)))

@@ -186,5 +186,4 @@ def test_forked_worker_writes_nothing_and_does_not_hang(training, tmp_path):
     writer.events(0, run.events[:3])
     writer.close()
 
-    assert read_run(tmp_path / "run.gradscope").steps == run.steps
     assert open_run(tmp_path / "run.gradscope").run.events == run.events[:3]

@@ -7,7 +7,7 @@ class Learner:
         self.accumulate = accumulate
         self.encoder = nn.Sequential(nn.Linear(15, 32), nn.LeakyReLU(), nn.Linear(32, 16))
         self.decoder = nn.Sequential(nn.LeakyReLU(), nn.Linear(16, 32), nn.LeakyReLU(), nn.Linear(32, 3))
-        self.opt = torch.optim.SGD([*self.encoder.parameters(), *self.decoder.parameters()], lr=0.2)
+        self.opt = torch.optim.SGD([*self.encoder.parameters(), *self.decoder.parameters()], lr=0.25)
 
     def micro_step(self, x, y):
         loss = nn.functional.mse_loss(self.decoder(self.encoder(x)), y)
@@ -32,5 +32,5 @@ def micro_batches(n):
 
 
 torch.manual_seed(0)
-learner = Learner(accumulate=50)
-learner.fit(micro_batches(300))
+learner = Learner(accumulate=25)
+learner.fit(micro_batches(150))

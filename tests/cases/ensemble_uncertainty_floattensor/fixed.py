@@ -25,4 +25,4 @@ for epoch in range(4):
     opt.zero_grad()
     loss.backward()
     opt.step()
-    print("epoch %d mae %.4f" % (epoch, loss))
+    print("epoch %d mae %.4f" % (epoch, loss.item()))

@@ -2,10 +2,10 @@ import torch
 from torch import nn
 
 torch.manual_seed(0)
-N_CLIENTS, ROUNDS = 40, 6
+N_CLIENTS, ROUNDS = 25, 5
 shared = nn.Sequential(nn.Linear(10, 32), nn.LeakyReLU(), nn.Linear(32, 1))
 personal = nn.Embedding(N_CLIENTS, 1)
-server_opt = torch.optim.SGD(shared.parameters(), lr=0.1)
+server_opt = torch.optim.SGD(shared.parameters(), lr=0.15)
 local_opt = torch.optim.SGD(personal.parameters(), lr=0.1)
 data = {}
 for client in range(N_CLIENTS):

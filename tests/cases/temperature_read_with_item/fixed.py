@@ -42,4 +42,4 @@ for step in range(6):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    print(f"{step} loss {loss.item():.4f} scale {float(scale.value()):.4f}")
+    print(f"{step} loss {loss.item():.4f} scale {scale.value().item():.4f}")

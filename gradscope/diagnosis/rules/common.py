@@ -1,0 +1,153 @@
+"""What rules share: whom a finding is about, and how it is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradscope.diagnosis.causes import CAUSES
+from gradscope.diagnosis.finding import Evidence, Finding, Severity
+from gradscope.records import Cut, Location, Model, Parameter, Path, Run, Tally
+
+EMPTY = Tally()
+
+
+def tally(run: Run, uid: int) -> Tally:
+    return run.tallies.get(uid, EMPTY)
+
+
+def by_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]:
+    """Split parameters into as few models as cover them; of equal ones the smallest, nearest to the user's name."""
+    left = set(uids)
+    answer: list[tuple[str, tuple[int, ...]]] = []
+    while left:
+        best: Model | None = None
+        best_key: tuple[int, int] = (0, 0)
+        for model in run.models:
+            covered = len(left.intersection(model.parameters))
+            key = (covered, -len(model.parameters))
+            if covered and (best is None or key > best_key):
+                best, best_key = model, key
+        if best is None:
+            break
+        mine = tuple(uid for uid in best.parameters if uid in left)
+        answer.append((best.name, mine))
+        left -= set(mine)
+    if left:
+        answer.extend(_without_model(run, left))
+    return answer
+
+
+def _without_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]:
+    names: dict[str, list[int]] = {}
+    for uid in sorted(uids):
+        owners = run.parameters[uid].owners
+        names.setdefault(owners[0].model if owners else f"tensor{uid}", []).append(uid)
+    return [(name, tuple(found)) for name, found in names.items()]
+
+
+def fqns(run: Run, model: str, uids: Sequence[int]) -> tuple[str, ...]:
+    """Names of parameters inside a model."""
+    answer = []
+    for uid in uids:
+        names = [owner.fqn for owner in run.parameters[uid].owners if owner.model == model]
+        answer.append(names[0] if names else run.parameters[uid].name)
+    return tuple(answer)
+
+
+def covers_model(run: Run, name: str, uids: Iterable[int]) -> bool:
+    """Whether these are all trainable parameters of the model."""
+    for model in run.models:
+        if model.name == name:
+            trainable = {uid for uid in model.parameters if run.parameters[uid].trainable or tally(run, uid).backwards}
+            return trainable <= set(uids)
+    return True
+
+
+def is_idle(run: Run, parameter: Parameter) -> bool:
+    """Whether the user declared that it gets no gradient."""
+    idle = {model.name for model in run.models if model.expected_idle}
+    return any(owner.model in idle for owner in parameter.owners)
+
+
+def is_shift(run: Run, uid: int) -> bool:
+    """A bias whose sibling weight does get a gradient.
+
+    Biases of keys, of attention scores, before a normalisation and of a critic's last layer only shift what
+    the next operation is invariant to: their gradient is zero for ever, by mathematics.
+    """
+    parameter = run.parameters[uid]
+    if len(parameter.shape) > 1 or not parameter.owners:
+        return False
+    head, _, last = parameter.owners[0].fqn.rpartition(".")
+    if "bias" not in last and last not in ("b", "beta", "shift"):
+        return False
+    model = parameter.owners[0].model
+    for other in run.parameters.values():
+        if other.uid != uid and len(other.shape) > 1:
+            for owner in other.owners:
+                if owner.model == model and owner.fqn.rpartition(".")[0] == head:
+                    count = tally(run, other.uid)
+                    if count.backwards and count.zero < count.measured:
+                        return True
+    return False
+
+
+def subject(run: Run, model: str, uids: Sequence[int]) -> str:
+    """How a sentence calls the victims: the model, one parameter, or some of its parameters."""
+    names = fqns(run, model, uids)
+    if covers_model(run, model, uids) or not names:
+        return model
+    prefix = _prefix(names)
+    if len(names) == 1:
+        return f"{model}.{names[0]}" if names[0] else model
+    return f"{model}.{prefix}" if prefix else f"{len(names)} parameters of {model}"
+
+
+def _prefix(names: Sequence[str]) -> str:
+    parts = [name.split(".") for name in names]
+    common = []
+    for column in zip(*parts, strict=False):
+        if len(set(column)) > 1:
+            break
+        common.append(column[0])
+    return ".".join(common)
+
+
+def at(location: Location | None) -> str:
+    return f" at {location}" if location is not None else ""
+
+
+def finding(
+    rule: tuple[str, str],
+    severity: Severity,
+    run: Run,
+    model: str,
+    uids: Sequence[int],
+    *,
+    state: str,
+    cause: str,
+    says: str,
+    path: Path = (),
+    evidence: Evidence = Evidence.OBSERVED,
+    also: tuple[Location, ...] = (),
+    fix: str = "",
+    steps: tuple[int, int] | None = None,
+    detail: str = "",
+) -> Finding:
+    """A finding whose message is: who + what they suffer + the cause in words + where."""
+    location = path[-1] if path else None
+    words = CAUSES[cause]
+    message = f"{subject(run, model, uids)} {says}: {words.said}{at(location)}."
+    return Finding(
+        rule[0], rule[1], severity, model, fqns(run, model, uids), state, cause, evidence, message, fix or words.fix,
+        location, path, also, steps or (0, max(run.steps - 1, 0)), detail,
+    )  # fmt: skip
+
+
+def best_cuts(run: Run) -> dict[int, list[Cut]]:
+    """Per parameter, its cuts, likeliest first."""
+    answer: dict[int, list[Cut]] = {}
+    for cut in run.cuts:
+        for uid in cut.parameters:
+            answer.setdefault(uid, []).append(cut)
+    return answer

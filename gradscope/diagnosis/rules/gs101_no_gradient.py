@@ -1,0 +1,78 @@
+"""GS101 no-gradient: what an optimizer should train never receives a gradient.
+
+An optimizer that holds a parameter and steps says that it is meant to learn. If not one backward pass
+delivers a gradient to it between two steps, it does not, however well the loss goes down.
+
+The usual reasons, most frequent first: its output is detached; it computes under no_grad; its value goes
+through .item(), numpy or torch.tensor; only an index chosen by it is used; its loss is never
+backpropagated; it is frozen; another copy of it is trained.
+
+Bad:
+    features = encoder(x).detach()
+    loss = criterion(decoder(features), y)
+Good:
+    features = encoder(x)
+    loss = criterion(decoder(features), y)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, is_idle, tally
+from gradscope.records import Cut, Run
+
+CODE = ("GS101", "no-gradient")
+
+
+def missing(run: Run) -> list[int]:
+    """Parameters that their optimizers stepped, that required a gradient, and that never received one."""
+    stepped = any(optimizer.steps for optimizer in run.optimizers)
+    answer = []
+    for uid, parameter in run.parameters.items():
+        count = tally(run, uid)
+        if count.backwards or is_idle(run, parameter) or not parameter.owners:
+            continue
+        if stepped:
+            if count.trainable_steps and count.steps_none == count.steps:
+                answer.append(uid)
+        elif run.backwards and parameter.trainable:
+            answer.append(uid)
+    return answer
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per cut and model."""
+    cuts = best_cuts(run)
+    groups: dict[Cut | None, list[int]] = {}
+    for uid in missing(run):
+        if uid in run.never_used and uid not in cuts:
+            continue
+        groups.setdefault(cuts[uid][0] if uid in cuts else None, []).append(uid)
+    for cut, uids in groups.items():
+        for model, mine in by_model(run, uids):
+            yield _one(run, cut, model, mine, cuts)
+
+
+def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dict[int, list[Cut]]) -> Finding:
+    whole = covers_model(run, model, uids)
+    severity = Severity.ERROR if whole or cut is not None and cut.cause != "unused_output" else Severity.WARNING
+    says = "gets no gradient"
+    if cut is None:
+        hint = "" if run.traced else "mark the steps (for batch in scope.steps(loader)) or use `gradscope run` to learn the line"
+        return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=hint)
+    path = cut.path
+    also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
+    if cut.cause == "requires_grad_false":
+        frozen = max((run.parameters[u].frozen_at for u in uids), key=len)
+        if frozen:
+            also = (path[-1], *also) if path else also
+            path = frozen
+    return finding(
+        CODE, severity, run, model, uids,
+        state="none", cause=cut.cause, says=says, path=path, evidence=Evidence(cut.evidence), also=also, detail=cut.library,
+    )  # fmt: skip
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,0 +1,71 @@
+"""GS102 unused-module: a module in an optimizer never takes part in the computation.
+
+No traced operation ever read its parameters. That is often an oversight (a layer built and not called) and
+sometimes a design (an auxiliary tower, a mask token, a head of another task), so part of a model is a
+warning; a whole model that is never called is an error. Under DistributedDataParallel such parameters also
+need find_unused_parameters=True.
+
+Bad:
+    self.norm = nn.LayerNorm(dim)          # never called in forward
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding
+from gradscope.diagnosis.rules.gs101_no_gradient import missing
+from gradscope.records import Run
+
+CODE = ("GS102", "unused-module")
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per module none of whose trainable parameters was read."""
+    cuts = best_cuts(run)
+    idle = [uid for uid in missing(run) if uid in run.never_used and uid not in cuts]
+    for model, uids in by_model(run, idle):
+        if covers_model(run, model, uids):
+            groups = [uids]
+            severity = Severity.ERROR
+        else:
+            groups = _modules(run, model, uids)
+            severity = Severity.WARNING
+        for group in groups:
+            built = max((run.parameters[u].built for u in group), key=len)
+            yield finding(
+                CODE, severity, run, model, group,
+                state="none", cause="unused_module", says="is never used", path=_shared(run, group, built),
+                evidence=Evidence.TRACED,
+            )  # fmt: skip
+
+
+def _modules(run: Run, model: str, uids: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Group by the topmost module all of whose trainable parameters are unused."""
+    names = {
+        owner.fqn: uid for uid, p in run.parameters.items() for owner in p.owners if owner.model == model and p.trainable
+    }
+    unused = set(uids)
+    groups: dict[str, list[int]] = {}
+    for fqn, uid in names.items():
+        if uid not in unused:
+            continue
+        parts = fqn.split(".")
+        top = fqn
+        for depth in range(1, len(parts)):
+            prefix = ".".join(parts[:depth]) + "."
+            if all(u in unused for f, u in names.items() if f.startswith(prefix)):
+                top = prefix
+                break
+        groups.setdefault(top, []).append(uid)
+    return [tuple(dict.fromkeys(group)) for group in groups.values()]
+
+
+def _shared(run: Run, uids: tuple[int, ...], path: object) -> tuple:  # type: ignore[type-arg]
+    """The line that built the outermost module of the group: of several, the one they share."""
+    paths = [run.parameters[u].built for u in uids if run.parameters[u].built]
+    return min(paths, key=len) if paths else ()
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,0 +1,65 @@
+"""GS201 zero-gradient: gradients arrive and are exactly zero, pass after pass.
+
+The graph is connected, so nothing that looks at `grad is None` sees it. Something on the way multiplies by
+zero: a dead ReLU, a saturated softmax, a clamp, a rounding, a mask, a weight of 0.0 on the loss.
+
+Zero is normal at the first steps of LoRA, zero-initialised gates and zero-gamma residual blocks (they wake
+within three steps), and for ever in biases that shift what comes after is invariant to; neither is told.
+
+Bad:
+    loss = task_loss + 0.0 * aux_loss
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_shift, tally
+from gradscope.records import Origin, Run
+
+CODE = ("GS201", "zero-gradient")
+
+PASSES = 4
+"""Passes before zero is believed: zero-initialised branches need up to three steps to wake."""
+STOPPED = 5
+"""Zero passes in a row, after others that were not, before a gradient counts as having died."""
+HEALTHY_STREAK = {"satisfied_margin", "masked", "unknown", "cancelling_gradient"}
+"""Causes that come and go in good training: told only where the gradient was never anything but zero."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per origin and model."""
+    origins: dict[int, Origin] = {}
+    for origin in run.origins:
+        if origin.kind in ("zero", "none"):
+            for uid in origin.parameters:
+                origins[uid] = origin
+    groups: dict[Origin | None, list[int]] = {}
+    for uid in _dead(run, origins):
+        groups.setdefault(origins.get(uid), []).append(uid)
+    for origin, uids in groups.items():
+        if all(is_shift(run, uid) for uid in uids):
+            continue
+        for model, mine in by_model(run, [u for u in uids if not is_shift(run, u)]):
+            yield finding(
+                CODE, Severity.ERROR, run, model, mine,
+                state="zero", cause=origin.cause if origin else "unknown", says="gets only zeros as gradient",
+                path=origin.path if origin else (),
+                evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
+            )  # fmt: skip
+
+
+def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
+    for uid, parameter in run.parameters.items():
+        count = tally(run, uid)
+        if not parameter.owners or is_idle(run, parameter) or not count.steps:
+            continue
+        always = count.measured >= PASSES and count.zero == count.measured
+        cause = origins[uid].cause if uid in origins else "unknown"
+        streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured) and cause not in HEALTHY_STREAK
+        if always or streak and count.zero < count.measured:
+            yield uid
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

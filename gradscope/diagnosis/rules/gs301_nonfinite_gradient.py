@@ -1,0 +1,56 @@
+"""GS301 nonfinite-gradient: a NaN or Inf gradient was applied to the weights.
+
+From that step on the weights are NaN and every later gradient is NaN too, so only the first occurrence
+tells the cause. The loss is often finite: 0 times infinity in the backward pass is NaN.
+
+A guard or a GradScaler that skips the batch is right: then nothing was applied, and this is only an info.
+
+Bad:
+    distance = difference.pow(2).sum(-1).sqrt()          # infinite slope where two points are equal
+Good:
+    distance = difference.pow(2).sum(-1).clamp(min=1e-12).sqrt()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.records import Origin, Run
+
+CODE = ("GS301", "nonfinite-gradient")
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """The first backward pass with a non-finite gradient, one finding per origin and model."""
+    firsts = {u: t.first_nonfinite for u, t in run.tallies.items() if t.first_nonfinite is not None}
+    if not firsts or not run.parameters:
+        return
+    first = min(firsts.values())
+    origins = {u: o for o in run.origins if o.kind in ("nan", "inf") for u in o.parameters}
+    victims = [u for u, when in firsts.items() if when == first]
+    groups: dict[Origin | None, list[int]] = {}
+    shared = origins.get(-1)
+    for uid in victims:
+        groups.setdefault(origins.get(uid, shared), []).append(uid)
+    for origin, uids in groups.items():
+        for model, mine in by_model(run, uids):
+            applied = any(tally(run, u).stepped_nonfinite for u in mine)
+            if not any(tally(run, u).steps for u in mine):
+                applied = False
+            step = _step_of(run, first)
+            yield finding(
+                CODE, Severity.ERROR if applied else Severity.INFO, run, model, mine,
+                state="nonfinite", cause=origin.cause if origin else "unknown",
+                says=f"gets a NaN or Inf gradient at step {step}" + ("" if applied else " (not applied)"),
+                path=origin.path if origin else (), steps=(step, max(run.steps - 1, step)),
+                evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
+            )  # fmt: skip
+
+
+def _step_of(run: Run, backward: int) -> int:
+    return next((e.step for e in run.backward_events if e.index == backward), 0)
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

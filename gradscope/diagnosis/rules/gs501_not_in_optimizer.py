@@ -1,0 +1,93 @@
+"""GS501 not-in-optimizer: gradients arrive at parameters that no optimizer holds.
+
+They are computed, pile up (nobody clears them) and are never applied. The parameters were forgotten when
+the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
+exhausted.
+
+Bad:
+    criterion = ArcFace(dim, classes)                        # owns a weight
+    optimizer = SGD(backbone.parameters(), lr=0.1)
+Good:
+    optimizer = SGD([*backbone.parameters(), *criterion.parameters()], lr=0.1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.records import Location, Optimizer, Path, Run
+
+CODE = ("GS501", "not-in-optimizer")
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per reason and model."""
+    if not any(optimizer.steps for optimizer in run.optimizers):
+        return
+    held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
+    for uid, parameter in run.parameters.items():
+        if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
+            continue
+        if parameter.evaluating or not parameter.trainable:
+            continue
+        groups.setdefault(_why(run, uid, held), []).append(uid)
+    for (cause, path, also), uids in groups.items():
+        for model, mine in by_model(run, uids):
+            yield finding(
+                CODE, Severity.ERROR, run, model, mine,
+                state="flowing", cause=cause, says="is never updated", path=path, evidence=Evidence.OBSERVED, also=also,
+            )  # fmt: skip
+
+
+def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location, ...]]:
+    parameter = run.parameters[uid]
+    optimizer = _sibling_optimizer(run, uid)
+    built = optimizer.built if optimizer is not None else ()
+    if parameter.copy_of is not None and parameter.copy_of in held:
+        return "copied", parameter.copied_at or parameter.registered, _last(built)
+    if parameter.replaces is not None and parameter.replaces in held:
+        if parameter.late or parameter.replaced > 1:
+            return "stale_parameter", parameter.registered, _last(built)
+        return "stale_parameter", built, _last(parameter.registered)
+    abandoned = _abandoned(run, uid)
+    if abandoned is not None:
+        return "stale_parameter", abandoned.built, _last(parameter.registered)
+    if optimizer is None:
+        return "not_in_optimizer", (), ()
+    if optimizer.exhausted:
+        return "not_in_optimizer", optimizer.exhausted, _last(built)
+    added = [path for path in optimizer.added if path and path != built]
+    return "not_in_optimizer", added[-1] if added else built, _last(built) if added else ()
+
+
+def _abandoned(run: Run, uid: int) -> Optimizer | None:
+    """An optimizer with a tensor of the same shape that no model holds and that never gets a gradient."""
+    shape = run.parameters[uid].shape
+    for optimizer in run.optimizers:
+        for other in optimizer.parameters:
+            stranger = run.parameters[other]
+            if stranger.shape == shape and not stranger.owners and not tally(run, other).backwards and optimizer.steps:
+                return optimizer
+    return None
+
+
+def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:
+    """The optimizer most likely meant: it holds other parameters of the same model, else the one built last."""
+    empty = [o for o in run.optimizers if o.exhausted]
+    if empty:
+        return empty[0]
+    models = {owner.model for owner in run.parameters[uid].owners}
+    family = {u for model in run.models if model.name in models for u in model.parameters}
+    stepped = [o for o in run.optimizers if o.steps] or list(run.optimizers)
+    related = [o for o in stepped if family.intersection(o.parameters)]
+    return (related or stepped)[-1] if stepped else None
+
+
+def _last(path: Path) -> tuple[Location, ...]:
+    return path[-1:]
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,0 +1,52 @@
+"""GS503 never-stepped: an optimizer was built, its parameters get gradients, and it never steps.
+
+Either step() was forgotten, or the condition around it is never true (accumulation over more batches than
+an epoch has), or a GradScaler finds Inf or NaN each time and skips.
+
+Bad:
+    loss_d.backward()
+    loss_g.backward()
+    optimizer_g.step()          # and optimizer_d?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.records import Optimizer, Path, Run, Write
+
+CODE = ("GS503", "never-stepped")
+PASSES = 2
+"""Backward passes before a step is expected."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per optimizer and model."""
+    stepping = {uid for o in run.optimizers if o.steps for uid in o.parameters}
+    for optimizer in run.optimizers:
+        if optimizer.steps:
+            continue
+        uids = [u for u in optimizer.parameters if u not in stepping and tally(run, u).backwards >= PASSES]
+        cause, path = _why(run, optimizer, uids)
+        for model, mine in by_model(run, uids):
+            yield finding(
+                CODE, Severity.ERROR, run, model, mine,
+                state="flowing", cause=cause, says="is never updated", path=path, evidence=Evidence.OBSERVED,
+                also=optimizer.built[-1:],
+            )  # fmt: skip
+
+
+def _why(run: Run, optimizer: Optimizer, uids: list[int]) -> tuple[str, Path]:
+    mine = set(uids)
+    unscaled = any(isinstance(e, Write) and e.by == "unscale_" and mine & e.parameters for e in run.events)
+    if unscaled:
+        return "scaler_always_skips", optimizer.step_line
+    if optimizer.step_line:
+        return "never_reaches_step", optimizer.step_line
+    last = [e.path for e in run.backward_events if mine.intersection(e.norms)]
+    return "missing_step", last[-1] if last else ()
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,0 +1,57 @@
+"""GS504 learning-rate: the learning rate is zero, or is driven to zero long before the end.
+
+Bad:
+    for batch in loader:
+        optimizer.step()
+        scheduler.step()        # meant once per epoch: after ten batches the rate is 1e-15
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.records import Optimizer, Path, Run
+
+CODE = ("GS504", "learning-rate")
+STEPS = 3
+"""Steps without a rate before it is told: a warm-up may begin at zero, a schedule may end there."""
+LOST = 1e-8
+"""A rate this far below its largest cannot move float32 weights (resolution 1.2e-7) any more."""
+SHARE = 0.25
+"""... for at least this share of the steps."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per parameter group and model."""
+    for optimizer in run.optimizers:
+        events = [e for e in run.step_events if e.optimizer == optimizer.uid]
+        if len(events) < STEPS:
+            continue
+        for number, group in enumerate(optimizer.groups):
+            rates = [e.lrs[number] for e in events if number < len(e.lrs) and e.lrs[number] is not None]
+            cause, path = _why(optimizer, number, [r for r in rates if r is not None])
+            uids = [u for u in group.parameters if tally(run, u).backwards]
+            for model, mine in by_model(run, uids) if cause else ():
+                yield finding(
+                    CODE, Severity.ERROR, run, model, mine,
+                    state="flowing", cause=cause, says="is not updated any more" if rates[0] else "is never updated",
+                    path=path, evidence=Evidence.OBSERVED, also=optimizer.built[-1:],
+                )  # fmt: skip
+
+
+def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Path]:
+    largest = max(rates, default=0.0)
+    lost = sum(rate <= largest * LOST for rate in rates)
+    if not rates or not lost:
+        return "", ()
+    added = optimizer.added[number] if number < len(optimizer.added) and optimizer.added[number] else optimizer.built
+    if largest == 0.0:
+        return ("scheduler_to_zero", optimizer.scheduler_line) if optimizer.scheduled else ("zero_lr", added)
+    if lost >= STEPS and lost >= SHARE * len(rates):
+        return "scheduler_to_zero", optimizer.scheduler_line or added
+    return "", ()
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

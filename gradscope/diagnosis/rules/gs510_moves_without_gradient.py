@@ -1,0 +1,51 @@
+"""GS510 moves-without-gradient: a parameter gets no gradient and is changed by its optimizer nevertheless.
+
+With zero_grad(set_to_none=False) its `.grad` is a tensor of zeros instead of None, so the optimizer does
+not skip it: momentum goes on moving it and weight decay shrinks it.
+
+Bad:
+    optimizer.zero_grad(set_to_none=False)
+    task_loss(heads[task](features)).backward()       # the other heads drift
+    optimizer.step()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
+
+CODE = ("GS510", "moves-without-gradient")
+TIMES = 3
+SHARE = 0.3
+"""Of its optimizer's steps."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per model."""
+    arrived: set[int] = set()
+    drift: dict[int, int] = {}
+    zeroed: dict[int, Path] = {}
+    for event in run.events:
+        if isinstance(event, Backward):
+            arrived.update(event.norms)
+        elif isinstance(event, Clear) and not event.to_none:
+            for uid in event.parameters:
+                zeroed[uid] = event.path
+        elif isinstance(event, OptimizerStep):
+            for uid, norm in event.norms.items():
+                if norm == 0.0 and uid not in arrived and event.ratios.get(uid):
+                    drift[uid] = drift.get(uid, 0) + 1
+            arrived -= set(run.optimizers[event.optimizer].parameters)
+    uids = [u for u, n in drift.items() if n >= TIMES and n >= SHARE * tally(run, u).steps]
+    for model, mine in by_model(run, uids):
+        path = zeroed.get(mine[0], ())
+        yield finding(
+            CODE, Severity.WARNING, run, model, mine,
+            state="intermittent", cause="zero_filled_grad_still_updated", says="is changed without a gradient", path=path,
+        )  # fmt: skip
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,0 +1,232 @@
+"""What all figures share: the sheet they are drawn on, the colours of states, names that fit and cannot harm."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
+
+from gradscope.errors import MissingExtraError
+from gradscope.render import escape
+from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, tint
+from gradscope.render.words import number
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    from gradscope.records import Run
+    from gradscope.report import Report
+
+P = ParamSpec("P")
+Draw: TypeAlias = Callable[Concatenate["Report", "Axes | None", P], "Figure"]
+
+ZERO = INK
+NONFINITE = CUT
+HATCH = "////"
+ABSENT_FACE = tint(DEAD, 0.15)
+MAX_LABELS = 60
+MAX_CHARACTERS = 36
+MAX_LEGEND_ROWS = 4
+CHARACTERS_PER_INCH = 16
+
+_DRAWN = frozenset(
+    {"axes", "font", "grid", "hatch", "image", "legend", "lines", "markers", "mathtext", "patch", "path", "text"}
+    | {"xtick", "ytick"}
+)
+_STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 11.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": TEXT,
+    "axes.labelcolor": INK,
+    "axes.facecolor": PAPER,
+    "axes.axisbelow": True,
+    "figure.facecolor": PAPER,
+    "grid.color": tint(DEAD, 0.35),
+    "grid.linewidth": 0.6,
+    "hatch.color": DEAD,
+    "hatch.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "text.color": INK,
+    "text.usetex": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@contextmanager
+def _gradscope_style() -> Iterator[None]:
+    """What is drawn follows gradscope's style; how it is written to a file stays the caller's."""
+    import matplotlib as mpl
+
+    defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key.partition(".")[0] in _DRAWN}
+    with mpl.rc_context():
+        mpl.rcParams.update(cast("Any", {**defaults, **_STYLE}))
+        yield
+
+
+@cache
+def _sheet_class() -> type[Figure]:
+    """Made when first needed: a class at the top would load matplotlib with the module."""
+    from matplotlib.figure import Figure
+
+    class Sheet(Figure):
+        """A figure that keeps its style and shows itself in a notebook, also where pyplot was never imported.
+
+        matplotlib makes ticks as late as at drawing and takes the colour of the page at saving, both from the
+        style that holds then: the user's may be white on black.
+        """
+
+        def draw(self, renderer: Any) -> None:
+            with _gradscope_style():
+                super().draw(renderer)
+
+        def savefig(self, fname: Any, **kwargs: Any) -> None:
+            page = {} if kwargs.get("transparent") else {"facecolor": PAPER}
+            super().savefig(fname, **{**page, **kwargs})
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=110)
+            return buffer.getvalue()
+
+    return Sheet
+
+
+def styled(draw: Draw[P]) -> Draw[P]:
+    """Draw in gradscope's style; the user's own axes keep the user's style."""
+
+    @wraps(draw)
+    def drawn(report: Report, ax: Axes | None = None, *args: P.args, **kwargs: P.kwargs) -> Figure:
+        if ax is not None:
+            return draw(report, ax, *args, **kwargs)
+        try:
+            import matplotlib as mpl
+        except ImportError as error:
+            raise MissingExtraError("a figure", "matplotlib") from error
+        del mpl
+        with _gradscope_style():
+            return draw(report, None, *args, **kwargs)
+
+    return cast("Draw[P]", drawn)
+
+
+def sheet(width: float = 8.0, height: float = 4.0) -> Figure:
+    """An empty figure; constrained layout keeps labels of any length on it."""
+    return _sheet_class()(figsize=(width, height), layout="constrained")
+
+
+def axes_of(ax: Axes | None, width: float = 8.0, height: float = 4.0) -> tuple[Figure, Axes]:
+    """The given axes with their figure, or new ones."""
+    if ax is None:
+        new = sheet(width, height)
+        return new, new.add_subplot()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure, ax
+
+
+def nothing(ax: Axes, words: str) -> None:
+    """Say on empty axes why they are empty."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, color=TEXT)
+
+
+def name(text: str, most: int = MAX_CHARACTERS) -> str:
+    """Foreign text for a figure: one line, no formula, no glyph the font has not; the end of a name tells most."""
+    shown = "".join(c if c.isascii() or ord(c) in _glyphs() else f"\\u{ord(c):04x}" for c in escape.plain(text))
+    if len(shown) > most:
+        shown = f"...{shown[-(most - 3) :]}"
+    shown = shown.replace("$", r"\$")
+    # matplotlib before 3.10 leaves labels with a leading underscore out of a legend
+    return f" {shown}" if shown.startswith("_") or not shown else shown
+
+
+def thin(count: int, most: int = MAX_LABELS) -> list[int]:
+    """Which of `count` positions get a label: all, or every k-th."""
+    return list(range(0, count, max(1, -(-count // most))))
+
+
+def owners(run: Run) -> list[tuple[int, str, int]]:
+    """(uid, fqn inside its model, index of the model) of every parameter, model by model; shared ones once."""
+    seen: set[int] = set()
+    rows = []
+    for index, model in enumerate(run.models):
+        for uid in model.parameters:
+            if uid not in seen and uid in run.parameters:
+                seen.add(uid)
+                rows.append((uid, _fqn(run, uid, model.name), index))
+    return rows
+
+
+def _fqn(run: Run, uid: int, model: str) -> str:
+    parameter = run.parameters[uid]
+    return next((o.fqn for o in parameter.owners if o.model == model), parameter.name)
+
+
+def boundaries(rows: Sequence[tuple[int, str, int]]) -> list[tuple[int, int, int]]:
+    """(model, first row, row after the last) of each model."""
+    spans: list[tuple[int, int, int]] = []
+    for position, (_, _, model) in enumerate(rows):
+        if spans and spans[-1][0] == model:
+            spans[-1] = (model, spans[-1][1], position + 1)
+        else:
+            spans.append((model, position, position + 1))
+    return spans
+
+
+def log_scale(ax: Axes) -> None:
+    """A log y axis over at least 1.5 decades, so that it has labels, with the numbers of the report."""
+    from matplotlib.ticker import NullFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high / low < 30:
+        middle, half = (low * high) ** 0.5, 30**0.5
+        ax.set_ylim(middle / half, middle * half)
+    ax.yaxis.set_major_formatter(lambda value, _: number(value))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def state_patches(absent: bool, zero: bool, nonfinite: bool) -> list[Patch]:
+    """Legend entries of the states that do occur."""
+    from matplotlib.patches import Patch
+
+    patches = [
+        (absent, Patch(facecolor=ABSENT_FACE, edgecolor=DEAD, hatch=HATCH, linewidth=0, label="no gradient")),
+        (zero, Patch(color=ZERO, label="exactly zero")),
+        (nonfinite, Patch(color=NONFINITE, label="NaN or Inf")),
+    ]
+    return [patch for occurs, patch in patches if occurs]
+
+
+def head(ax: Axes, words: str, handles: Iterable[Artist] = ()) -> None:
+    """A title, and below it a legend where it covers nothing, in as many columns as fit."""
+    from matplotlib.lines import Line2D
+
+    shown = list(handles)
+    widest = max((len(str(handle.get_label())) for handle in shown), default=0)
+    columns = max(1, int(ax.bbox.width / ax.get_figure(root=True).dpi * CHARACTERS_PER_INCH) // (widest + 7))
+    if len(shown) > columns * MAX_LEGEND_ROWS:
+        most = columns * MAX_LEGEND_ROWS - 1
+        shown = [*shown[:most], Line2D([], [], linestyle="", label=f"{len(shown) - most} more")]
+    ax.set_title(words, pad=8 + 14 * -(-len(shown) // columns))
+    if shown:
+        ax.legend(handles=shown, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())

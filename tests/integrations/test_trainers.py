@@ -1,0 +1,208 @@
+"""Trainers: the real Lightning, Hugging Face Trainer and Accelerate, with accumulation and clipping of their own."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+import gradscope
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+BATCHES = [torch.ones(2, 4) * (k + 1) for k in range(8)]
+
+
+@pytest.fixture
+def lightning():
+    return pytest.importorskip("pytorch_lightning")
+
+
+def build_module(lightning, cut, automatic=True):
+    class Pair(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = nn.Linear(4, 3), nn.Linear(3, 1)
+            self.scale = nn.Parameter(torch.ones(1))
+            self.loss = nn.MSELoss()
+            self.automatic_optimization = automatic
+
+        def training_step(self, batch, _):
+            hidden = self.encoder(batch)
+            loss = (self.decoder(hidden.detach() if cut else hidden) * self.scale).square().mean()
+            if not automatic:
+                optimizer = self.optimizers()
+                optimizer.zero_grad()
+                self.manual_backward(loss)
+                optimizer.step()
+            return loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.01)
+
+    return Pair()
+
+
+def applied(event):
+    """The norm that the optimizer saw, where it was measured."""
+    return math.hypot(*(norm for norm in event.norms.values() if norm is not None))
+
+
+def fit(lightning, module, callbacks, tmp_path, **options):
+    trainer = lightning.Trainer(
+        max_epochs=1, accelerator="cpu", default_root_dir=str(tmp_path), callbacks=callbacks, log_every_n_steps=1,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+        **{"logger": False, **options},
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(BATCHES, batch_size=None))
+    return trainer
+
+
+def test_lightning_names_the_models_inside(lightning, tmp_path):
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    callback = GradscopeCallback()
+    module = build_module(lightning, cut=True)
+    fit(lightning, module, callback, tmp_path)
+
+    assert [model.name for model in callback.report.models] == ["encoder", "decoder", "Pair"]
+    assert {f.model for f in callback.report.findings if f.severity == "error"} == {"encoder"}
+    assert not any(p._post_accumulate_grad_hooks for p in module.parameters())
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_lightning_healthy(automatic, lightning, tmp_path):
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    callback = GradscopeCallback(strict=True)
+    fit(lightning, build_module(lightning, cut=False, automatic=automatic), callback, tmp_path)
+
+    assert callback.report.ok
+    assert callback.report.run.backwards == 8
+
+
+def test_lightning_accumulation_clipping_and_half_precision(lightning, tmp_path):
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    callback = GradscopeCallback()
+    options = {"accumulate_grad_batches": 2, "gradient_clip_val": 0.01, "precision": "bf16-mixed"}
+    fit(lightning, build_module(lightning, cut=False), callback, tmp_path, **options)
+    run = callback.report.run
+
+    assert (run.backwards, len(run.step_events)) == (8, 4)
+    assert callback.report.ok
+    assert [event.step for event in run.backward_events] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert all(applied(event) <= 0.0101 for event in run.step_events)
+    assert math.hypot(*run.backward_events[1].norms.values()) > 0.1
+
+
+def test_lightning_logs_the_norms(lightning, tmp_path):
+    from pytorch_lightning.loggers import CSVLogger
+
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    logger = CSVLogger(tmp_path)
+    fit(lightning, build_module(lightning, cut=False), GradscopeCallback(), tmp_path, logger=logger)
+    (table,) = tmp_path.rglob("metrics.csv")
+
+    assert "gradscope/grad_norm/encoder" in table.read_text().splitlines()[0]
+
+
+def test_lightning_strict_raises(lightning, tmp_path):
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    with pytest.raises(gradscope.GradientFlowError, match="encoder"):
+        fit(lightning, build_module(lightning, cut=True), GradscopeCallback(strict=True), tmp_path)
+
+
+def test_lightning_detaches_after_an_exception(lightning, tmp_path):
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    class Stop(lightning.Callback):
+        def on_train_batch_end(self, *args, **kwargs):
+            raise RuntimeError
+
+    callback, module = GradscopeCallback(), build_module(lightning, cut=False)
+    with pytest.raises(RuntimeError):
+        fit(lightning, module, [callback, Stop()], tmp_path)
+
+    assert callback.report.run.backwards == 1
+    assert not any(p._post_accumulate_grad_hooks for p in module.parameters())
+
+
+# --- Hugging Face -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def transformers():
+    pytest.importorskip("accelerate")
+    return pytest.importorskip("transformers")
+
+
+def train_classifier(transformers, callback, tmp_path, *, cut, **options):
+    config = transformers.BertConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=2
+    )
+
+    class Classifier(transformers.BertForSequenceClassification):
+        def forward(self, input_ids, labels, **_):
+            pooled = self.bert(input_ids).pooler_output
+            logits = self.classifier(pooled.detach() if cut else pooled)
+            return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+    model = Classifier(config)
+    data = [{"input_ids": torch.arange(5) + k % 3, "labels": k % 2} for k in range(16)]
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path), num_train_epochs=1, per_device_train_batch_size=2, use_cpu=True, report_to=[],
+        disable_tqdm=True, save_strategy="no", logging_strategy="no", **options,
+    )  # fmt: skip
+    transformers.Trainer(model, arguments, train_dataset=data, callbacks=[callback]).train()
+    return model
+
+
+def test_huggingface_names_the_models_inside(transformers, tmp_path, capsys):
+    from gradscope.integrations.huggingface import GradscopeCallback
+
+    callback = GradscopeCallback()
+    model = train_classifier(transformers, callback, tmp_path, cut=True)
+
+    assert [m.name for m in callback.report.models] == ["bert", "classifier"]
+    assert {f.model for f in callback.report.findings if f.severity == "error"} == {"bert"}
+    assert "bert" in capsys.readouterr().out
+    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+
+
+def test_huggingface_accumulation_and_clipping(transformers, tmp_path):
+    from gradscope.integrations.huggingface import GradscopeCallback
+
+    callback = GradscopeCallback()
+    train_classifier(transformers, callback, tmp_path, cut=False, gradient_accumulation_steps=2, max_grad_norm=0.01)
+    run = callback.report.run
+
+    assert (run.backwards, len(run.step_events)) == (8, 4)
+    assert callback.report.ok, str(callback.report)
+    assert [event.step for event in run.backward_events] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert all(applied(event) <= 0.0101 for event in run.step_events)
+
+
+def test_accelerate_needs_nothing():
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)
+    encoder, decoder = nn.Linear(4, 3), nn.Linear(3, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.01)
+    encoder, decoder, optimizer, loader = accelerator.prepare(
+        encoder, decoder, optimizer, DataLoader(BATCHES, batch_size=None)
+    )
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for batch in loader:
+            with accelerator.accumulate(encoder, decoder):
+                accelerator.backward(decoder(encoder(batch).detach()).mean())
+                accelerator.clip_grad_norm_(decoder.parameters(), 0.01)
+                optimizer.step()
+                optimizer.zero_grad()
+    report = scope.report()
+
+    assert (report.run.backwards, len(report.run.step_events)) == (8, 4)
+    assert {f.model for f in report.findings if f.severity == "error"} == {"encoder"}

@@ -1,0 +1,123 @@
+"""A missing, failing or slow Graphviz costs the picture, never the program."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import time
+
+import pytest
+
+from gradscope.render import engine
+from gradscope.render.graph import Drawing, draw_graph
+from tests.render import graph_builders as build
+
+SOURCE = "digraph { a -> b }"
+no_scripts = pytest.mark.skipif(os.name == "nt", reason="fakes dot with a shell script")
+bundled = pytest.mark.skipif(not importlib.util.find_spec("pygraphviz"), reason="pygraphviz is not installed")
+
+
+@pytest.fixture
+def only_dot(monkeypatch):
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+
+
+@pytest.fixture
+def no_dot(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+
+
+def fake_dot(folder, monkeypatch, body):
+    script = folder / "dot"
+    script.write_text(f"#!/bin/sh\n{body}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
+@pytest.mark.skipif(not shutil.which("dot"), reason="no dot on PATH")
+def test_system_dot(only_dot, form):
+    assert engine.layout(SOURCE, form).data
+
+
+@bundled
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
+def test_bundled_engine_without_dot(no_dot, form):
+    assert engine.layout(SOURCE, form).data
+
+
+@bundled
+def test_bundled_engine_draws_what_dot_draws(no_dot):
+    drawing = draw_graph(build.hostile())
+
+    assert drawing.reason is None
+    assert drawing.png().startswith(b"\x89PNG")
+
+
+def test_no_engine_gives_the_text_and_one_sentence(no_dot, only_dot, tmp_path):
+    drawing = draw_graph(build.two_model_cut())
+
+    assert (drawing.svg(), drawing.png()) == (None, None)
+    assert drawing.reason == (
+        "No picture: Graphviz is not installed (`pip install pygraphviz`, or the system's graphviz)."
+    )
+    assert drawing._repr_mimebundle_() == {"text/plain": f"{drawing.reason}\n\n{drawing.source}"}
+    with pytest.warns(UserWarning, match="The DOT text is in picture.dot"):
+        path = drawing.save(tmp_path / "picture.svg")
+    assert path.read_text() == drawing.source
+    assert not (tmp_path / "picture.svg").exists()
+
+
+@no_scripts
+def test_failing_engine_is_told(only_dot, tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "echo 'no font' >&2; exit 3")
+
+    assert Drawing(SOURCE).reason == "No picture: dot failed (no font)."
+
+
+@no_scripts
+def test_engine_without_output_is_a_failure(only_dot, tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "cat > /dev/null; exit 0")
+
+    assert engine.layout(SOURCE, "svg").data is None
+
+
+@no_scripts
+def test_slow_engine_is_stopped(only_dot, tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "exec sleep 30")
+    start = time.monotonic()
+    result = engine.layout(SOURCE, "svg", seconds=0.5)
+
+    assert time.monotonic() - start < 10
+    assert result.reason == "No picture: dot did not finish within 0.5 s."
+
+
+@no_scripts
+@bundled
+def test_broken_dot_falls_back_to_the_bundled_engine(tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "exit 1")
+
+    assert engine.layout(SOURCE, "svg").data
+
+
+@no_scripts
+def test_dot_that_cannot_be_started(only_dot, tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "")
+    (tmp_path / "dot").write_bytes(b"\x7fELF not a program")
+
+    assert "dot " in engine.layout(SOURCE, "svg").reason
+
+
+@bundled
+def test_files_of_the_user_do_not_shadow_the_standard_library(no_dot, tmp_path, monkeypatch):
+    (tmp_path / "types.py").write_text("raise SystemExit(9)")
+    (tmp_path / "pygraphviz.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+
+    assert engine.layout(SOURCE, "svg").data
+
+
+@bundled
+def test_text_that_is_no_graph_is_a_failure(no_dot):
+    assert engine.layout("digraph {", "svg").reason.startswith("No picture: pygraphviz failed")

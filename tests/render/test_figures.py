@@ -1,0 +1,249 @@
+"""Figures tell absence from zero, stay readable at any size, and leave nothing behind."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from gradscope.errors import GradscopeError
+from gradscope.records import Location, Owner, Run
+from gradscope.render import figures, figures_style
+from gradscope.render.figures_histogram import _collect
+from gradscope.report import Report
+from tests.render.conftest import HOSTILE
+from tests.render.figure_builders import report_for_figures
+
+PLOTS = [getattr(figures, name) for name in figures.__all__]
+plots = pytest.mark.parametrize("plot", PLOTS, ids=lambda p: p.__name__)
+SIZES = {"tiny": (("net",), 1, 1, (), False), "usual": (), "large": (("a", "b", "c", "d"), 125, 60)}
+
+
+def pixels(ax):
+    """The matrix of colours, and a cell's state from its colour."""
+    return ax.images[0].get_array()
+
+
+@plots
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_can_be_drawn(plot, size, tmp_path):
+    figure = plot(report_for_figures(*SIZES[size]))
+    figure.savefig(tmp_path / "figure.png", dpi=50)
+
+    assert figure.axes
+    assert all(ax.get_title(loc="left") for ax in figure.axes if ax.axison and ax.get_label() != "<colorbar>")
+
+
+@plots
+def test_no_facts_are_said(plot):
+    figure = plot(Report(Run()))
+
+    assert next(t.get_text() for t in figure.axes[0].texts).startswith(("No ", "no "))
+
+
+@plots
+def test_labels_do_not_overlap(plot):
+    """At 500 parameters as at 5: neighbouring tick labels have room of their own."""
+    for size in (SIZES["tiny"], SIZES["large"]):
+        figure = plot(report_for_figures(*size))
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                shown = [t for t in axis.get_ticklabels() if t.get_visible() and t.get_text()]
+                boxes = sorted((t.get_window_extent() for t in shown), key=lambda b: (b.x0 + b.x1, b.y0 + b.y1))
+                for one, other in itertools.pairwise(boxes):
+                    wide = min(one.x1, other.x1) - max(one.x0, other.x0)
+                    high = min(one.y1, other.y1) - max(one.y0, other.y0)
+                    assert min(wide, high) < 1.5
+
+
+def test_absence_is_a_gap_in_the_norms():
+    report = report_for_figures()
+    encoder, decoder, critic = [
+        line.get_ydata() for line in figures.plot_norms(report).axes[0].lines if len(line.get_ydata()) == 12
+    ]
+
+    assert np.isnan(encoder).all()
+    assert np.isfinite(decoder).all()
+    assert [i for i, y in enumerate(critic) if np.isfinite(y)] == [0, 3, 9]  # NaN at 6, absent elsewhere
+    assert not (np.nan_to_num(critic, nan=1) == 0).any()
+
+
+def test_zero_norm_is_a_mark_at_the_bottom_not_a_point():
+    base = report_for_figures(("a", "b"), 1, 4, (), strange=False).run
+    last = base.models[-1].parameters[0]
+    events = tuple(replace(e, norms={**e.norms, last: 0.0}) for e in base.backward_events)
+    ax = figures.plot_norms(Report(replace(base, events=events))).axes[0]
+    (marks,) = [line for line in ax.lines if line.get_marker() == "v"]
+
+    assert list(marks.get_xdata()) == [0, 1, 2, 3]
+    assert np.isnan(ax.lines[1].get_ydata()).all()
+    assert "zero" in [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+def test_norms_are_those_of_the_events():
+    report = report_for_figures(strange=False)
+    line = next(x for x in figures.plot_norms(report).axes[0].lines if np.isfinite(x.get_ydata()).all())
+    norms = report.run.backward_events[5].norms
+    expected = sum(norms[u] ** 2 for u in report.run.models[1].parameters) ** 0.5
+
+    assert line.get_ydata()[5] == pytest.approx(expected)
+
+
+def test_heatmap_cells_absent_zero_and_nan_have_their_own_look():
+    ax = figures.plot_heatmap(report_for_figures()).axes[0]
+    cells = pixels(ax)
+
+    assert cells.shape == (12, 12, 4)
+    assert (cells[:4, :, 3] == 0).all()  # the encoder: the hatched ground shows
+    assert (cells[4:8, :, 3] == 1).all()
+    assert to_hex(cells[8, 0]) == figures_style.ZERO.lower()
+    assert to_hex(cells[11, 6]) == figures_style.NONFINITE.lower()
+    assert [p.get_hatch() for p in ax.patches] == [figures_style.HATCH]
+    assert {t.get_text() for t in ax.get_legend().get_texts()} == {"no gradient", "exactly zero", "NaN or Inf"}
+
+
+def test_flow_names_lines_and_models():
+    ax = figures.plot_flow(report_for_figures(strange=False)).axes[0]
+
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["encoder", "decoder", "critic"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["train.py:57  x4", "train.py:50  x8"]
+    assert (pixels(ax)[:, :, 3] == [[0, 1, 1], [0, 1, 0]]).all()
+    assert [t.get_text() for t in ax.texts].count("none") == 3
+
+
+def test_depth_marks_absence_and_does_not_draw_it_as_a_bar():
+    ax = figures.plot_depth(report_for_figures()).axes[0]
+    (crosses,) = [line for line in ax.lines if line.get_marker() == "x"]
+    hatched = [p for p in ax.patches if p.get_hatch()]
+    bars = [p for p in ax.patches if not p.get_hatch() and to_hex(p.get_facecolor()) == "#009e73"]
+
+    assert list(crosses.get_xdata()) == [0, 1, 2, 3]
+    assert len(hatched) == 4
+    assert len(bars) == 4
+    assert ax.get_yscale() == "log"
+
+
+def test_depth_falls_back_to_tallies_when_events_were_dropped():
+    run = report_for_figures(strange=False).run
+    tallies = {u: replace(t, norm_last=0.5 if t.backwards else None) for u, t in run.tallies.items()}
+    ax = figures.plot_depth(Report(replace(run, events=(), tallies=tallies))).axes[0]
+    tops = [p.get_y() + p.get_height() for p in ax.patches if to_hex(p.get_facecolor()) == "#009e73"]
+
+    assert tops == pytest.approx([0.5] * 4)
+
+
+def test_histogram_adds_up_and_keeps_zeros_and_nan_apart():
+    report = report_for_figures()
+    last = report.run.models[-1]
+    entries = _collect([h for h in report.run.histograms if h.uid in last.parameters])
+    of_step = [h for h in report.run.histograms if h.uid in last.parameters and h.step == 11]
+
+    assert entries.step == 11
+    assert entries.total == sum(sum(h.negative) + sum(h.positive) + h.zeros + h.nan + h.inf for h in of_step)
+    assert (entries.nan, entries.inf) == (48, 12)
+    assert entries.positive[-8] == sum(h.positive[-8 - h.low] for h in of_step)
+
+    ax = figures.plot_histograms(report, model=last.name).axes[0]
+    heights = Counter(round(p.get_height()) for p in ax.patches)
+    assert {48, 12, entries.zeros} <= set(heights)
+    assert {"NaN", "Inf", "0"} <= {t.get_text() for t in ax.get_xticklabels()}
+
+
+def test_histogram_ticks_stand_at_their_values():
+    """2**e is the lower edge of the bar of e, mirrored for the negative side."""
+    ax = figures.plot_histograms(report_for_figures(strange=False), model="decoder").axes[0]
+    place = {t.get_text(): t.get_position()[0] for t in ax.get_xticklabels()}
+    bars = sorted((p.get_x() + p.get_width() / 2, p.get_height()) for p in ax.patches)
+    low = min(h.low for h in report_for_figures().run.histograms if h.uid in (4, 5, 6, 7))
+
+    assert place["1e-1"] == pytest.approx(np.log2(0.1) - low + 1.5)
+    assert place["-1e-1"] == -place["1e-1"]
+    assert min(abs(x) for x, _ in bars if abs(x) > 0.5) == 2
+
+
+def test_dead_model_has_a_hatched_panel():
+    figure = figures.plot_histograms(report_for_figures())
+
+    assert [t.get_text() for t in figure.axes[0].texts] == ["no gradient"]
+    with pytest.raises(GradscopeError, match="no model 'x'; there are: encoder, decoder, critic"):
+        figures.plot_histograms(report_for_figures(), model="x")
+
+
+def test_updates_show_the_usual_band():
+    ax = figures.plot_updates(report_for_figures()).axes[0]
+
+    assert any(p.get_y() == pytest.approx(3e-4) for p in ax.patches)
+    assert "encoder (not sampled)" in [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+@plots
+def test_given_axes_are_used_and_the_style_of_the_user_is_kept(plot):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    before = dict(mpl.rcParams)
+
+    assert plot(report_for_figures(), ax=left) is figure
+    assert left.has_data() or left.texts
+    assert not right.has_data()
+    assert dict(mpl.rcParams) == before
+
+
+@plots
+def test_dark_style_of_the_user_does_not_reach_our_page(plot):
+    with mpl.rc_context({"text.color": "white", "axes.facecolor": "black", "xtick.color": "white"}):
+        figure = plot(report_for_figures())
+        figure.draw_without_rendering()
+
+    assert figure.get_facecolor()[:3] == (1, 1, 1)
+    for ax in figure.axes:
+        assert all(to_hex(t.get_color()) != "#ffffff" for t in ax.get_xticklabels())
+
+
+@plots
+def test_hostile_names_are_only_text(plot, tmp_path):
+    """No formula, no missing glyph (a warning would fail here), no excluded legend label."""
+    names = [f"_{name}$x_{{${i}" for i, name in enumerate(HOSTILE.values())]
+    base = report_for_figures(tuple(names), 2, 3, (names[0],)).run
+    parameters = {
+        u: replace(p, owners=tuple(Owner(o.model, f"{o.model}^${o.fqn}") for o in p.owners))
+        for u, p in base.parameters.items()
+    }
+    events = tuple(replace(e, path=(Location(names[e.index % 2], 1),)) for e in base.backward_events)
+    figure = plot(Report(replace(base, parameters=parameters, events=events + tuple(base.step_events))))
+
+    figure.savefig(tmp_path / "figure.svg")
+    figure.savefig(tmp_path / "figure.png", dpi=40)
+
+
+def test_picture_without_pyplot_and_nothing_left_behind():
+    code = """
+import sys
+from tests.render.conftest import HOSTILE
+from tests.render.figure_builders import report_for_figures
+from gradscope.render import figures
+assert "matplotlib" not in sys.modules
+figure = figures.plot_norms(report_for_figures())
+assert figure._repr_png_().startswith(b"\\x89PNG")
+assert "matplotlib.pyplot" not in sys.modules
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@plots
+def test_same_facts_same_picture(plot, tmp_path):
+    with mpl.rc_context({"svg.hashsalt": "x", "svg.fonttype": "none"}):
+        for name in ("a", "b"):
+            plot(report_for_figures()).savefig(tmp_path / name, format="svg", metadata={"Date": None})
+
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert b"<text" in (tmp_path / "a").read_bytes()

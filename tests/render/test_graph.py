@@ -1,0 +1,323 @@
+"""The drawn graph says who got no gradient and where it was cut, at any size and with any name."""
+
+from __future__ import annotations
+
+import re
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+
+from gradscope.errors import GradscopeError
+from gradscope.records import Edge, Graph, Node, Run
+from gradscope.render.boxes import Kind
+from gradscope.render.fold import MAX_BOXES, Line, fold
+from gradscope.render.graph import draw_graph
+from gradscope.render.repeats import find_runs
+from gradscope.render.stream import Flow
+from gradscope.report import Report
+from tests.render import graph_builders as build
+
+ALL = [
+    build.two_model_cut,
+    build.gan,
+    build.unrolled_rnn,
+    build.deep_net,
+    build.transformer,
+    build.many_models,
+    build.irregular,
+    build.untraced,
+    build.hostile,
+]
+
+
+def titles(picture):
+    return [".".join(box.path) for box in picture.boxes if box.kind is Kind.MODULE]
+
+
+def boxes(source):
+    return re.findall(r"^ +n\d+ \[", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("builder", ALL, ids=lambda b: b.__name__)
+def test_same_facts_same_bytes_and_a_picture(builder):
+    drawing = draw_graph(builder())
+
+    assert drawing.source == draw_graph(builder()).source
+    assert drawing.reason is None
+    assert ET.fromstring(drawing.svg()).tag.endswith("svg")
+
+
+def test_order_of_records_does_not_matter_for_ids():
+    graph = build.two_model_cut().run.graph
+    shuffled = replace(graph, nodes=graph.nodes[::-1])
+
+    assert fold(shuffled) == fold(graph)
+
+
+# --- the cut ------------------------------------------------------------------------------------------------------
+
+
+def test_cut_is_drawn_with_its_line_and_the_dead_part_in_grey():
+    report = build.two_model_cut()
+    picture = fold(report.run.graph)
+
+    (mark,) = picture.marks
+    assert (mark.cause, str(mark.location), mark.harmful) == ("detach", "extractor.py:14", True)
+    assert picture.boxes[mark.source].path == ("norm",)
+    assert [picture.boxes[t].path for t in mark.targets] == [("stem",)]
+    assert {b.flow for b in picture.boxes if b.model == "encoder"} == {Flow.DEAD}
+    assert {b.flow for b in picture.boxes if b.model == "decoder"} == {Flow.LIVE}
+
+    source = draw_graph(report).source
+    assert "<b>detach at extractor.py:14</b>" in source
+    assert "self.latents = output.clone().detach()" in source
+    assert "train.py:50" in source
+    assert re.search(r'-> c0 \[color="#D0312D", penwidth=3.5, arrowhead=tee', source)
+    assert re.search(r"c0 -> n\d+ \[.*dotted", source)
+
+
+def test_value_behind_a_cut_goes_on_as_a_ghost():
+    s = build.Sketch()
+    h = s.layer("encoder", "fc", s.node("input", "x", live=False), live=False)
+    ghost = s.node("op", "detach", live=False)
+    s.cut(h, ghost)
+    for name in ("SoftmaxBackward0", "MulBackward0", "SumBackward0", "ExpBackward0"):
+        ghost = s.op(name, "", "", ghost, live=False)
+    s.loss(ghost)
+    picture = fold(s.graph())
+
+    assert [b.flow for b in picture.boxes if b.kind is Kind.GLUE] == [Flow.GHOST]
+    assert [link.line for link in picture.links if picture.boxes[link.target].kind is Kind.LOSS] == [Line.GHOST]
+
+
+def test_second_model_cut_again_is_dead_not_a_ghost():
+    s = build.Sketch()
+    first = s.layer("a", "fc", s.node("input", "x", live=False), live=False)
+    between = s.node("op", "detach", live=False)
+    s.cut(first, between)
+    second = s.layer("b", "fc", between, live=False)
+    after = s.node("op", "detach", live=False)
+    s.cut(second, after)
+    s.loss(s.layer("c", "fc", after))
+    picture = fold(s.graph())
+
+    assert {b.model: b.flow for b in picture.boxes if b.model} == {"a": Flow.DEAD, "b": Flow.DEAD, "c": Flow.LIVE}
+    assert len(picture.marks) == 2
+
+
+def test_harmless_cut_is_thin_and_logging_is_not_drawn():
+    picture = fold(build.gan().run.graph)
+    s = build.Sketch()
+    h = s.layer("net", "fc", s.node("input", "x", live=False))
+    s.cut(h, s.node("op", "item", live=False))
+    s.loss(h)
+
+    assert [mark.harmful for mark in picture.marks] == [False]
+    assert fold(s.graph()).marks == ()
+
+
+def test_gan_shows_both_ways_and_each_loss_its_own_glue():
+    picture = fold(build.gan().run.graph)
+    ends = {(picture.boxes[k.source].model, picture.boxes[k.target].model): k.line for k in picture.links}
+
+    assert ends["generator", "critic"] is Line.LIVE
+    assert sum(b.kind is Kind.GLUE for b in picture.boxes) == 2
+    assert sum(b.kind is Kind.LOSS for b in picture.boxes) == 2
+
+
+# --- folding ------------------------------------------------------------------------------------------------------
+
+
+def test_repeated_siblings_are_one_box():
+    picture = fold(build.transformer(12).run.graph, depth=3)
+
+    assert {"layers.0-11.attn", "layers.0-11.mlp", "layers.0-11.norm", "embed", "head"} <= set(titles(picture))
+    assert {b.repeats for b in picture.boxes if "0-11" in b.path} == {12}
+    assert picture == fold(build.transformer(12).run.graph, depth=3)
+
+
+def test_number_of_boxes_does_not_grow_with_the_net():
+    for builder in (build.transformer, build.unrolled_rnn, build.deep_net):
+        for depth in (0, 1, 2, 3, 4):
+            short, long = fold(builder(40).run.graph, depth), fold(builder(160).run.graph, depth)
+            assert len(short.boxes) == len(long.boxes) <= 15
+
+
+def test_alternating_layers_fold_with_their_norms():
+    picture = fold(build.deep_net(1000).run.graph)
+    (body,) = [b for b in picture.boxes if b.path == ("body", "0-999")]
+
+    assert body.repeats == 500
+    assert body.norms[0] == pytest.approx(body.norms[1] * 1e-6, rel=0.05)
+
+
+def test_a_run_ends_where_the_gradient_ends():
+    s = build.Sketch()
+    h = s.node("input", "x", live=False)
+    for i in range(10):
+        if i == 5:
+            fresh = s.node("op", "detach", "net", "", live=False)
+            s.cut(h, fresh)
+            h = fresh
+        h = s.layer("net", f"layers.{i}", h, live=i >= 5)
+    s.loss(h)
+
+    assert titles(fold(s.graph())) == ["layers.0-4", "layers.5-9"]
+
+
+def test_one_frozen_parameter_does_not_split_its_box():
+    s = build.Sketch()
+    made = s.layer("net", "fc", s.node("input", "x", live=False))
+    frozen = s.node("parameter", "lora_base", "net", "fc", live=False)
+    s.edges.append(Edge(frozen, made, live=False))
+    s.loss(made)
+    (box,) = [b for b in fold(s.graph()).boxes if b.kind is Kind.MODULE]
+
+    assert (box.flow, box.parameters, box.silent) == (Flow.LIVE, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "runs"),
+    [
+        ([], []),
+        ([1, 1], []),
+        ([1, 1, 1], [(0, 1, 3)]),
+        ([0, 1, 1, 1, 2], [(1, 1, 3)]),
+        ([1, 2] * 4, [(0, 2, 4)]),
+        ([1, 2] * 4 + [1], [(0, 2, 4)]),
+        ([5, 1, 2, 3, 1, 2, 3, 1, 2, 3, 9, 9, 9], [(1, 3, 3), (10, 1, 3)]),
+    ],
+)
+def test_runs(shapes, runs):
+    assert find_runs(shapes) == runs
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 7])
+def test_too_many_boxes_fold_further_and_say_so(depth):
+    picture = fold(build.irregular(40).run.graph, depth)
+
+    assert len(picture.boxes) <= MAX_BOXES
+    assert bool(picture.remarks) == (depth > 1)
+    if depth > 1:
+        assert (
+            f"Folded to depth 1: depth 2 is more than {MAX_BOXES} boxes."
+            in draw_graph(build.irregular(40), depth).source
+        )
+
+
+def test_a_crowd_of_models_or_losses_still_fits():
+    source = draw_graph(build.many_models(400)).source
+    s = build.Sketch()
+    for i in range(1000):
+        s.loss(s.op("SumBackward0", "", "", s.node("input", f"x{i}")), line=i)
+
+    assert len(boxes(source)) < 40
+    assert "388 more models" in source
+    assert len(fold(s.graph()).boxes) <= MAX_BOXES
+
+
+@pytest.mark.parametrize(
+    "report",
+    [build.unrolled_rnn(9000), build.transformer(9500), build.irregular(316)],
+    ids=["rnn", "transformer", "irregular"],
+)
+def test_hundred_thousand_nodes_take_seconds(report):
+    assert len(report.run.graph.nodes) > 90_000
+    start = time.process_time()
+    source = draw_graph(report).source
+
+    assert time.process_time() - start < 5
+    assert len(boxes(source)) < 60
+
+
+# --- odd graphs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        Graph(),
+        Graph((Node(0, "loss", "loss"),)),
+        Graph((Node(3, "op", "a", "m", "x"), Node(7, "op", "b", "m", "y")), (Edge(3, 7), Edge(7, 3), Edge(3, 3))),
+        Graph((Node(0, "op", "a"),), (Edge(0, 99), Edge(98, 0, cut="detach"))),
+        Graph((Node(0, "op", "a", "m"),), (Edge(0, 0, live=False, cut="detach"),)),
+        Graph((Node(0, "op", "a", live=False), Node(1, "op", "b")), (Edge(0, 1, norm=float("inf")),), truncated=5),
+        Graph((Node(0, "strange", "a", "m", "..x."), Node(1, "op", "b", "m", "x")), (Edge(0, 1, norm=0.0),)),
+    ],
+)
+@pytest.mark.parametrize("depth", [-1, 0, 2])
+def test_any_graph_can_be_drawn(graph, depth):
+    drawing = draw_graph(Report(Run(graph=graph)), depth)
+
+    assert drawing.reason is None
+    assert ("5 nodes were left out" in drawing.source) == (graph.truncated == 5)
+
+
+def test_untraced_run_draws_models_and_backward_lines():
+    source = draw_graph(build.untraced()).source
+
+    assert "detach at extractor.py:14" in source
+    assert "loss.backward()" in source
+    assert all(name in source for name in ("encoder", "decoder", "teacher"))
+    assert draw_graph(Report(Run())).reason is None
+
+
+def test_model_that_was_never_called_is_drawn():
+    s = build.Sketch()
+    s.loss(s.layer("used", "fc", s.node("input", "x", live=False)))
+
+    assert "not in the traced step" in draw_graph(build.report_of(s, {"used": "A", "idle": "B"}, dead=("idle",))).source
+
+
+# --- hostile names ------------------------------------------------------------------------------------------------
+
+
+def test_hostile_names_stay_names(hostile):
+    """Every label is the name itself: nothing in it became a tag, an edge, an escape or an entity."""
+    s = build.Sketch()
+    h = s.layer("a" + hostile, "m" + hostile.replace(".", ""), s.node("input", hostile, live=False), live=False)
+    behind = s.node("op", hostile, live=False)
+    bad = replace(build.CUT_LINE, file=hostile, text=hostile, function=hostile)
+    s.cut(h, behind, cause="c" + hostile, location=bad)
+    s.loss(s.layer("b", "fc", behind), label=hostile)
+    plain = build.Sketch()
+    plain.nodes, plain.edges = [replace(n, label="x", model=n.model[:1], module=n.module[:1]) for n in s.nodes], s.edges
+
+    drawing = draw_graph(build.report_of(s, {"a" + hostile: "C" + hostile, "b": "B"}, dead=("a" + hostile,)))
+    calm = draw_graph(build.report_of(plain, {"a": "C", "b": "B"}, dead=("a",)))
+    tree = ET.fromstring(drawing.svg())
+
+    assert drawing.reason is None
+    assert len(tree.findall(".//{*}g")) == len(list(ET.fromstring(calm.svg()).findall(".//{*}g")))
+    assert not [e for e in tree.iter() if e.tag.rpartition("}")[2] in ("script", "img", "image", "style")]
+    assert not [e for e in tree.iter() if {"onload", "onerror", "href"} & set(e.attrib)]
+
+
+@pytest.mark.parametrize(
+    "name", ['q"uo"te', "<b>x</b>", "a -> b;", "back\\slash\\N", "&amp;&lt;", "a]; evil [label=x", "<!--", "--"]
+)
+def test_text_in_the_picture_is_the_name(name):
+    s = build.Sketch()
+    s.loss(s.layer("m" + name, name.replace(".", ""), s.node("input", name, live=False)))
+    tree = ET.fromstring(draw_graph(build.report_of(s, {"m" + name: "C"})).svg())
+    texts = {"".join(e.itertext()).replace("\xa0", " ").strip() for e in tree.findall(".//{*}text")}
+    tips = {e.text for e in tree.findall(".//{*}title")}
+
+    assert {name, "m" + name} <= texts
+    assert "m" + name in tips
+
+
+def test_bundle_and_suffixes(tmp_path):
+    drawing = draw_graph(build.two_model_cut())
+    bundle = drawing._repr_mimebundle_()
+
+    assert bundle["image/svg+xml"].startswith("<svg")
+    assert bundle["text/plain"] == drawing.source == str(drawing)
+    for suffix, start in ((".svg", b"<"), (".png", b"\x89PNG"), (".pdf", b"%PDF"), (".dot", b"digraph"), (".gv", b"d")):
+        path = drawing.save(tmp_path / f"graph{suffix}")
+        assert path.suffix == suffix
+        assert path.read_bytes().startswith(start)
+    with pytest.raises(GradscopeError, match=r"graph.txt.*\.svg"):
+        drawing.save(tmp_path / "graph.txt")
