@@ -59,6 +59,8 @@ class Parameter:
     """Its value was written after construction: copied, loaded or filled by the user."""
     frozen_at: Path = ()
     """The line that last set `requires_grad` to False, where seen."""
+    frozen_clock: int = 0
+    """When that was, among all such lines."""
     thawed: bool = False
     """It required a gradient at some time after an optimizer held it."""
     registered: Path = ()

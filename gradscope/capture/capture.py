@@ -152,6 +152,8 @@ class Capture:
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:
         if self.tracer is not None:
             self.tracer.in_optimizer = optimizer is not None and not closure
+            if optimizer is not None and self.tape is not None:
+                self.tape.steps.append(len(self.tape.ops))
 
     # --- traced backward -------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ on the tape leads through a place where the value went on and the gradient did n
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class CutFinder:
         self.tape = tape
         self.down = tape.children()
         self.distance = self._distances()
-        self.last_root = max((root.op for root in tape.roots), default=-1)
+        self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
         self._taints: dict[Stack, frozenset[tuple[str, int]]] = {}
 
     def _distances(self) -> dict[int, int]:
@@ -272,11 +273,17 @@ class CutFinder:
                 continue
             rank = UNUSED
             if self.tape.values[value].numel == 1:
-                rank = LATE_LOSS if op.index > self.last_root else UNUSED_LOSS
+                rank = LATE_LOSS if self._just_before_step(op.index) else UNUSED_LOSS
             candidate = Candidate("unused_output", bound_in(op.stack), op, rank)
             if best is None or candidate.order < best.order:
                 best = candidate
         return [best] if best is not None else []
+
+
+    def _just_before_step(self, op: int) -> bool:
+        """Between the last backward of a turn and a step: a loss on which backward() was forgotten."""
+        at = bisect.bisect_right(self.marks, (op, "z"))
+        return 0 < at < len(self.marks) and self.marks[at - 1][1] == "root" and self.marks[at][1] == "step"
 
 
 def _record(candidate: Candidate, uids: frozenset[int]) -> Cut:

@@ -153,7 +153,10 @@ def name_models(registry: Registry, names: Names) -> None:
 
 
 def name_orphans(registry: Registry) -> None:
-    """Parameters no variable leads to: find the module that holds them, and call it by its class."""
+    """Parameters no variable leads to: find the module that holds them, and call it by its class.
+
+    What no module holds either stays without a name: an optimizer holds tensors nobody uses.
+    """
     orphans = [e for e in registry.entries.values() if not e.owners and e.ref() is not None]
     if not orphans:
         return
@@ -169,9 +172,6 @@ def name_orphans(registry: Registry) -> None:
     for holder in holders:
         if id(holder) not in inner:
             _add(registry, type(holder).__name__.lower(), holder)
-    loose = [("", t) for e in orphans if not e.owners and (t := e.ref()) is not None]
-    for index, item in enumerate(loose):
-        _add(registry, f"tensor{index}", [item])
 
 
 def _add(registry: Registry, name: str, model: Any) -> None:

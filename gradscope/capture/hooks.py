@@ -207,13 +207,15 @@ class Watcher:
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         stack = snapshot(sys._getframe(1))
         try:
-            self._open_step(optimizer, stack, closure=bool(args or kwargs.get("closure")))
+            for probe in self.before_optimizer:
+                probe(optimizer, len(args) > 1 or bool(kwargs.get("closure")))
+            self._open_step(optimizer, stack)
         except StopRun:
             raise
         except Exception as error:  # noqa: BLE001 - shields the user's step
             self.failed("optimizer", error)
 
-    def _open_step(self, optimizer: Any, stack: Stack, *, closure: bool) -> None:
+    def _open_step(self, optimizer: Any, stack: Stack) -> None:
         self.finish_backward()
         uid = self.book.see(optimizer, stack, only_known=not self.discover)
         if uid < 0:
@@ -227,8 +229,6 @@ class Watcher:
         self._step_path = stack
         self._step_norms = self._applied(optimizer)
         self._snapshot = Snapshot(optimizer, self.registry) if self._samples() else None
-        for probe in self.before_optimizer:
-            probe(optimizer, closure)
 
     def _samples(self) -> bool:
         return self.measure_updates or self.log.step < 3 or self.log.step % 50 == 0

@@ -25,6 +25,9 @@ from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.tape import Op, Tape, Value
 
 _HALF = (torch.float16, torch.bfloat16)
+DATA_CAUSES = ("log_of_zero", "division_by_zero", "sqrt_at_zero", "pow_domain", "exp_overflow", "norm_division_by_zero",
+               "unknown", "nan_in_data", "empty_or_single_reduction", "trig_domain_edge")  # fmt: skip
+"""Causes that, in an operation on data alone, only mean that the data is not clean."""
 _SHAPING = {"unsqueeze", "view", "reshape", "__getitem__", "expand", "expand_as", "detach", "__add__", "add", "keepdim"}
 
 
@@ -100,7 +103,7 @@ class Tracer(TorchFunctionMode):
         if kwargs:
             tensors.extend(tensors_in(kwargs))
         stack = snapshot(frame)
-        if not stack.frames and stack.has("optimizer"):
+        if stack.inside("optimizer"):
             return None
         if tensors and (kind.inplace or kind.name.startswith("_foreach_")) and self.listener.is_grad(tensors[0]):
             self._grad_write(kind, tensors, stack)
@@ -125,7 +128,8 @@ class Tracer(TorchFunctionMode):
             self._remember_array(op, result)
             return
         outputs = []
-        for tensor in tensors_in((result,)):
+        made = (args[0],) if result is None and kind.inplace and args else (result,)
+        for tensor in tensors_in(made):
             outputs.append(self._output(op, kind, tensor))
         op.outputs = tuple(outputs)
         if not op.cause:
@@ -177,6 +181,21 @@ class Tracer(TorchFunctionMode):
         maker = self._past_shaping(maker)
         half = any(values[v].half for v in op.outputs)
         op.bad = forward_cause(kind.name, args, inputs, half, self.tape.ops[maker].name if maker >= 0 else "")
+        if op.bad in DATA_CAUSES and not any(self._trained(v) for v, _ in op.inputs):
+            op.bad = "nan_in_data"
+
+    def _trained(self, value: int) -> bool:
+        """Whether a value was computed from a parameter, with gradient or without."""
+        todo, seen = [value], {value}
+        while todo and len(seen) < 5000:
+            at = self.tape.values[todo.pop()]
+            if at.param >= 0 or at.requires:
+                return True
+            for parent, _ in at.parents:
+                if parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+        return False
 
     def _past_shaping(self, op: int) -> int:
         """The operation behind views and added epsilons."""
@@ -344,7 +363,8 @@ class Tracer(TorchFunctionMode):
                     entry.thawed = entry.thawed or not target.requires_grad
                     entry.frozen_at = EMPTY
                 elif not stack.has("deepcopy"):
-                    entry.frozen_at = stack
+                    self._clock += 1
+                    entry.frozen_at, entry.frozen_clock = stack, self._clock
 
     def _set_data(self, func: Any, args: Any, kwargs: Any, frame: Any) -> Any:
         stack = snapshot(frame)

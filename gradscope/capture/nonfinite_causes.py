@@ -48,33 +48,55 @@ _DECOMPOSITIONS = (
 )  # fmt: skip
 
 _NORMS = ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm", "sqrt", "cdist", "pairwise_distance")
-_REDUCTIONS = ("std", "var", "std_mean", "var_mean", "cov")
+
+
+_LITERAL = {
+    "masked_fill", "masked_fill_", "where", "full", "full_like", "tensor", "as_tensor", "__setitem__", "fill_", "new_full",
+    "index_fill", "index_fill_", "masked_scatter", "triu", "tril", "constant_pad_nd", "pad", "scatter", "scatter_",
+    "index_put_", "new_tensor", "float", "to", "nan_to_num", "copy_", "from_numpy",
+}  # fmt: skip
+"""Operations that put a value where they are told: an infinity they make was meant, or is in the data."""
+
+
+def is_literal(name: str) -> bool:
+    """Whether an operation only places values, so that an Inf in its result was put there on purpose."""
+    return name in _LITERAL
 
 
 def forward_cause(name: str, args: Any, inputs_bad: set[str], half: bool, denominator: str) -> str:
     """Why an operation with these arguments made NaN or Inf. `denominator`: what made its second operand."""
-    cause = _BY_NAME.get(name, "")
     if name.lstrip("_") in _DECOMPOSITIONS or name in _DECOMPOSITIONS:
         return "degenerate_decomposition"
-    if cause == "division_by_zero" and not inputs_bad:
-        if not _has_zero(args, name) and half:
-            return "half_overflow"
-        if denominator in _NORMS:
-            return "norm_division_by_zero"
-        return "empty_or_single_reduction" if denominator in _REDUCTIONS else cause
+    if is_literal(name):
+        return "nan_in_data"
+    cause = _BY_NAME.get(name, "")
     if "inf" in inputs_bad:
         return cause if cause in ("softmax_all_masked", "inf_times_zero") else ""
-    if cause in ("inf_times_zero", "") and half:
+    if cause == "division_by_zero":
+        return _division(args, name, half, denominator)
+    if half and cause in ("inf_times_zero", "", "exp_overflow"):
         return "half_overflow"
-    if cause == "pow_domain" and half and not _negative(args):
-        return "half_overflow"
-    if cause == "exp_overflow" and half:
-        return "half_overflow"
-    if cause == "pow_domain" and not _negative(args) and not _has_zero(args, "__rtruediv__"):
-        return "exp_overflow"
+    if cause == "pow_domain" and not _negative(args) and not _zero_base(args):
+        return "half_overflow" if half else "exp_overflow"
     if cause == "inf_times_zero":
-        return "exp_overflow"
-    return cause or ("exp_overflow" if not inputs_bad else "unknown")
+        return cause if _infinite_number(args) else "exp_overflow"
+    return cause or "exp_overflow"
+
+
+def _division(args: Any, name: str, half: bool, denominator: str) -> str:
+    if half and not _has_zero(args, name):
+        return "half_overflow"
+    if denominator in _NORMS:
+        return "norm_division_by_zero"
+    return "division_by_zero"
+
+
+def _infinite_number(args: Any) -> bool:
+    return any(isinstance(a, float) and math.isinf(a) for a in args)
+
+
+def _zero_base(args: Any) -> bool:
+    return bool(args) and isinstance(args[0], torch.Tensor) and bool((args[0] == 0).any())
 
 
 def _has_zero(args: Any, name: str) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
-from gradscope.capture.nonfinite_causes import backward_cause
+from gradscope.capture.nonfinite_causes import backward_cause, is_literal
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
-from gradscope.capture.tape import Tape
+from gradscope.capture.tape import Op, Tape
 from gradscope.capture.zero_causes import base_name, zero_cause
 
 
@@ -94,32 +94,24 @@ class OriginFinder:
         found = self._found("zero", cause, uid, step)
         if cause == "relu":
             found.cause = "satisfied_margin" if self._near_loss(graph, number) else "dead_relu"
-        elif cause in ("operand_zero", "disjoint"):
-            self._ask_operand(found, uid, disjoint=cause == "disjoint")
-        elif cause == "clamp_out_of_range" and self._near_loss(graph, number):
-            found.cause = "satisfied_margin"
-        elif cause == "zero_multiplier" and base_name(step.name) == "Mul":
-            self._ask_operand(found, uid, disjoint=False, default="zero_multiplier")
+        elif cause in ("operand_zero", "disjoint", "zero_multiplier") and base_name(step.name) in _OTHER_FACTOR:
+            self._ask_operand(found, step, operand, cause)
+        elif cause == "one_sided_clamp":
+            found.cause = "satisfied_margin" if self._near_loss(graph, number) else "clamp_out_of_range"
         return found
 
-    def _ask_operand(self, found: Found, uid: int, *, disjoint: bool, default: str = "unknown") -> None:
+    def _ask_operand(self, found: Found, step: Step, operand: int, cause: str) -> None:
         """A product was zero because of its other factor: who made that factor?"""
-        op = found.op
-        if op < 0:
+        found.cause = {"disjoint": "masked", "zero_multiplier": "zero_multiplier"}.get(cause, "zero_multiplier")
+        inputs = self.tape.ops[found.op].inputs if found.op >= 0 else ()
+        other = _OTHER_FACTOR[base_name(step.name)].get(operand, -1)
+        if not 0 <= other < len(inputs):
             return
-        found.cause = default
-        for value, _ in self.tape.ops[op].inputs:
-            maker = self.tape.values[value]
-            if maker.param == uid:
-                continue
-            cause, source = self._maker(value, 0)
-            if cause:
-                found.cause = cause
-                if source >= 0 and cause == "dead_relu":
-                    found.op, found.stack = source, self.tape.ops[source].stack
-                return
-        if disjoint and found.cause == "unknown":
-            found.cause = "masked"
+        answer, source = self._maker(inputs[other][0], 0)
+        if answer:
+            found.cause = answer
+            if source >= 0 and answer == "dead_relu":
+                found.op, found.stack = source, self.tape.ops[source].stack
 
     def _maker(self, value: int, depth: int) -> tuple[str, int]:
         maker = self.tape.values[value]
@@ -239,29 +231,32 @@ class OriginFinder:
         first = min(born, key=lambda v: values[v].op if values[v].op >= 0 else len(ops))
         if values[first].op < 0:
             return self._bad_data(first, seen)
-        return self._born(first)
+        return self._born(first, seen)
 
     def _clean(self, value: int, wanted: tuple[str, ...]) -> bool:
         return not any(self.tape.values[p].bad in wanted for p, _ in self.tape.values[value].parents)
 
-    def _born(self, value: int) -> Found:
-        """An operation made it; if out of an Inf that is no mask, the operation that made the Inf."""
+    def _born(self, value: int, seen: set[int]) -> Found:
+        """An operation made it; if out of an Inf that was computed, the operation that made the Inf."""
         op = self.tape.ops[self.tape.values[value].op]
-        cause = op.bad
-        if not cause:
-            seen, todo = {value}, [value]
-            makers = []
-            while todo:
-                for parent, _ in self.tape.values[todo.pop()].parents:
-                    if parent not in seen and self.tape.values[parent].bad:
-                        seen.add(parent)
-                        todo.append(parent)
-                        if self._clean(parent, ("nan", "inf")) and self.tape.values[parent].op >= 0:
-                            makers.append(self.tape.values[parent].op)
-            if makers:
-                op = self.tape.ops[min(makers)]
-                cause = op.bad
-        return Found("nan", cause or "unknown", -1, op.index, op.name, op.stack)
+        if op.bad == "nan_in_data" and is_literal(op.name):
+            return self._bad_data(value, seen)
+        makers = [m for m in self._infinities(value) if not is_literal(m.name)]
+        if makers:
+            op = min(makers, key=lambda m: m.index)
+        return Found("nan", op.bad or "unknown", -1, op.index, op.name, op.stack)
+
+    def _infinities(self, value: int) -> list[Op]:
+        """Operations that made, out of finite values, an Inf that a NaN was made of."""
+        seen, todo, makers = {value}, [value], []
+        while todo:
+            for parent, _ in self.tape.values[todo.pop()].parents:
+                if parent not in seen and self.tape.values[parent].bad:
+                    seen.add(parent)
+                    todo.append(parent)
+                    if self._clean(parent, ("nan", "inf")) and self.tape.values[parent].op >= 0:
+                        makers.append(self.tape.ops[self.tape.values[parent].op])
+        return makers
 
     def _bad_data(self, value: int, seen: set[int]) -> Found:
         """The data held it: the line is the first that mixed it into something else."""
@@ -297,6 +292,13 @@ class OriginFinder:
         stack = self.tape.ops[op].stack if op >= 0 else EMPTY
         return Found(kind, cause, uid, op, step.name, stack)
 
+
+_PAIR = {0: 1, 1: 0}
+_OTHER_FACTOR = {
+    "Mul": _PAIR, "Div": _PAIR, "Mm": _PAIR, "Bmm": _PAIR, "Mv": _PAIR, "Dot": _PAIR, "Addmm": {1: 1, 2: 0},
+    "Baddbmm": {1: 1, 2: 0}, "Convolution": _PAIR, "Linear": _PAIR, "MkldnnLinear": _PAIR,
+}  # fmt: skip
+"""Per product node: which argument of the torch call is the other factor of each of the node's inputs."""
 
 _LOSS_ARITHMETIC = {
     "Mean", "Sum", "Add", "Sub", "Mul", "Div", "Neg", "Stack", "Cat", "Unsqueeze", "Squeeze", "View", "Reshape",

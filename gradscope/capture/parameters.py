@@ -28,6 +28,7 @@ class Entry:
     module: str = ""
     loaded: bool = False
     frozen_at: Stack = EMPTY
+    frozen_clock: int = 0
     built: Stack = EMPTY
     registered: Stack = EMPTY
     thawed: bool = False
@@ -154,7 +155,7 @@ class Registry:
                 if uid < 0:
                     uid = self._place(model.name, fqn, tensor)
                     fresh.append(uid)
-                self._places[(model.name, fqn)] = uid
+                self._took_place(model.name, fqn, uid)
                 uids[uid] = None
                 owners.setdefault(uid, []).append(Owner(model.name, fqn))
             if uids:
@@ -165,17 +166,24 @@ class Registry:
         self.dirty = False
         return fresh
 
+    def _took_place(self, model: str, fqn: str, uid: int) -> None:
+        """A tensor has this name now; whoever had it before has it no more, unless an optimizer holds it."""
+        before = self._places.get((model, fqn), uid)
+        self._places[(model, fqn)] = uid
+        if before != uid:
+            old, new = self.entries[before], self.entries[uid]
+            new.replaced = old.replaced + 1
+            new.replaces = before if old.held else old.replaces
+            if not old.held:
+                old.owners = ()
+
     def _place(self, model: str, fqn: str, tensor: torch.Tensor) -> int:
         before = self._places.get((model, fqn), -1)
         if before >= 0 and not self.entries[before].held:
             self.rebind(tensor, before)
             self.entries[before].replaced += 1
             return before
-        uid = self.add(tensor)
-        if before >= 0:
-            self.entries[uid].replaces = before
-            self.entries[uid].replaced += 1
-        return uid
+        return self.add(tensor)
 
     def _read_modules(self) -> None:
         for model in self.models:
@@ -226,6 +234,7 @@ def _record(entry: Entry) -> Parameter:
         late=entry.late,
         loaded=entry.loaded,
         frozen_at=resolve(entry.frozen_at),
+        frozen_clock=entry.frozen_clock,
         thawed=entry.thawed,
     )
 

@@ -74,6 +74,10 @@ class Stack(NamedTuple):
         depth = max((d for m, d in self.marks if m == mark), default=0)
         return Stack(self.frames[depth:])
 
+    def inside(self, mark: str) -> bool:
+        """Whether the operation ran in this library function itself, not in user code that it called."""
+        return any(m == mark and depth == 0 for m, depth in self.marks)
+
     def has(self, mark: str) -> bool:
         return any(m == mark for m, _ in self.marks)
 

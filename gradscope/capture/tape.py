@@ -80,6 +80,8 @@ class Tape:
     ops: list[Op] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     roots: list[Root] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    """Number of operations before each optimizer step."""
     params: dict[int, list[int]] = field(default_factory=dict)
     """Per uid, the values that are versions of this parameter."""
     full: bool = False

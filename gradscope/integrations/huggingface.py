@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
+from transformers.utils import logging
 
 from gradscope.integrations.models import models_inside
 from gradscope.integrations.sink import attach_sink
@@ -56,6 +57,6 @@ class GradscopeCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         self.scope.close()
         self.scope = None
         if state.is_world_process_zero and not self.report.ok:
-            print(self.report)  # noqa: T201 - as the Trainer prints its own logs
+            logging.get_logger("transformers.gradscope").warning("%s", self.report)
         if self._strict:
             self.report.assert_flow()

@@ -31,6 +31,7 @@ class Layout:
 
     data: bytes | None
     reason: str | None = None
+    slow: bool = False
 
 
 def layout(source: str, form: str, seconds: float = SECONDS) -> Layout:
@@ -41,6 +42,8 @@ def layout(source: str, form: str, seconds: float = SECONDS) -> Layout:
         if result.data:
             return result
         failures.append(result.reason or name)
+        if result.slow:
+            break  # the other engine runs the same algorithm: it would only double the wait
     if not failures:
         return Layout(
             None, "No picture: Graphviz is not installed (`pip install pygraphviz`, or the system's graphviz)."
@@ -66,7 +69,7 @@ def _run(name: str, command: list[str], source: str, seconds: float) -> Layout:
             command, input=source.encode(), capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        return Layout(None, f"{name} did not finish within {seconds:g} s")
+        return Layout(None, f"{name} did not finish within {seconds:g} s", slow=True)
     except OSError as error:
         return Layout(None, f"{name} could not be started ({error.strerror or type(error).__name__})")
     if done.returncode == 0 and done.stdout:

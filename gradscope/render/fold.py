@@ -1,4 +1,4 @@
-"""Fold a traced graph of any size into a picture of at most `MAX_BOXES` boxes and the lines between them.
+"""Fold a traced graph of any size into a picture of at most `MAX_BOXES` boxes and `MAX_LINKS` lines between them.
 
 * Boxes come from `boxes`; here they get their words, parallel edges become one line, cuts get a mark of their own.
 * A box that is nothing but the result of a cut (the output of `detach`) is left out: the mark says it already.
@@ -17,6 +17,8 @@ from gradscope.render.repeats import other_turn
 from gradscope.render.stream import Flow, Stream, prepare
 
 MAX_BOXES = 300
+MAX_LINKS = 500
+"""dot needs 1 s for 400 lines among 100 boxes, 10 s for 1,000 among 250 (tangled on purpose)."""
 MAX_CUTS = 40
 MAX_RESULT_NODES = 3
 """`detach().clone()` is still no more than the result of a cut; more operations are work of their own."""
@@ -85,24 +87,32 @@ class Picture:
 
 
 def fold(graph: Graph, depth: int = 2, classes: Mapping[tuple[str, str], str] | None = None) -> Picture:
-    """Fold to `depth` levels of module names, further where that leaves more than `MAX_BOXES` boxes."""
+    """Fold to `depth` levels of module names, further where that is too much to read."""
     stream = prepare(graph)
     known = {(n.model, n.module): n.label for n in stream.nodes if n.kind == "module" and n.model} | dict(classes or {})
     deepest = max((n.module.count(".") + 1 for n in stream.nodes if n.module), default=0)
     asked = at = min(max(depth, 0), deepest)
-    sorting = sort_nodes(stream, at, known, MAX_BOXES)
-    while sorting is None and at > 0:
+    picture = _fold_to(stream, at, known)
+    while picture is None and at > 0:
         at -= 1
-        sorting = sort_nodes(stream, at, known, MAX_BOXES)
-    if sorting is None:
-        sorting = _merge_rest(sort_coarsely(stream))
-    picture = _draw(stream, sorting)
+        picture = _fold_to(stream, at, known)
+    if picture is None:
+        picture = _draw(stream, _merge_rest(sort_coarsely(stream)))
     remarks = list(picture.remarks)
     if at < asked:
-        remarks.insert(0, f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes.")
+        remarks.insert(0, f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes or {MAX_LINKS} lines.")
     if graph.truncated:
         remarks.append(f"{graph.truncated:,} nodes were left out of the trace: the step was too large to keep.")
     return replace(picture, remarks=tuple(remarks))
+
+
+def _fold_to(stream: Stream, depth: int, classes: Mapping[tuple[str, str], str]) -> Picture | None:
+    """The picture at one depth, or None where nobody could read it."""
+    sorting = sort_nodes(stream, depth, classes, MAX_BOXES)
+    if sorting is None:
+        return None
+    picture = _draw(stream, sorting)
+    return picture if len(picture.links) <= MAX_LINKS else None
 
 
 def _merge_rest(sorting: Sorting) -> Sorting:

@@ -33,6 +33,18 @@ def _histogram(uid: int, step: int, broken: bool) -> Histogram:
     return Histogram(uid, step, low, bell, (*bell[1:], 0), zeros=40 * uid, nan=12 * broken, inf=3 * broken)
 
 
+def _models(names: tuple[str, ...], each: int) -> tuple[list[Model], dict[int, Parameter]]:
+    models: list[Model] = []
+    parameters: dict[int, Parameter] = {}
+    for m, name in enumerate(names):
+        uids = tuple(range(m * each, (m + 1) * each))
+        models.append(Model(name, name.title(), uids))
+        for i, uid in enumerate(uids):
+            fqn = f"layers.{i // 2}.{'bias' if i % 2 else 'weight'}"
+            parameters[uid] = Parameter(uid, (8, 8), "float32", "cpu", True, (Owner(name, fqn),), "Linear")
+    return models, parameters
+
+
 def report_for_figures(
     names: tuple[str, ...] = ("encoder", "decoder", "critic"),
     each: int = 4,
@@ -41,13 +53,7 @@ def report_for_figures(
     strange: bool = True,
 ) -> Report:
     """`dead` models get nothing; the last one alternates and, if `strange`, holds a zero and a NaN."""
-    models, parameters = [], {}
-    for m, name in enumerate(names):
-        uids = tuple(range(m * each, (m + 1) * each))
-        models.append(Model(name, name.title(), uids))
-        for i, uid in enumerate(uids):
-            fqn = f"layers.{i // 2}.{'bias' if i % 2 else 'weight'}"
-            parameters[uid] = Parameter(uid, (8, 8), "float32", "cpu", True, (Owner(name, fqn),), "Linear")
+    models, parameters = _models(names, each)
     live = [m for m in models if m.name not in dead]
     events: list[Backward | OptimizerStep] = []
     for t in range(steps):

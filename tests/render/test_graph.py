@@ -12,7 +12,7 @@ import pytest
 from gradscope.errors import GradscopeError
 from gradscope.records import Edge, Graph, Node, Run
 from gradscope.render.boxes import Kind
-from gradscope.render.fold import MAX_BOXES, Line, fold
+from gradscope.render.fold import MAX_BOXES, MAX_LINKS, Line, fold
 from gradscope.render.graph import draw_graph
 from gradscope.render.repeats import find_runs
 from gradscope.render.stream import Flow
@@ -202,9 +202,25 @@ def test_too_many_boxes_fold_further_and_say_so(depth):
     assert bool(picture.remarks) == (depth > 1)
     if depth > 1:
         assert (
-            f"Folded to depth 1: depth 2 is more than {MAX_BOXES} boxes."
+            f"Folded to depth 1: depth 2 is more than {MAX_BOXES} boxes"
             in draw_graph(build.irregular(40), depth).source
         )
+
+
+@pytest.mark.parametrize(("count", "fan_in"), [(120, 4), (290, 8)])
+def test_a_tangle_is_laid_out_in_time(count, fan_in):
+    """Few boxes with many lines are as slow for dot as many boxes: they fold as well."""
+    s = build.Sketch()
+    made = [s.node("input", "x", live=False)]
+    for i in range(count):
+        sources = [made[-1 - (j * j * 7 + i * j) % len(made)] for j in range(fan_in)]
+        made.append(s.op(f"Op{i}Backward0", "net", f"part{i}x", *sources, norm=0.1 * i + 0.01))
+    s.loss(made[-1])
+    picture = fold(s.graph())
+
+    assert len(picture.links) <= MAX_LINKS
+    assert bool(picture.remarks) == (count * fan_in > MAX_LINKS)
+    assert draw_graph(build.report_of(s, {"net": "Tangle"})).reason is None
 
 
 def test_a_crowd_of_models_or_losses_still_fits():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradscope.diagnosis.finding import Rule
 from gradscope.diagnosis.rules.gs101_no_gradient import RULE as NO_GRADIENT
 from gradscope.diagnosis.rules.gs102_unused_module import RULE as UNUSED_MODULE
+from gradscope.diagnosis.rules.gs103_frozen import RULE as FROZEN
 from gradscope.diagnosis.rules.gs201_zero_gradient import RULE as ZERO_GRADIENT
 from gradscope.diagnosis.rules.gs301_nonfinite_gradient import RULE as NONFINITE_GRADIENT
 from gradscope.diagnosis.rules.gs501_not_in_optimizer import RULE as NOT_IN_OPTIMIZER
@@ -21,6 +22,7 @@ from gradscope.diagnosis.rules.gs510_moves_without_gradient import RULE as MOVES
 RULES: tuple[Rule, ...] = (
     NO_GRADIENT,
     UNUSED_MODULE,
+    FROZEN,
     ZERO_GRADIENT,
     NONFINITE_GRADIENT,
     NOT_IN_OPTIMIZER,

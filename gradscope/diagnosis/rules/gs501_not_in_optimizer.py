@@ -54,6 +54,8 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "stale_parameter", built, _last(parameter.registered)
     abandoned = _abandoned(run, uid)
     if abandoned is not None:
+        if parameter.replaced > 1:
+            return "stale_parameter", parameter.registered, _last(abandoned.built)
         return "stale_parameter", abandoned.built, _last(parameter.registered)
     if optimizer is None:
         return "not_in_optimizer", (), ()

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_shift, tally
 from gradscope.records import Path, Run, Write
 
 CODE = ("GS508", "never-changes")
 TIMES = 3
+SMALL = 1e-6
+"""A gradient below this is a matter of vanishing, not of precision."""
 LOW = ("bfloat16", "float16")
 
 
@@ -46,7 +48,7 @@ def _moves(run: Run, uid: int) -> bool:
     count = tally(run, uid)
     rates = [g.lr for o in run.optimizers_of(uid) if o.steps for g in o.groups if uid in g.parameters]
     rated = any(rate is None or rate > 0 for rate in rates) and not any(o.scheduled for o in run.optimizers_of(uid))
-    return bool(count.norm_max) and rated and count.backwards > 0 and not count.nonfinite
+    return (count.norm_max or 0.0) > SMALL and not is_shift(run, uid) and rated and count.backwards > 0 and not count.nonfinite
 
 
 def _undone(run: Run) -> dict[int, Path]:

@@ -1,0 +1,94 @@
+"""GS103 frozen: requires_grad is False where training was meant.
+
+What the user froze is not blamed. It is told only where the code itself says that training was meant:
+
+* a whole optimizer steps and nothing it holds requires a gradient;
+* a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
+* one call froze, together with weights that had been loaded, others that are still at random.
+
+Bad:
+    for p in discriminator.parameters(): p.requires_grad = False    # and never True again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.records import Parameter, Path, Run
+
+CODE = ("GS103", "frozen")
+STEPS = 3
+"""Steps of an optimizer without any gradient before it is told."""
+DEAD_TERM = 2400
+"""Rank that capture gives to a frozen parameter whose only effect is a constant term of a loss (`capture/cuts.py`)."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per freezing line and model."""
+    told: set[int] = set()
+    for uids, severity, says in (*_idle_optimizers(run), *_dead_terms(run), *_half_loaded(run)):
+        fresh = [u for u in uids if u not in told and not is_idle(run, run.parameters[u])]
+        told.update(fresh)
+        groups: dict[Path, list[int]] = {}
+        for uid in fresh:
+            groups.setdefault(run.parameters[uid].frozen_at, []).append(uid)
+        for path, group in groups.items():
+            for model, mine in by_model(run, group):
+                yield finding(
+                    CODE, severity, run, model, mine,
+                    state="frozen", cause="requires_grad_false", says=says, path=path, evidence=Evidence.INFERRED,
+                    also=path[-2:-1],
+                )  # fmt: skip
+
+
+def _idle_optimizers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    """Optimizers that go on stepping although all they hold is frozen."""
+    for optimizer in run.optimizers:
+        events = [e for e in run.step_events if e.optimizer == optimizer.uid]
+        if len(events) < STEPS or any(e.norms for e in events[-STEPS:]):
+            continue
+        frozen = [u for u in optimizer.parameters if not run.parameters[u].trainable and run.parameters[u].owners]
+        if frozen and len(frozen) == len(optimizer.parameters):
+            ever = any(e.norms for e in events)
+            yield frozen, Severity.ERROR, "gets no gradient any more" if ever else "gets no gradient"
+
+
+def _dead_terms(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    for cut in run.cuts:
+        if cut.cause != "requires_grad_false" or cut.rank != DEAD_TERM:
+            continue
+        frozen = [u for u in cut.parameters if _frozen(run.parameters[u]) and not tally(run, u).backwards]
+        if frozen:
+            yield _frozen_last(run, frozen), Severity.WARNING, "gets no gradient from a term of the loss that depends on it alone"
+
+
+def _frozen_last(run: Run, uids: list[int]) -> list[int]:
+    """Of several freezing lines the last one: what was frozen before it may be a backbone."""
+    last = max(run.parameters[u].frozen_clock for u in uids)
+    line = next(run.parameters[u].frozen_at for u in uids if run.parameters[u].frozen_clock == last)
+    return [u for u in uids if run.parameters[u].frozen_at[-1:] == line[-1:]]
+
+
+def _half_loaded(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    groups: dict[Path, list[Parameter]] = {}
+    for parameter in run.parameters.values():
+        if _frozen(parameter) and not tally(run, parameter.uid).backwards:
+            groups.setdefault(parameter.frozen_at, []).append(parameter)
+    for members in groups.values():
+        random = [p.uid for p in members if not p.loaded]
+        if random and len(random) < len(members) and _siblings_train(run, random):
+            yield random, Severity.WARNING, "is frozen at its random initial value, together with loaded weights"
+
+
+def _siblings_train(run: Run, uids: list[int]) -> bool:
+    models = {owner.model for u in uids for owner in run.parameters[u].owners}
+    return any(tally(run, u).backwards for model in run.models if model.name in models for u in model.parameters)
+
+
+def _frozen(parameter: Parameter) -> bool:
+    return not parameter.trainable and bool(parameter.frozen_at) and bool(parameter.owners)
+
+
+RULE = Rule(*CODE, check, __doc__ or "")
