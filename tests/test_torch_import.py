@@ -1,62 +1,70 @@
-"""What acts when torch is imported leaves the import as it was."""
+"""What acts when torch is imported leaves the import as it was.
+
+Each test is a process of its own with a small stand-in: taking the real torch out of `sys.modules` would harm the
+tests that follow.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
+HEAD = """
+import sys
 from gradscope.torch_import import when_torch_is_imported
-
-
-@pytest.fixture
-def small_torch(tmp_path, monkeypatch):
-    """A module that is called torch."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
-        monkeypatch.delitem(sys.modules, name)
-    folder = tmp_path / "torch"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("import torch.part\nready = True")
-    (folder / "part.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
-    return folder
-
-
-def test_acts_once_when_torch_is_complete(small_torch):
-    seen = []
-    before = list(sys.meta_path)
-    with when_torch_is_imported(lambda: seen.append(sys.modules["torch"].ready)):
-        assert seen == []
-        import torch
-        import torch.part
-    assert seen == [True]
-    assert sys.meta_path == before
-    assert torch.__spec__.loader is torch.__loader__
-    assert type(torch.__loader__).__name__ == "SourceFileLoader"
-
-
-def test_acts_at_once_if_torch_is_there(small_torch):
-    import torch  # noqa: F401
-
-    seen = []
+seen, before = [], list(sys.meta_path)
+"""
+SCRIPTS = {
+    "acts once when torch is complete": """
+with when_torch_is_imported(lambda: seen.append(sys.modules["torch"].ready)):
+    assert seen == []
+    import torch
+    import torch.part
+assert seen == [True]
+assert torch.__spec__.loader is torch.__loader__
+assert type(torch.__loader__).__name__ == "SourceFileLoader"
+""",
+    "acts at once if torch is there": """
+import torch
+with when_torch_is_imported(lambda: seen.append(1)):
+    assert seen == [1]
+""",
+    "does nothing without an import of torch": """
+with when_torch_is_imported(lambda: seen.append(1)):
+    import json
+assert seen == []
+""",
+    "no torch at all: the ImportError of plain python": """
+sys.path.remove(sys.argv[1])
+sys.path_hooks.clear()
+try:
     with when_torch_is_imported(lambda: seen.append(1)):
-        assert seen == [1]
+        sys.path[:] = []
+        import torch
+except ModuleNotFoundError as error:
+    assert error.name == "torch"
+else:
+    raise AssertionError
+assert seen == []
+""",
+}
 
 
-def test_does_nothing_without_torch(small_torch):
-    before = list(sys.meta_path)
-    with when_torch_is_imported(lambda: pytest.fail("torch was not imported")):
-        pass
-    assert sys.meta_path == before
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_importing(name, tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("import torch.part\nready = True")
+    (tmp_path / "torch" / "part.py").write_text("")
+    code = HEAD + SCRIPTS[name] + "assert sys.meta_path == before\n"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
 
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
 
-def test_no_torch_at_all(monkeypatch):
-    """The script gets the ImportError it would get without us."""
-    monkeypatch.setattr("gradscope.torch_import.find_spec", lambda name: None)
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    with when_torch_is_imported(lambda: pytest.fail("there is none")):
-        from gradscope.torch_import import _TorchFinder
-
-        finder = next(f for f in sys.meta_path if isinstance(f, _TorchFinder))
-        assert finder.find_spec("numpy", None) is None
-        assert finder.find_spec("torch", None) is None
+    assert done.returncode == 0, done.stderr

@@ -31,6 +31,8 @@ class Step:
     """What came in from the loss's side."""
     out: list[float | None] = field(default_factory=list)
     """What was sent on, per input."""
+    norm: float | None = None
+    """2-norm of what came in, where asked for."""
     fired: bool = False
     cause: tuple[str, int] | None = None
     """Worked out while the saved values were there: (cause or question, operand)."""
@@ -87,9 +89,12 @@ def walk(roots: Iterable[torch.Tensor]) -> GraphWalk:
 class Recorder:
     """Hooks every node of a walked graph for one backward pass."""
 
-    def __init__(self, graph: GraphWalk, explain: Callable[[Step, Any, Any], tuple[str, int] | None]) -> None:
+    def __init__(
+        self, graph: GraphWalk, explain: Callable[[Step, Any, Any], tuple[str, int] | None], *, norms: bool = False
+    ) -> None:
         self.graph = graph
         self.explain = explain
+        self.norms = norms
         self.error: Exception | None = None
         self._handles: list[Any] = []
         if len(graph.steps) > NODE_LIMIT:
@@ -114,6 +119,8 @@ class Recorder:
         step.fired = True
         step.into = [size(g) for g in grad_outputs]
         step.out = [size(g) for g in grad_inputs]
+        if self.norms:
+            step.norm = norm_of(grad_outputs)
         alive = any(s for s in step.into if s is not None)
         if not alive:
             return
@@ -154,3 +161,11 @@ def size(grad: torch.Tensor | None) -> float | None:
     if grad.numel() == 0:
         return 0.0
     return float(grad.abs().max())
+
+
+def norm_of(grads: Any) -> float | None:
+    """2-norm over some gradients; None if there is none, or none that is stored densely."""
+    found = [g.detach() for g in grads if g is not None and g.layout is torch.strided and g.numel()]
+    if not found:
+        return None
+    return math.hypot(*(float(torch.linalg.vector_norm(getattr(g, "_local_tensor", g))) for g in found))

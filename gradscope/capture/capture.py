@@ -18,13 +18,18 @@ from gradscope.capture.backward import GraphWalk, Recorder, walk
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.discovery import Names, name_models, name_orphans
 from gradscope.capture.events import ZERO
+from gradscope.capture.graph import build_graph
+from gradscope.capture.histograms import HistogramBook
 from gradscope.capture.hooks import Watcher
 from gradscope.capture.lineage import Tracer
 from gradscope.capture.origins import Found, OriginFinder, explain, group
 from gradscope.capture.parameters import Registry
+from gradscope.capture.places import Places
+from gradscope.capture.scales import ScaleFinder
 from gradscope.capture.source import Stack, here, resolve, snapshot
 from gradscope.capture.tape import Root, Tape
-from gradscope.records import Backward, Origin, Run
+from gradscope.capture.turns import MEASURED_STEPS, Sizes, sizes_of
+from gradscope.records import Backward, Graph, Origin, Run
 
 
 class Capture:
@@ -35,6 +40,9 @@ class Capture:
         self.watcher = Watcher(self.registry, every=every, discover=discover, limit=limit)
         self.watcher.unnamed = self._name if discover else None
         self.watcher.before_optimizer.append(self._in_optimizer)
+        self.watcher.after_backward.append(self._sample)
+        self.histograms = HistogramBook()
+        self.places = Places()
         self.discover = discover
         self.tape: Tape | None = None
         self.tracer: Tracer | None = None
@@ -44,8 +52,11 @@ class Capture:
         self._handles: list[Any] = []
         self._zeros: dict[int, tuple[Found, int, int]] = {}
         self._nonfinite: dict[int, tuple[Found, int, int]] = {}
+        self._tiny: dict[int, tuple[Found, int, int]] = {}
+        self._huge: dict[int, tuple[Found, int, int]] = {}
         self._module_ids: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
         self._modules: list[weakref.ref[nn.Module]] = []
+        self._sizes: dict[int, Sizes] = {}
         self._open = False
 
     # --- lifetime --------------------------------------------------------------------------------------------
@@ -65,6 +76,8 @@ class Capture:
             return
         self._open = False
         self.stop_tracing()
+        self.watcher.finish_backward()
+        self._take_histograms()
         self.watcher.detach()
         for handle in self._handles:
             handle.remove()
@@ -198,7 +211,8 @@ class Capture:
         self.watcher.begin_backward(stack, root=values[0] if values else None, connected=frozenset(uids), loss=loss)
         for value in values:
             tape.roots.append(Root(value, len(tape.ops), log.clock, log.backwards))
-        return graph, Recorder(graph, explain), values[0] if values else -1
+        recorder = Recorder(graph, explain, norms=log.step < MEASURED_STEPS)
+        return graph, recorder, values[0] if values else -1
 
     def _read(self, graph: GraphWalk, recorder: Recorder, root: int) -> None:
         event = self.watcher.log.last()
@@ -206,6 +220,9 @@ class Capture:
             raise recorder.error
         if not isinstance(event, Backward) or self.tape is None or graph.truncated:
             return
+        self.places.read(self._modules, self.registry)
+        if recorder.norms:
+            self._sizes[event.index] = sizes_of(graph, self.tape)
         delivered = {u: event.norms.get(u) for u in event.connected or () if u not in event.added}
         finder = OriginFinder(self.tape, self.registry, self.tracer.hook_lines if self.tracer else {})
         now = (event.step, event.index)
@@ -218,7 +235,13 @@ class Capture:
         self._scales(graph, event)
 
     def _scales(self, graph: GraphWalk, event: Backward) -> None:
-        """Filled in by scale causes."""
+        """Note where tiny gradients shrank (the last time) and huge ones grew (the first time)."""
+        assert self.tape is not None
+        for found in ScaleFinder(self.tape, self.registry).find(graph, dict(event.norms)):
+            if found.kind == "vanishing":
+                self._tiny[found.uid] = (found, event.step, event.index)
+            else:
+                self._huge.setdefault(found.uid, (found, event.step, event.index))
 
     # --- names -----------------------------------------------------------------------------------------------
 
@@ -244,9 +267,38 @@ class Capture:
 
     # --- facts -----------------------------------------------------------------------------------------------
 
+    def _sample(self, gradients: dict[int, torch.Tensor], step: int) -> None:
+        if self.tracer is not None or self.histograms.every is not None:
+            self.histograms.sample(gradients, step)
+
+    def _take_histograms(self) -> None:
+        """Count the gradients that are still where the last backward left them."""
+        log = self.watcher.log
+        steps = {uid: e.step for e in log.events() if isinstance(e, Backward) for uid in e.norms}
+        hand: dict[int, torch.Tensor] = {}
+        for uid in steps:
+            tensor = self.registry.tensor(uid)
+            if tensor is not None and tensor.grad is not None and self.watcher.uid_of_grad(tensor.grad) == uid:
+                hand[uid] = tensor.grad
+        try:
+            self.histograms.catch_up(hand, steps, {uid for uid in steps if log.count(uid).norm_last})
+        except Exception as error:  # noqa: BLE001 - a report without its histograms is still a report
+            self.failed("histograms", error)
+
+    def _drawn(self, run: Run, finder: CutFinder) -> Graph | None:
+        try:
+            self.places.read(self._modules, self.registry)
+            origins = [found for table in (self._nonfinite, self._zeros) for found, _, _ in table.values()]
+            return build_graph(finder, run, self.places.known, self._sizes, origins)
+        except Exception as error:  # noqa: BLE001 - a report without its picture is still a report
+            self.failed("graph", error)
+            return None
+
     def run(self, script: str = "") -> Run:
         """All facts so far."""
         self.watcher.finish_backward()
+        if self._open:
+            self._take_histograms()
         optimizers = self.watcher.book.records()
         if self.discover:
             if any(not e.owners and e.ref() is not None for e in self.registry.entries.values()):
@@ -267,6 +319,7 @@ class Capture:
             tallies=log.tallies(),
             origins=self._origins(),
             notes=tuple(self.notes),
+            histograms=self.histograms.records(),
         )
         return self._with_cuts(run)
 
@@ -279,11 +332,12 @@ class Capture:
         missing = [u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards]
         silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
         unused = frozenset(u for u in run.parameters if not finder.used(u))
-        return dataclasses.replace(run, cuts=finder.find(silent), never_used=unused, traced=log_steps(run))
+        run = dataclasses.replace(run, cuts=finder.find(silent), never_used=unused, traced=log_steps(run))
+        return dataclasses.replace(run, graph=self._drawn(run, finder))
 
     def _origins(self) -> tuple[Origin, ...]:
         answer = []
-        for table in (self._nonfinite, self._zeros):
+        for table in (self._nonfinite, self._zeros, self._huge, self._tiny):
             for when in sorted({(step, index) for _, step, index in table.values()}):
                 here_ = [found for found, *at in table.values() if tuple(at) == when]
                 answer.extend(_origin(found, uids, *when) for found, uids in group(here_))

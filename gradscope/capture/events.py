@@ -1,20 +1,81 @@
-"""The log of events and the running tallies: bounded memory however long the run."""
+"""The log of events and the running tallies: bounded memory however long the run, cheap however many parameters.
+
+The usual step does to the same parameters what the step before did. Such repetitions are only noted, and counted per
+parameter when something changes, when some have gathered, or when a number is asked for.
+"""
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gradscope.records import Event, Tally
+from gradscope.records import Backward, Event, OptimizerStep, Tally
 
 HEAD, TAIL = 400, 400
 """Events kept from the beginning and from the end of a run."""
-
-
+NUMBERS = 1_000_000
+"""... or fewer, so that each half keeps about this many norms: 8 MB."""
+ROWS = 64
+"""Backward passes that are counted at once."""
 ZERO = 1e-18
 """A norm below this is zero: multiplied by any learning rate in use it is lost against any float32 weight."""
+
+
+class Cohort:
+    """Parameters that receive gradients together, again and again."""
+
+    __slots__ = ("everyone", "places", "uids")
+
+    def __init__(self, uids: Iterable[int]) -> None:
+        self.uids = tuple(dict.fromkeys(uids))
+        self.places = {uid: place for place, uid in enumerate(self.uids)}
+        self.everyone = frozenset(self.uids)
+
+
+class Column(Mapping[int, float | None]):
+    """One number per parameter of a cohort, or None for each: what a dict would say in a tenth of the memory."""
+
+    __slots__ = ("_missing", "_values", "cohort")
+
+    def __init__(self, cohort: Cohort, values: Sequence[float | None] | None = None) -> None:
+        self.cohort = cohort
+        self._missing: frozenset[int] = frozenset()
+        self._values: array[float] | None = None
+        if values is not None:
+            if None in values:
+                self._missing = frozenset(place for place, value in enumerate(values) if value is None)
+            self._values = array("d", [0.0 if value is None else value for value in values])
+
+    def __getitem__(self, uid: int) -> float | None:
+        place = self.cohort.places[uid]
+        if self._values is None or place in self._missing:
+            return None
+        return self._values[place]
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self.cohort.places
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.cohort.uids)
+
+    def __len__(self) -> int:
+        return len(self.cohort.uids)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    @property
+    def row(self) -> Sequence[float]:
+        """The numbers in the order of the cohort; empty unless all are there."""
+        return self._values if self._values is not None and not self._missing else ()
+
+    @property
+    def finite(self) -> bool:
+        """Whether no number is NaN or Inf."""
+        return self._values is None or math.isfinite(sum(self._values)) or all(map(math.isfinite, self._values))
 
 
 @dataclass(slots=True)
@@ -61,8 +122,33 @@ class Count:
         else:
             self.zero_streak = 0
 
+    def delivered_well(self, first: int, last: int, norms: tuple[float, ...]) -> bool:
+        """Many passes at once, if all their norms are finite and none is zero; otherwise nothing is counted."""
+        if min(norms) < ZERO or not math.isfinite(sum(norms)):
+            return False
+        largest = max(norms)
+        self.backwards += len(norms)
+        self.measured += len(norms)
+        if self.first_backward is None:
+            self.first_backward = first
+        self.last_backward = last
+        self.norm_last = norms[-1]
+        self.norm_max = largest if self.norm_max is None or largest > self.norm_max else self.norm_max
+        self.zero_streak = 0
+        return True
+
     def freeze(self) -> Tally:
         return Tally(**{name: getattr(self, name) for name in Tally.__slots__})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepKind:
+    """What the steps of one optimizer that are counted together have in common."""
+
+    held: tuple[int, ...]
+    present: frozenset[int]
+    """Those with a gradient."""
+    trainable: frozenset[int]
 
 
 @dataclass(eq=False)
@@ -73,19 +159,32 @@ class Log:
     step: int = 0
     backwards: int = 0
     optimizer_steps: int = 0
-    counts: dict[int, Count] = field(default_factory=dict)
+    bad: frozenset[int] = frozenset()
+    """Parameters whose last measured gradient is NaN or Inf."""
+    _counts: dict[int, Count] = field(default_factory=dict)
     _head: list[Event] = field(default_factory=list)
-    _tail: deque[Event] = field(default_factory=lambda: deque(maxlen=TAIL))
+    _tail: deque[Event] = field(default_factory=deque)
+    _head_numbers: int = 0
+    _tail_numbers: int = 0
+    _rows: list[tuple[int, Column]] = field(default_factory=list)
+    _steps: dict[int, tuple[StepKind, int]] = field(default_factory=dict)
 
     def tick(self) -> int:
         self.clock += 1
         return self.clock
 
+    # --- events ----------------------------------------------------------------------------------------------
+
     def append(self, event: Event) -> None:
-        if len(self._head) < HEAD:
+        size = _numbers(event)
+        if not self._tail and len(self._head) < HEAD and self._head_numbers + size <= NUMBERS:
             self._head.append(event)
-        else:
-            self._tail.append(event)
+            self._head_numbers += size
+            return
+        self._tail.append(event)
+        self._tail_numbers += size
+        while len(self._tail) > 1 and (len(self._tail) > TAIL or self._tail_numbers > NUMBERS):
+            self._tail_numbers -= _numbers(self._tail.popleft())
 
     def replace_last(self, event: Event) -> None:
         if self._tail:
@@ -93,25 +192,102 @@ class Log:
         else:
             self._head[-1] = event
 
+    def replace(self, old: Event, new: Event) -> None:
+        """Put an event in the place of one that is not far back, if that is still kept."""
+        for events in (self._tail, self._head):
+            for index in range(len(events) - 1, max(len(events) - 20, -1), -1):
+                if events[index] is old:
+                    events[index] = new
+                    return
+
     def last(self) -> Event | None:
         return self._tail[-1] if self._tail else self._head[-1] if self._head else None
 
     def events(self) -> tuple[Event, ...]:
         return (*self._head, *self._tail)
 
+    # --- tallies ---------------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> dict[int, Count]:
+        """All counts, up to date."""
+        self.settle()
+        return self._counts
+
     def count(self, uid: int) -> Count:
+        self.settle()
+        return self._of(uid)
+
+    def _of(self, uid: int) -> Count:
         try:
-            return self.counts[uid]
+            return self._counts[uid]
         except KeyError:
-            count = self.counts[uid] = Count()
+            count = self._counts[uid] = Count()
             return count
 
-    def delivered(self, norms: Mapping[int, float | None]) -> None:
-        for uid, norm in norms.items():
-            self.count(uid).delivered(self.backwards, norm)
+    def delivered(self, backward: int, norms: Column) -> None:
+        """A backward pass delivered gradients with these norms."""
+        if self._rows and (norms.cohort is not self._rows[-1][1].cohort or len(self._rows) >= ROWS):
+            self._settle_rows()
+        self._rows.append((backward, norms))
+        if self.bad or not norms.finite:
+            fresh = frozenset(uid for uid, norm in norms.items() if norm is not None and not math.isfinite(norm))
+            self.bad = (self.bad - norms.cohort.everyone) | fresh
+
+    def stepped(self, optimizer: int, kind: StepKind, norms: Column) -> None:
+        """An optimizer stepped."""
+        known = self._steps.get(optimizer)
+        if known is not None and known[0] is not kind:
+            self._settle_steps()
+            known = None
+        self._steps[optimizer] = (kind, known[1] + 1 if known else 1)
+        if self.bad or not norms.finite:
+            for uid, norm in norms.items():
+                if (norm is None and uid in self.bad) or (norm is not None and not math.isfinite(norm)):
+                    self._of(uid).stepped_nonfinite += 1
+
+    def settle(self) -> None:
+        """Count what was only noted."""
+        self._settle_rows()
+        self._settle_steps()
+
+    def _settle_rows(self) -> None:
+        rows, self._rows = self._rows, []
+        if len(rows) > 2 and all(norms.row for _, norms in rows):
+            first, last = rows[0][0], rows[-1][0]
+            columns = zip(*(norms.row for _, norms in rows), strict=True)
+            for uid, column in zip(rows[0][1].cohort.uids, columns, strict=True):
+                count = self._of(uid)
+                if not count.delivered_well(first, last, column):
+                    for (backward, _), norm in zip(rows, column, strict=True):
+                        count.delivered(backward, norm)
+            return
+        for backward, norms in rows:
+            for uid, norm in norms.items():
+                self._of(uid).delivered(backward, norm)
+
+    def _settle_steps(self) -> None:
+        done, self._steps = self._steps, {}
+        for kind, times in done.values():
+            for uid in kind.held:
+                count = self._of(uid)
+                count.steps += times
+                if uid in kind.trainable:
+                    count.trainable_steps += times
+                if uid in kind.present:
+                    count.none_streak = 0
+                else:
+                    count.steps_none += times
+                    count.none_streak += times
 
     def tallies(self) -> dict[int, Tally]:
         return {uid: count.freeze() for uid, count in self.counts.items()}
 
-    def of(self, uids: Iterable[int]) -> list[Count]:
-        return [self.count(uid) for uid in uids]
+
+def _numbers(event: Event) -> int:
+    """How many numbers an event keeps."""
+    if isinstance(event, Backward):
+        return len(event.norms)
+    if isinstance(event, OptimizerStep):
+        return len(event.norms) + 8 * len(event.ratios)
+    return len(event.parameters) if event.path else 1

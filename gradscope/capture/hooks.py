@@ -38,6 +38,8 @@ class Watcher:
         self.measure_updates = False
         self.on_step: list[Callable[[int], None]] = []
         self.before_optimizer: list[Callable[[Any, bool], None]] = []
+        self.after_backward: list[Callable[[dict[int, torch.Tensor], int], None]] = []
+        """Called with the gradients that a backward pass delivered, and the step."""
         self.unnamed: Callable[[Stack], None] | None = None
         """Called when parameters without a name turned up, so that they can be found in the user's frames."""
         self._handles: dict[int, Any] = {}
@@ -150,7 +152,11 @@ class Watcher:
         )  # fmt: skip
         self.log.append(event)
         self.log.delivered(measured)
+        for probe in self.after_backward:
+            probe({uid: grad for uid, grad in tensors.items() if grad is not None}, self.log.step)
         self.log.backwards += 1
+        if self.log.backwards in (1, 2):
+            self._look_around(stack)
         self.registry.training = True
         if self.unnamed is not None and any(not self.registry.entries[uid].owners for uid in tensors):
             self.unnamed(stack)
@@ -220,6 +226,8 @@ class Watcher:
         uid = self.book.see(optimizer, stack, only_known=not self.discover)
         if uid < 0:
             return
+        if not self.book.known[uid].steps:
+            self._look_around(stack)
         if self.discover:
             self.attach_parameters(self.book.uids(uid))
             if self.unnamed is not None and any(not self.registry.entries[u].owners for u in self.book.uids(uid)):
@@ -229,6 +237,10 @@ class Watcher:
         self._step_path = stack
         self._step_norms = self._applied(optimizer)
         self._snapshot = Snapshot(optimizer, self.registry) if self._samples() else None
+
+    def _look_around(self, stack: Stack) -> None:
+        self.book.files |= dict.fromkeys(code.co_filename for code, _ in stack.frames)
+        self.book.look_around(sys._getframe(1))
 
     def _samples(self) -> bool:
         return self.measure_updates or self.log.step < 3 or self.log.step % 50 == 0

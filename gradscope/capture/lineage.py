@@ -7,7 +7,6 @@ results, gradients and random numbers are those of an untraced run.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -158,7 +157,7 @@ class Tracer(TorchFunctionMode):
                 tensor.is_floating_point() or tensor.is_complex(),
                 tensor.ndim,
                 tensor.numel(),
-                _bad(tensor),
+                _size(tensor),
                 tensor.dtype in _HALF,
             )
         )
@@ -206,8 +205,10 @@ class Tracer(TorchFunctionMode):
         return op
 
     def _wrote(self, uid: int, stack: Stack, name: str) -> None:
+        entry = self.registry.entries[uid]
+        entry.init_at = stack
         if not stack.has("init"):
-            self.registry.entries[uid].loaded = True
+            entry.loaded = True
         self.listener.value_written(uid, stack, "load_state_dict" if stack.has("load_state_dict") else name)
 
     def _alias_write(self, op: Op, kind: Kind, target: torch.Tensor) -> None:
@@ -262,7 +263,7 @@ class Tracer(TorchFunctionMode):
                 tensor.is_floating_point(),
                 tensor.ndim,
                 tensor.numel(),
-                _bad(tensor),
+                _size(tensor),
                 tensor.dtype in _HALF,
             )
         )
@@ -294,7 +295,7 @@ class Tracer(TorchFunctionMode):
             parents = (*parents, *self._graph_parents(tensor.grad_fn))
         old = self.tape.values[known]
         value = self.tape.add(
-            Value(old.op, parents, True, -1, old.floating, old.ndim, old.numel, old.bad, old.half)
+            Value(old.op, parents, True, -1, old.floating, old.ndim, old.numel, old.size, old.half)
         )
         self.tape.bind(tensor, value)
         return value
@@ -457,20 +458,15 @@ def _has_float(items: Any) -> bool:
     return False
 
 
-def _bad(tensor: torch.Tensor) -> str:
-    """`nan` or `inf` if a floating tensor holds one. One reduction where all is well."""
+def _size(tensor: torch.Tensor) -> float:
+    """Largest absolute value of a floating tensor; NaN or Inf if it holds one. One reduction."""
     if not tensor.is_floating_point() or tensor.numel() == 0 or tensor.device.type == "meta":
-        return ""
+        return 0.0
     if torch._C._functorch.peek_interpreter_stack() is not None or tensor.layout is not torch.strided:
-        return ""
+        return 0.0
     if type(tensor) not in (torch.Tensor, nn.Parameter):
-        return ""
-    plain = tensor.detach()
-    if math.isfinite(plain.sum().item()):
-        return ""
-    if bool(plain.isnan().any()):
-        return "nan"
-    return "inf" if bool(plain.isinf().any()) else ""
+        return 0.0
+    return float(tensor.detach().abs().max())
 
 
 def _pointer(tensor: torch.Tensor) -> int:

@@ -1,44 +1,128 @@
-"""Norms of many tensors in one pass, and the second look that tells a true zero from an underflow."""
+"""Norms of many tensors in one fused pass, without waiting for the device that computes them.
+
+* On the CPU the numbers are there at once. On any other device they stay there, and are fetched in one
+  transfer when they are asked for: one backward pass later, when nobody has to wait for them any more.
+* Squares of float32 values below about 1e-23 underflow: a norm of exactly 0.0 is looked at again by its largest
+  absolute value before it is believed. On a device that second look is taken at the next pass.
+* Measuring must not be seen: no autograd, no modes of the user's, no change of dtype defaults.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+_HALF = (torch.float16, torch.bfloat16)
+_INF = float("inf")
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Run torch operations that neither autograd nor any mode or hook of the user's sees."""
+    with ExitStack() as stack:
+        stack.enter_context(torch._C.DisableTorchFunction())
+        if torch._C._len_torch_dispatch_stack():
+            stack.enter_context(_disable_current_modes())
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        yield
+
+
+class Measured:
+    """Norms that were asked for; `values()` fetches them."""
+
+    __slots__ = ("_order", "_parts", "_sizes", "ready")
+
+    def __init__(self, tensors: Sequence[torch.Tensor], *, wait: bool = True) -> None:
+        self._parts: list[tuple[list[int], torch.Tensor | list[torch.Tensor]]] = []
+        self._order = len(tensors)
+        self.ready = True
+        with unseen():
+            for places, same in _alike(tensors):
+                found = _fused(same)
+                if wait and found[0].device.type == "cpu":
+                    self._parts.append((places, _look_again(list(found), same)))
+                elif wait:
+                    self._parts.append((places, _look_again(list(torch.stack(found).cpu().unbind()), same)))
+                else:
+                    self.ready = False
+                    self._parts.append((places, torch.stack(found)))
+
+    def values(self) -> list[float | None]:
+        """The norms in the order of the tensors; None where a zero could not be told from an underflow."""
+        answer: list[float | None] = [None] * self._order
+        with unseen():
+            for places, found in self._parts:
+                late = isinstance(found, torch.Tensor)
+                numbers = found.tolist() if isinstance(found, torch.Tensor) else [n.item() for n in found]
+                for place, number in zip(places, numbers, strict=True):
+                    answer[place] = None if late and number == 0.0 else number
+        return answer
 
 
 def norms(tensors: Sequence[torch.Tensor]) -> list[float]:
-    """The 2-norm of each tensor, from one fused pass per device and dtype and one transfer.
-
-    Squares of float32 values below about 1e-23 underflow: a norm of exactly 0.0 is checked again by its
-    largest absolute value before it is believed.
-    """
-    if not tensors:
-        return []
-    flat = [_dense(tensor) for tensor in tensors]
-    found = torch._foreach_norm(flat) if len({(t.device, t.dtype) for t in flat}) == 1 else _one_by_one(flat)
-    values: list[float] = torch.stack([n.float() for n in found]).tolist()
-    for index, value in enumerate(values):
-        if value == 0.0 and flat[index].numel():
-            values[index] = float(flat[index].abs().max())
-        elif value == float("inf"):
-            values[index] = float(flat[index].double().norm())
-    return values
+    """The 2-norm of each tensor, now."""
+    return [0.0 if value is None else value for value in Measured(tensors).values()] if tensors else []
 
 
-def _one_by_one(flat: list[torch.Tensor]) -> list[torch.Tensor]:
-    device = flat[0].device
-    return [torch.linalg.vector_norm(t).to(device=device, dtype=torch.float32) for t in flat]
+def _alike(tensors: Sequence[torch.Tensor]) -> list[tuple[list[int], list[torch.Tensor]]]:
+    """Group tensors that one fused call takes, each made plain."""
+    groups: dict[tuple[torch.device, torch.dtype], tuple[list[int], list[torch.Tensor]]] = {}
+    if {type(t) for t in tensors} <= {torch.Tensor, torch.nn.Parameter} and all(
+        t.layout is torch.strided for t in tensors
+    ):
+        kinds = {(t.device, t.dtype) for t in tensors}
+        if len(kinds) == 1:
+            return [(list(range(len(tensors))), list(tensors))]
+        plain = list(tensors)
+    else:
+        plain = [_dense(tensor) for tensor in tensors]
+    for place, tensor in enumerate(plain):
+        places, same = groups.setdefault((tensor.device, tensor.dtype), ([], []))
+        places.append(place)
+        same.append(tensor)
+    return list(groups.values())
+
+
+def _fused(tensors: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """Norms of tensors of one device and dtype; a half is summed up in float32."""
+    if tensors[0].dtype in _HALF:
+        return torch._foreach_norm(tensors, 2, torch.float32)
+    return torch._foreach_norm(tensors)
+
+
+def _look_again(found: list[torch.Tensor], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Replace zeros that may be underflows and infinities that may be overflows."""
+    for index, value in enumerate([n.item() for n in found]):
+        tensor = tensors[index]
+        if value == 0.0 and tensor.numel():
+            found[index] = tensor.abs().max()
+        elif value == _INF:
+            wide = torch.complex128 if tensor.is_complex() else torch.float64
+            found[index] = torch.linalg.vector_norm(tensor.to(wide) if tensor.device.type != "mps" else tensor)
+    return found
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
     """A plain strided tensor with the same norm; of a sharded one, this rank's part."""
-    tensor = tensor.detach()
     local = getattr(tensor, "_local_tensor", None)
     if local is not None:
         tensor = local
     if tensor.layout is torch.sparse_coo:
         tensor = tensor.coalesce().values()
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor)
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    elif tensor.layout is not torch.strided:
+        tensor = tensor.values() if hasattr(tensor, "values") else tensor.to_dense()
+    return tensor
+
+
+def all_finite(values: Sequence[float | None]) -> bool:
+    """Whether no norm is NaN or Inf; a sum that overflows counts as not."""
+    try:
+        return math.isfinite(math.fsum(values))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return all(value is None or math.isfinite(value) for value in values)

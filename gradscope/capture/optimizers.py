@@ -5,13 +5,17 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
 
+from gradscope.capture.calls import Sources
+from gradscope.capture.optimizer_lines import Lines, Subject, lines_of
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
-from gradscope.records import Group, Optimizer
+from gradscope.capture.variables import imported_files, reachable
+from gradscope.records import Group, Optimizer, Path
 
 CLONE_LIMIT = 50_000_000
 """Elements of weights that are copied to compare one step; beyond it steps are not compared."""
@@ -29,7 +33,9 @@ class Known:
     groups: tuple[Group, ...] = ()
     eps: float | None = None
     steps: int = 0
-    in_steps: bool = False
+    scheduled: bool = False
+    schedulers: list[str] = field(default_factory=list)
+    """Names of the schedulers that set its learning rate."""
 
 
 class OptimizerBook:
@@ -38,6 +44,8 @@ class OptimizerBook:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.known: list[Known] = []
+        self.files: dict[str, None] = {}
+        """The user's files that were running when something happened."""
         self._ids: dict[int, int] = {}
 
     def uid(self, optimizer: Any) -> int:
@@ -86,6 +94,8 @@ class OptimizerBook:
             lr = group.get("lr")
             groups.append(Group(uids, float(lr) if lr is not None else None))
         known.groups = tuple(groups)
+        # LRScheduler writes the rate it started from into every group.
+        known.scheduled = known.scheduled or any("initial_lr" in group for group in optimizer.param_groups)
         eps = optimizer.defaults.get("eps") if isinstance(optimizer.defaults, dict) else None
         known.eps = float(eps) if eps is not None else None
 
@@ -100,23 +110,52 @@ class OptimizerBook:
     def stepped(self, number: int) -> None:
         self.known[number].steps += 1
 
+    def look_around(self, frame: FrameType | None) -> None:
+        """Read the names of optimizers and schedulers from the variables of running frames."""
+        for name, value in reachable(frame):
+            if isinstance(value, torch.optim.Optimizer):
+                number = self.uid(value)
+                if number < 0:
+                    number = self.see(value, EMPTY, only_known=True)
+                if number >= 0 and not self.known[number].name:
+                    self.known[number].name = name
+            elif isinstance(value, torch.optim.lr_scheduler.LRScheduler):
+                number = self.uid(getattr(value, "optimizer", None))
+                if number >= 0 and name not in self.known[number].schedulers:
+                    self.known[number].schedulers.append(name)
+
     def records(self) -> tuple[Optimizer, ...]:
-        answer = []
-        for number, known in enumerate(self.known):
-            self.read(number)
-            answer.append(
-                Optimizer(
-                    number,
-                    known.name,
-                    known.class_name,
-                    known.groups,
-                    resolve(known.built),
-                    tuple(resolve(stack) for stack in known.added),
-                    known.eps,
-                    known.steps,
-                )
-            )
-        return tuple(answer)
+        """The facts about all optimizers, and about lines of theirs that no hook saw."""
+        files = dict(self.files)
+        for known in self.known:
+            files |= dict.fromkeys(code.co_filename for code, _ in known.built.frames)
+        sources = Sources(imported_files(files))
+        return tuple(self._record(number, known, sources) for number, known in enumerate(self.known))
+
+    def _record(self, number: int, known: Known, sources: Sources) -> Optimizer:
+        self.read(number)
+        empty = any(not group.parameters for group in known.groups)
+        subject = Subject(known.class_name, known.name, tuple(known.schedulers), resolve(known.built), empty)
+        lines = lines_of(subject, sources)
+        return Optimizer(
+            uid=number,
+            name=known.name,
+            class_name=known.class_name,
+            groups=known.groups,
+            built=lines.built,
+            added=tuple(resolve(stack) for stack in known.added) or self._added(known, lines),
+            eps=known.eps,
+            steps=known.steps,
+            exhausted=lines.exhausted,
+            step_line=lines.step,
+            scheduled=known.scheduled,
+            scheduler_line=lines.scheduler,
+        )
+
+    def _added(self, known: Known, lines: Lines) -> tuple[Path, ...]:
+        """Per group the line that handed it over: the last groups by the calls of add_param_group there are."""
+        first = len(known.groups) - len(lines.added)
+        return (lines.built,) * first + lines.added if lines.added and first > 0 else ()
 
 
 @dataclass(frozen=True, slots=True)

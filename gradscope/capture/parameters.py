@@ -44,6 +44,8 @@ class Entry:
     evaluating: bool = False
     copied_at: Stack = EMPTY
     cast_at: Stack = EMPTY
+    init_at: Stack = EMPTY
+    """Where it was given its first values."""
 
 
 @dataclass(slots=True, eq=False)

@@ -58,9 +58,17 @@ class Value:
     floating: bool = True
     ndim: int = 0
     numel: int = 0
-    bad: str = ""
-    """`nan` or `inf`, if it held one."""
+    size: float = 0.0
+    """Largest absolute value; NaN or Inf if it held one."""
     half: bool = False
+
+
+    @property
+    def bad(self) -> str:
+        """`nan` or `inf`, if it held one."""
+        if self.size - self.size == 0.0:
+            return ""
+        return "nan" if self.size != self.size else "inf"
 
 
 @dataclass(slots=True, eq=False)

@@ -148,7 +148,7 @@ def name(text: str, most: int = MAX_CHARACTERS) -> str:
     if len(shown) > most:
         shown = f"...{shown[-(most - 3) :]}"
     shown = shown.replace("$", r"\$")
-    # matplotlib before 3.10 leaves labels with a leading underscore out of a legend
+    # a leading underscore means "not in the legend" to matplotlib
     return f" {shown}" if shown.startswith("_") or not shown else shown
 
 

@@ -75,7 +75,7 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
 
 def create(path: Path, max_bytes: int) -> sqlite3.Connection:
     """A new, empty run file, open for writing by one thread at a time."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
     connection.execute("BEGIN IMMEDIATE")
     for statement in TABLES.values():
         connection.execute(statement)

@@ -24,7 +24,7 @@ class Session:
     def __init__(self, made):
         self.made = made
 
-    def report(self):
+    def report(self, script=""):
         return self.made
 
 

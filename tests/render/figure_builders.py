@@ -67,7 +67,6 @@ def report_for_figures(
         events.append(Backward(2 * t, t, t, (line,), norms))
         ratios = {u: 1e-3 * 10 ** math.sin(u + t / 3) for u in norms}
         events.append(OptimizerStep(2 * t + 1, t, t, 0, (), norms, ratios=ratios))
-    held = Optimizer(0, "optimizer", "Adam", (Group(tuple(parameters), 1e-3),))
     lives = {u for m in live for u in m.parameters}
     tallies = {u: Tally(backwards=steps if u in lives else 0, measured=steps, steps=steps) for u in parameters}
     last = models[-1].name
@@ -80,7 +79,7 @@ def report_for_figures(
             backwards=steps,
             models=tuple(models),
             parameters=parameters,
-            optimizers=(held,),
+            optimizers=(Optimizer(0, "optimizer", "Adam", (Group(tuple(parameters), 1e-3),)),),
             events=tuple(events),
             tallies=tallies,
             histograms=histograms,

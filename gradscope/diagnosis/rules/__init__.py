@@ -8,6 +8,8 @@ from gradscope.diagnosis.rules.gs102_unused_module import RULE as UNUSED_MODULE
 from gradscope.diagnosis.rules.gs103_frozen import RULE as FROZEN
 from gradscope.diagnosis.rules.gs201_zero_gradient import RULE as ZERO_GRADIENT
 from gradscope.diagnosis.rules.gs301_nonfinite_gradient import RULE as NONFINITE_GRADIENT
+from gradscope.diagnosis.rules.gs401_vanishing_gradient import RULE as VANISHING_GRADIENT
+from gradscope.diagnosis.rules.gs402_exploding_gradient import RULE as EXPLODING_GRADIENT
 from gradscope.diagnosis.rules.gs501_not_in_optimizer import RULE as NOT_IN_OPTIMIZER
 from gradscope.diagnosis.rules.gs502_in_two_optimizers import RULE as IN_TWO_OPTIMIZERS
 from gradscope.diagnosis.rules.gs503_never_stepped import RULE as NEVER_STEPPED
@@ -25,6 +27,8 @@ RULES: tuple[Rule, ...] = (
     FROZEN,
     ZERO_GRADIENT,
     NONFINITE_GRADIENT,
+    VANISHING_GRADIENT,
+    EXPLODING_GRADIENT,
     NOT_IN_OPTIMIZER,
     IN_TWO_OPTIMIZERS,
     NEVER_STEPPED,

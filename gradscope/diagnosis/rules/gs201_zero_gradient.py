@@ -58,7 +58,8 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
         always = count.measured >= PASSES and count.zero == count.measured
         cause = origins[uid].cause if uid in origins else "unknown"
         streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured) and cause not in HEALTHY_STREAK
-        if always or streak and count.zero < count.measured:
+        faint = (count.norm_max or 0.0) > 0.0 and cause == "unknown"
+        if not faint and (always or streak and count.zero < count.measured):
             yield uid
 
 

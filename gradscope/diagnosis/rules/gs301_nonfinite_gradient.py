@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.records import Origin, Run
 
 CODE = ("GS301", "nonfinite-gradient")
@@ -24,7 +25,9 @@ CODE = ("GS301", "nonfinite-gradient")
 
 def check(run: Run) -> Iterable[Finding]:
     """The first backward pass with a non-finite gradient, one finding per origin and model."""
+    huge, grown = exploded(run)
     firsts = {u: t.first_nonfinite for u, t in run.tallies.items() if t.first_nonfinite is not None}
+    firsts = {u: first for u, first in firsts.items() if u not in huge | grown}
     if not firsts or not run.parameters:
         return
     first = min(firsts.values())

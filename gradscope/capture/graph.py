@@ -1,0 +1,328 @@
+"""The graph of one traced turn of the loop: what is drawn.
+
+* A call of a module without modules below it is one node; what runs between such calls is drawn operation by operation.
+* Data that depends on no parameter is drawn where it enters, as one node per source.
+* Models that got nothing are there too: with their way to the cut, where their values went on, or alone.
+* Values stand on the tape in the order they were made, so nodes made in that order are numbered forwards, and a node
+  that gathers neighbours on the tape never makes a cycle.
+* Past `CROWDED` nodes, one that is like an earlier one (same module or operation, same flow) joins it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gradscope.capture.cuts import CutFinder
+from gradscope.capture.lanes import Lanes, hidden, parents_of, read_lanes
+from gradscope.capture.origins import Found
+from gradscope.capture.places import Place
+from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
+from gradscope.capture.source import Stack, resolve
+from gradscope.capture.tape import Op, Root
+from gradscope.capture.turns import Sizes, Turn, choose_turn
+from gradscope.records import Backward, Edge, Graph, Location, Node, Run
+
+MAX_NODES = 20_000
+CROWDED = 12_000
+MAX_PARAMETERS = 5_000
+
+_LOSS = re.compile(r"([A-Za-z_][\w.]*)\.backward\(|\.backward\(([A-Za-z_][\w.]*)\)")
+_DUNDER = re.compile(r"__(?:r|i)?([a-z]+)__")
+_CONSTANT = {
+    "zeros", "ones", "full", "arange", "eye", "linspace", "zeros_like", "ones_like", "full_like", "new_zeros",
+    "new_ones", "new_full", "hann_window", "hamming_window", "scalar_tensor", "tril_indices", "triu_indices", "empty",
+}  # fmt: skip
+"""What these make is no data: it is not drawn."""
+_PLAIN = {"getitem": "index", "truediv": "div", "setitem": "index_put"}
+
+
+def build_graph(
+    finder: CutFinder,
+    run: Run,
+    places: Mapping[int, Place],
+    measured: Mapping[int, Sizes],
+    origins: Iterable[Found] = (),
+) -> Graph | None:
+    """The graph of the turn that shows the loop best; None if no backward was traced."""
+    turn = choose_turn(finder.tape, run.backward_events, measured, {origin.backward for origin in run.origins})
+    if turn is None:
+        return None
+    sites = find_sites(finder, run, turn, origins)
+    fed = {uid for uid, tally in run.tallies.items() if tally.backwards}
+    lanes = read_lanes(finder.tape, turn, frozenset(run.parameters.keys() - fed), sites)
+    sizes: dict[int, float] = {}
+    for _, event in turn.roots:
+        sizes.update(measured.get(event.index, {}))
+    return _Builder(finder, run, turn, lanes, sites, places, sizes).build()
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A node while it grows."""
+
+    kind: str
+    label: str
+    model: str = ""
+    module: str = ""
+    live: bool = False
+    norm: float | None = None
+    location: Location | None = None
+    uid: int | None = None
+
+    def node(self, number: int) -> Node:
+        return Node(
+            number, self.kind, self.label, self.model, self.module, self.live, self.norm, self.location, self.uid
+        )
+
+
+@dataclass(slots=True)
+class _Line:
+    """An edge while it grows."""
+
+    live: bool = False
+    norm: float | None = None
+
+
+@dataclass(eq=False)
+class _Builder:
+    finder: CutFinder
+    run: Run
+    turn: Turn
+    lanes: Lanes
+    sites: Sites
+    places: Mapping[int, Place]
+    sizes: Sizes
+    drafts: list[_Draft] = field(default_factory=list)
+    edges: dict[tuple[int, int], _Line] = field(default_factory=dict)
+    cuts: dict[tuple[int, int], Site] = field(default_factory=dict)
+    truncated: int = 0
+
+    def __post_init__(self) -> None:
+        self.tape = self.finder.tape
+        self.delivered = self.turn.delivered()
+        self._of_op: dict[int, int] = {}
+        self._of_parameter: dict[int, int] = {}
+        self._of_source: dict[int, int] = {}
+        self._alike: dict[tuple[str, str, str, str, bool], int] = {}
+        self._source: dict[int, int] = {}
+        self._losses: list[tuple[Root, int]] = []
+        self._last: tuple[int, bool, int] = (-1, False, -1)
+        self._live_ops = {
+            value.op for i, value in enumerate(self.tape.values) if self.lanes.kept[i] and self.lanes.live[i]
+        }
+
+    def build(self) -> Graph:
+        """Nodes and edges in forward order."""
+        waiting = sorted(self.turn.roots, key=lambda pair: pair[0].op, reverse=True)
+        for i in range(len(self.tape.values)):
+            if not self.lanes.kept[i]:
+                continue
+            while waiting and waiting[-1][0].op <= self.lanes.time[i]:
+                self._add_loss(*waiting.pop())
+            if self.lanes.learned[i]:
+                self._add_value(i)
+        while waiting:
+            self._add_loss(*waiting.pop())
+        self._add_returns()
+        self._add_ends()
+        self._add_idle()
+        return self._freeze()
+
+    # --- values ----------------------------------------------------------------------------------------------
+
+    def _add_value(self, i: int) -> None:
+        value = self.tape.values[i]
+        parents = list(parents_of(self.tape, self.sites, i))
+        if value.param >= 0 and not parents:
+            return
+        sources = [(p, live, self._node_of(p)) for p, live in parents]
+        me = self._node_of(i)
+        site, spoilt = self.sites.at.get(value.op), self.sites.spoilt.get(value.op)
+        for parent, live, source in sources:
+            alive = bool(self.lanes.live[i]) and (live or hidden(self.tape, self.lanes, i, parent))
+            if source < 0 or me < 0 or source == me:
+                continue
+            if site is not None and not live and self.lanes.carry[parent] and site.cause != UNUSED:
+                self.cuts.setdefault((source, me), site)
+            elif spoilt is not None and alive and _worthless(self._norm(parent)):
+                self.cuts.setdefault((source, me), spoilt)
+            else:
+                self._connect(source, me, live=alive, norm=self._norm(parent))
+
+    def _connect(self, source: int, target: int, *, live: bool, norm: float | None = None) -> None:
+        line = self.edges.setdefault((source, target), _Line())
+        line.live = line.live or live
+        if live and norm is not None:
+            line.norm = norm if line.norm is None or not line.norm >= norm else line.norm
+
+    def _norm(self, i: int) -> float | None:
+        value = self.tape.values[i]
+        return self.delivered.get(value.param) if value.param >= 0 else self.sizes.get(value.op)
+
+    def _node_of(self, i: int) -> int:
+        """The node a value belongs to, made if need be; -1 for what is not drawn."""
+        value = self.tape.values[i]
+        if value.param >= 0:
+            return self._parameter(value.param)
+        if self.lanes.before[i] and self.lanes.learned[i]:
+            return self._input(("before", i), "from an earlier step")
+        if not self.lanes.learned[i]:
+            return self._data(i)
+        if not self.lanes.kept[i]:
+            return -1
+        return self._operation(i)
+
+    def _operation(self, i: int) -> int:
+        value = self.tape.values[i]
+        key = value.op if value.op >= 0 else -2 - i
+        if key in self._of_op:
+            return self._of_op[key]
+        live = value.op in self._live_ops if value.op >= 0 else bool(self.lanes.live[i])
+        op = self.tape.ops[value.op] if value.op >= 0 else None
+        number = op.module if op is not None else -1
+        place = self.places.get(number)
+        if place is not None and place.leaf and self._last[:2] == (number, live):
+            node = self._last[2]
+        else:
+            node = self._new(_draft(op, place, live, self.sizes))
+        self._last = (number, live, node)
+        self._of_op[key] = node
+        return node
+
+    def _new(self, draft: _Draft) -> int:
+        key = (draft.kind, draft.label, draft.model, draft.module, draft.live)
+        if len(self.drafts) >= CROWDED:
+            known = self._alike.get(key, -1)
+            if known < 0 and len(self.drafts) >= MAX_NODES - MAX_PARAMETERS:
+                known = len(self.drafts) - 1
+            if known >= 0:
+                self.truncated += 1
+                return known
+        self._alike.setdefault(key, len(self.drafts))
+        self.drafts.append(draft)
+        return len(self.drafts) - 1
+
+    # --- what comes from outside -----------------------------------------------------------------------------
+
+    def _data(self, i: int) -> int:
+        if self.tape.values[i].numel == 1:
+            return -1
+        source = self._climb(i)
+        op = self.tape.values[source].op
+        name = self.tape.ops[op].name if op >= 0 else "data"
+        return -1 if name in _CONSTANT else self._input(("data", source), _plain(name))
+
+    def _climb(self, i: int) -> int:
+        """Where data came from: the first of its arguments, of that the first, and so on."""
+        way = []
+        at = i
+        while at not in self._source and self.tape.values[at].parents:
+            way.append(at)
+            at = self.tape.values[at].parents[0][0]
+        source = self._source.get(at, at)
+        self._source.update(dict.fromkeys(way, source))
+        return source
+
+    def _input(self, key: tuple[str, int], label: str) -> int:
+        if key[1] not in self._of_source:
+            self._of_source[key[1]] = self._new(_Draft("input", label))
+        return self._of_source[key[1]]
+
+    def _parameter(self, uid: int) -> int:
+        if uid in self._of_parameter:
+            return self._of_parameter[uid]
+        if len(self._of_parameter) >= MAX_PARAMETERS:
+            self.truncated += 1
+            self._of_parameter[uid] = -1
+            return -1
+        parameter = self.run.parameters.get(uid)
+        if parameter is None:
+            return -1
+        owner = parameter.owners[0] if parameter.owners else None
+        module, _, name = owner.fqn.rpartition(".") if owner is not None else ("", "", "")
+        draft = _Draft(
+            "parameter", name or parameter.name, owner.model if owner is not None else "", module,
+            uid in self.delivered, self.delivered.get(uid), uid=uid,
+        )  # fmt: skip
+        self.drafts.append(draft)
+        self._of_parameter[uid] = len(self.drafts) - 1
+        return self._of_parameter[uid]
+
+    # --- losses, ends and the rest ---------------------------------------------------------------------------
+
+    def _add_loss(self, root: Root, event: Backward) -> None:
+        found = _LOSS.search(event.location.text) if event.location is not None else None
+        name = next((part for part in found.groups() if part), "loss") if found else "loss"
+        source = self._node_of(root.value)
+        self.drafts.append(_Draft("loss", name, live=True, location=event.location))
+        self._losses.append((root, len(self.drafts) - 1))
+        if source >= 0:
+            live = bool(self.lanes.live[root.value])
+            self._connect(source, len(self.drafts) - 1, live=live, norm=self._norm(root.value))
+
+    def _add_returns(self) -> None:
+        """Where a value that had left torch was used again."""
+        for index, site in self.sites.at.items():
+            if site.returns is None or index not in self._of_op:
+                continue
+            target = self._taken_back(site.returns)
+            following = (node for root, node in self._losses if root.op > index)
+            target = target if target >= 0 else next(following, -1)
+            if target >= 0 and target != self._of_op[index]:
+                self._connect(self._of_op[index], target, live=False)
+
+    def _taken_back(self, op: int) -> int:
+        """The node of an operation that used what had left torch: perhaps it made new data of it."""
+        if op in self._of_op or op < 0:
+            return self._of_op.get(op, -1)
+        sources = (self._of_source.get(self._climb(value), -1) for value in self.tape.ops[op].outputs)
+        return next((source for source in sources if source >= 0), -1)
+
+    def _add_ends(self) -> None:
+        for end in sorted(self.sites.ends & self._of_op.keys()):
+            self.drafts.append(_Draft("op", "never used"))
+            self.cuts[(self._of_op[end], len(self.drafts) - 1)] = self.sites.at[end]
+
+    def _add_idle(self) -> None:
+        """Parameters that no operation of the turn read."""
+        for model in self.run.models:
+            for uid in model.parameters:
+                self._parameter(uid)
+
+    def _freeze(self) -> Graph:
+        edges = [
+            Edge(source, target, line.live, line.norm)
+            for (source, target), line in self.edges.items()
+            if source < target or {self.drafts[source].kind, self.drafts[target].kind} & {"parameter", "input"}
+        ]
+        edges += [Edge(a, b, False, None, site.cause, site.location) for (a, b), site in self.cuts.items()]
+        edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
+        nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
+        return Graph(nodes, tuple(edges), self.turn.step, self.truncated)
+
+
+def _draft(op: Op | None, place: Place | None, live: bool, sizes: Sizes) -> _Draft:
+    if op is None:
+        return _Draft("op", "from outside torch", live=live)
+    path = resolve(Stack(op.stack.frames[:1]))
+    where = path[-1] if path else None
+    norm = sizes.get(op.index) if live else None
+    if place is None:
+        return _Draft("op", _plain(op.name), live=live, norm=norm, location=where)
+    if place.leaf:
+        return _Draft("module", place.class_name, place.watched.name, place.fqn, live, None, where)
+    return _Draft("op", _plain(op.name), place.watched.name, place.fqn, live, norm, where)
+
+
+def _worthless(norm: float | None) -> bool:
+    return norm is not None and (norm == 0.0 or not math.isfinite(norm))
+
+
+def _plain(name: str) -> str:
+    """An operation as one would call it: `__radd__` is add."""
+    found = _DUNDER.fullmatch(name)
+    bare = found[1] if found else name.strip("_")
+    return _PLAIN.get(bare, bare) or name

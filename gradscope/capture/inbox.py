@@ -1,0 +1,128 @@
+"""Who received a gradient: one tiny hook per parameter, and which backward pass it belongs to.
+
+* The hook appends a number to a list; everything else is done once per pass. The hooks hold this inbox, and the inbox
+  holds the watcher weakly, so a forgotten scope is collected although torch keeps the hooks.
+* A pass is known by the engine's task number. A checkpoint's inner pass has its own and belongs to the outer one;
+  a pass that an exception ended is noticed when the next one begins.
+* Parameters that cannot be hooked yet are waited for: lazy ones until their module ran, frozen ones until they
+  require a gradient.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd import Variable
+from torch.nn.parameter import is_lazy
+
+from gradscope.capture.parameters import Registry
+
+_task: Callable[[], int] = torch._C._current_graph_task_id
+
+
+class Inbox:
+    """Hooks on parameters, and what they have gathered since the last pass was taken out."""
+
+    def __init__(self, registry: Registry, begins: Callable[[], bool], ends: Callable[[], None]) -> None:
+        self.registry = registry
+        self.uids: list[int] = []
+        self.task = -1
+        self._tasks: set[int] = set()
+        self._begins = weakref.WeakMethod(begins)
+        self._ends = weakref.WeakMethod(ends)
+        self._handles: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
+        self._lazy: dict[int, Any] = {}
+
+    # --- hooks -----------------------------------------------------------------------------------------------
+
+    def attach(self, uids: Iterable[int]) -> list[int]:
+        """Hook those that can be and are not yet; returns them."""
+        fresh = []
+        for uid in uids:
+            tensor = self.registry.tensor(uid)
+            if tensor is None or not tensor.requires_grad or is_lazy(tensor) or not tensor.is_leaf:
+                continue
+            known = self._handles.get(uid)
+            if known is not None:
+                if known[0]() is tensor:
+                    continue
+                known[1].remove()
+            handle = tensor.register_post_accumulate_grad_hook(_hook(self, uid))
+            self._handles[uid] = (weakref.ref(tensor), handle)
+            fresh.append(uid)
+        return fresh
+
+    def hooked(self, uid: int) -> bool:
+        return uid in self._handles
+
+    def wait_for_lazy(self, module: nn.Module) -> None:
+        """Hook the lazy parameters of a model as soon as their module has run."""
+        for part in module.modules():
+            if id(part) not in self._lazy and any(is_lazy(p) for p in part.parameters(recurse=False)):
+                self._lazy[id(part)] = part.register_forward_hook(_after_forward(self))
+
+    def materialized(self, module: nn.Module) -> None:
+        """A lazy module ran: its parameters are real now."""
+        handle = self._lazy.pop(id(module), None)
+        if handle is not None:
+            handle.remove()
+        self.attach([uid for p in module.parameters(recurse=False) if (uid := self.registry.uid(p)) >= 0])
+
+    def detach(self) -> None:
+        """Remove every hook."""
+        for _, handle in self._handles.values():
+            handle.remove()
+        for handle in self._lazy.values():
+            handle.remove()
+        self._handles.clear()
+        self._lazy.clear()
+
+    # --- passes ----------------------------------------------------------------------------------------------
+
+    def switch(self, task: int) -> None:
+        """A gradient arrives from another engine task than the last one."""
+        if task not in self._tasks:
+            begins = self._begins()
+            if begins is not None and begins():
+                self._queue()
+            self._tasks.add(task)
+        self.task = task
+
+    def _queue(self) -> None:
+        ends = self._ends
+
+        def done() -> None:
+            end = ends()
+            if end is not None:
+                end()
+
+        Variable._execution_engine.queue_callback(done)
+
+    def take(self) -> list[int]:
+        """The uids of the pass that is over, in order of arrival."""
+        uids, self.uids[:] = list(self.uids), []
+        self.task = -1
+        self._tasks.clear()
+        return uids
+
+
+def _hook(inbox: Inbox, uid: int) -> Callable[[torch.Tensor], None]:
+    add = inbox.uids.append
+
+    def hook(_: torch.Tensor) -> None:
+        if _task() != inbox.task:
+            inbox.switch(_task())
+        add(uid)
+
+    return hook
+
+
+def _after_forward(inbox: Inbox) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        inbox.materialized(module)
+
+    return hook

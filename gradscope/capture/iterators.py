@@ -1,0 +1,78 @@
+"""One-shot iterators in the source: which line used up what an optimizer was then built from."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from gradscope.capture.calls import Index, Site, called, index_of, key_of
+from gradscope.capture.source import location
+from gradscope.records import Path
+
+_ONE_SHOT = {
+    "filter", "map", "zip", "chain", "from_iterable", "iter", "islice", "reversed", "starmap",
+    "parameters", "named_parameters",
+}  # fmt: skip
+_HARMLESS = {"print", "repr", "str", "type", "id", "isinstance", "hasattr"}
+
+
+def exhausted(built: Site, *, empty: bool) -> Path:
+    """The line that used up an iterator before an optimizer was built from it.
+
+    `empty`: the optimizer has a group without parameters, so that also an iterator whose use is not seen is told,
+    by the line that made it.
+    """
+    index = index_of(built.file)
+    names = [node for argument in _arguments(built) for node in ast.walk(argument)]
+    for node in names:
+        key = key_of(node)
+        bound = _binding(index, built, key) if isinstance(node, (ast.Name, ast.Attribute)) else None
+        if bound is None or not _is_one_shot(bound[1]):
+            continue
+        used = _first_use(index, built, key, bound[0])
+        line = used or (bound[0].line if empty else 0)
+        if line:
+            return (location(built.file, line, built.function.name if built.function else ""),)
+    return ()
+
+
+def _arguments(site: Site) -> list[ast.expr]:
+    call = site.node
+    return [*call.args, *(k.value for k in call.keywords)] if isinstance(call, ast.Call) else []
+
+
+def _binding(index: Index, site: Site, key: str) -> tuple[Site, ast.expr] | None:
+    """The last assignment to a name before a line of the same function."""
+    found = None
+    for bind, target, value in index.binds:
+        if key_of(target) == key and bind.function is site.function and bind.line < site.line:
+            found = bind, value
+    return found
+
+
+def _is_one_shot(value: ast.expr) -> bool:
+    if isinstance(value, ast.GeneratorExp):
+        return True
+    return isinstance(value, ast.Call) and key_of(value.func) in _ONE_SHOT
+
+
+def _first_use(index: Index, built: Site, key: str, bound: Site) -> int:
+    """The first line between an assignment and the optimizer that iterates over the name; 0 for none."""
+    first = getattr(bound.node, "end_lineno", bound.line)
+    uses = [
+        use.lineno
+        for use in _iterated(index, built)
+        if key_of(use) == key and first < use.lineno < built.line
+    ]  # fmt: skip
+    return min(uses, default=0)
+
+
+def _iterated(index: Index, built: Site) -> Iterator[ast.expr]:
+    for site in index.calls:
+        if site.function is built.function and called(site) not in _HARMLESS:
+            for argument in _arguments(site):
+                yield argument.value if isinstance(argument, ast.Starred) else argument
+    lowest, highest = (built.function.lineno, built.function.end_lineno or 0) if built.function else (0, 1 << 30)
+    for _, source in index.loops:
+        if lowest <= source.lineno <= highest:
+            yield source

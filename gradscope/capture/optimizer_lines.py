@@ -1,0 +1,155 @@
+"""The lines of an optimizer's life that no hook saw: built before watching began, scheduled, never stepped."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gradscope.capture.calls import Site, Sources, called, key_of, key_of_name
+from gradscope.capture.iterators import exhausted
+from gradscope.records import Location, Path
+
+_SCHEDULERS = ("lr", "scheduler", "schedule", "plateau", "warmup", "annealing")
+"""How the names of what makes a scheduler end, or what they hold, in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What the source says about one optimizer."""
+
+    built: Path = ()
+    added: tuple[Path, ...] = ()
+    """Calls of its add_param_group."""
+    exhausted: Path = ()
+    step: Path = ()
+    scheduler: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What hooks know of an optimizer whose lines are wanted."""
+
+    class_name: str
+    name: str = ""
+    schedulers: tuple[str, ...] = ()
+    built: Path = ()
+    empty_group: bool = False
+
+
+def lines_of(subject: Subject, sources: Sources) -> Lines:
+    """Look for an optimizer in the source."""
+    keys = {key_of_name(subject.name)} - {""}
+    site = _site_at(sources, subject) if subject.built else _built(sources, subject, keys)
+    if not keys and site is not None:
+        keys = {key for key in (_assigned(sources, site),) if key}
+    aliases = sources.aliases(keys)
+    return Lines(
+        built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
+        added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
+        exhausted=exhausted(site, empty=subject.empty_group) if site is not None else (),
+        step=_step(sources, aliases),
+        scheduler=_scheduler(sources, aliases, subject.schedulers),
+    )
+
+
+def _site_at(sources: Sources, subject: Subject) -> Site | None:
+    """The call that built it, on a line that was seen."""
+    seen: Location = subject.built[-1]
+    for site in sources.calls():
+        last = getattr(site.node, "end_lineno", site.line)
+        if site.line <= seen.line <= last and site.path[0].file == seen.file and _builds(site, subject.class_name):
+            return site
+    return None
+
+
+def _builds(site: Site, class_name: str) -> bool:
+    return called(site) == class_name or any(
+        isinstance(k.value, ast.Call) and key_of(k.value.func) == class_name for k in getattr(site.node, "keywords", ())
+    )
+
+
+def _built(sources: Sources, subject: Subject, keys: set[str]) -> Site | None:
+    """The one call of its class that is assigned to its name; else the one call there is."""
+    calls = list(sources.calls(subject.class_name))
+    named = [site for site in calls if keys and _assigned(sources, site) in keys]
+    return named[0] if len(named) == 1 else calls[0] if len(calls) == 1 else None
+
+
+def _assigned(sources: Sources, site: Site) -> str:
+    """The key that the result of a call is given."""
+    for bind, target, value in sources.binds():
+        if bind.file == site.file and any(part is site.node for part in ast.walk(value)):
+            if isinstance(value, ast.Dict):
+                for key, item in zip(value.keys, value.values, strict=True):
+                    if item is site.node and isinstance(key, ast.Constant):
+                        return f"{key_of(target)}[{key.value!r}]"
+            if isinstance(value, (ast.List, ast.Tuple)) and not isinstance(target, (ast.List, ast.Tuple)):
+                return next((f"{key_of(target)}[{n}]" for n, item in enumerate(value.elts) if item is site.node), "")
+            if isinstance(value, (ast.List, ast.Tuple)) and isinstance(target, (ast.List, ast.Tuple)):
+                pairs = zip(target.elts, value.elts, strict=False)
+                return next((key_of(left) for left, item in pairs if item is site.node), "")
+            return key_of(target)
+    return ""
+
+
+def _assignment(sources: Sources, keys: set[str]) -> Path:
+    """The one line that gives its name the result of a call, for example of a function that builds optimizers."""
+    found = [site for site, target, value in sources.binds() if key_of(target) in keys and isinstance(value, ast.Call)]
+    return found[0].path if len(found) == 1 else ()
+
+
+def _receiver(site: Site) -> str:
+    function = site.node.func if isinstance(site.node, ast.Call) else None
+    return key_of(function.value) if isinstance(function, ast.Attribute) else ""
+
+
+def _step(sources: Sources, aliases: set[str]) -> Path:
+    """A call of its step(), or of a scaler's step() with it."""
+    direct, through = [], []
+    for site in sources.calls("step"):
+        if _receiver(site) in aliases:
+            direct.append(site)
+        elif isinstance(site.node, ast.Call) and any(key_of(a) in aliases for a in site.node.args):
+            through.append(site)
+    found = direct or through
+    return found[0].path if found else ()
+
+
+def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> Path:
+    """A call of its scheduler's step(), else the line that makes the scheduler or sets the rate by hand."""
+    keys = {key_of_name(name) for name in names} - {""}
+    made: Path = ()
+    for site in sources.calls():
+        if isinstance(site.node, ast.Call) and _makes_scheduler(called(site)):
+            given = [*site.node.args, *(k.value for k in site.node.keywords)]
+            if any(key_of(argument) in aliases for argument in given):
+                made = made or site.path
+                keys |= {_assigned(sources, site)} - {""}
+    stepped = sources.aliases(keys) - aliases
+    for site in sources.calls("step"):
+        if _receiver(site) in stepped:
+            return site.path
+    return made or _by_hand(sources, aliases)
+
+
+def _makes_scheduler(function: str) -> bool:
+    lowered = function.lower()
+    return lowered.endswith(_SCHEDULERS) or any(word in lowered for word in _SCHEDULERS[1:])
+
+
+def _by_hand(sources: Sources, aliases: set[str]) -> Path:
+    """The line that writes `group["lr"]` of its groups."""
+    groups = {key_of(target) for target, source in sources.loops() if _groups_of(source, aliases)}
+    for site, target, _ in sources.binds():
+        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant) and target.slice.value == "lr":
+            if key_of(target.value) in groups or _groups_of(target.value, aliases):
+                return site.path
+    return ()
+
+
+def _groups_of(expression: ast.expr, aliases: set[str]) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "param_groups" and key_of(node.value) in aliases
+        for node in ast.walk(expression)
+    )

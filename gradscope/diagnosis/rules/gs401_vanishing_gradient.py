@@ -1,0 +1,95 @@
+"""GS401 vanishing-gradient: gradients arrive, but so small that the weights do not move.
+
+A float32 weight of ordinary size no longer moves when its gradient is below about 1e-7 (the resolution of
+float32 is 1.2e-7), and Adam's eps of 1e-8 damps what is smaller. A model is told when its gradient is below
+that over the whole run, and a millionth of what the best-served parameter of the same pass receives (or, where
+all are tiny, below eps everywhere).
+
+Usual reasons: too small an initialisation, sigmoid after sigmoid, many layers without a shortcut, a long
+recurrence, a loss in tiny units, a saturated GAN loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_shift, tally
+from gradscope.diagnosis.rules.gs201_zero_gradient import check as zeros
+from gradscope.records import Origin, Run
+
+CODE = ("GS401", "vanishing-gradient")
+
+TINY = 1e-7
+"""rms of a gradient below which a float32 weight no longer moves: its resolution is 1.2e-7."""
+RELATIVE = 1e-6
+"""... and this much below the largest rms of the same pass. No healthy development script comes within a factor of ten."""
+NOTHING = 1e-9
+"""Where no parameter of the pass receives more: a tenth of the eps (1e-8) of Adam (Kingma & Ba 2015)."""
+PASSES = 3
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per origin and model."""
+    told = {(f.model, p) for f in zeros(run) for p in f.parameters}
+    origins: dict[int, Origin] = {}
+    for origin in run.origins:
+        if origin.kind == "vanishing":
+            for uid in origin.parameters:
+                origins[uid] = origin
+    best = _best(run)
+    tiny = [u for u in best if _is_tiny(run, u, best[u]) and not is_shift(run, u)]
+    tiny = [u for u in tiny if not any((o.model, o.fqn) in told for o in run.parameters[u].owners)]
+    groups: dict[tuple[str, object], tuple[Origin | None, list[int]]] = {}
+    for uid in tiny:
+        origin = origins.get(uid)
+        key = (origin.cause if origin else "unknown", origin.path[-1:] if origin else ())
+        groups.setdefault(key, (origin, []))[1].append(uid)
+    for origin, uids in _merged(run, groups):
+        for model, mine in by_model(run, uids):
+            if not any(len(run.parameters[u].shape) > 1 for u in mine):
+                continue
+            yield finding(
+                CODE, Severity.ERROR, run, model, mine,
+                state="vanishing", cause=origin.cause if origin else "unknown",
+                says=f"gets a vanishing gradient (at most {max(best[u][0] for u in mine):.0e} per weight)",
+                path=origin.path if origin else (), evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
+            )  # fmt: skip
+
+
+def _merged(run: Run, groups: dict[tuple[str, object], tuple[Origin | None, list[int]]]) -> list[tuple[Origin | None, list[int]]]:
+    """One model is told one cause: the one most of its tiny parameters have."""
+    largest = sorted(groups.values(), key=lambda group: -len(group[1]))
+    taken: dict[str, tuple[Origin | None, list[int]]] = {}
+    for origin, uids in largest:
+        for model, mine in by_model(run, uids):
+            taken.setdefault(model, (origin, []))[1].extend(mine)
+    return list(taken.values())
+
+
+def _best(run: Run) -> dict[int, tuple[float, float]]:
+    """Per parameter: the largest rms of its gradient over the run, alone and relative to the largest in its pass."""
+    answer: dict[int, tuple[float, float]] = {}
+    passes: dict[int, int] = {}
+    for event in run.backward_events:
+        sizes = {u: n / math.sqrt(max(run.parameters[u].numel, 1)) for u, n in event.norms.items() if n is not None}
+        top = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
+        for uid, size in sizes.items():
+            if not math.isfinite(size):
+                size = math.inf
+            alone, relative = answer.get(uid, (0.0, 0.0))
+            answer[uid] = (max(alone, size), max(relative, size / top if top else 1.0))
+            passes[uid] = passes.get(uid, 0) + 1
+    return {uid: best for uid, best in answer.items() if passes[uid] >= PASSES}
+
+
+def _is_tiny(run: Run, uid: int, best: tuple[float, float]) -> bool:
+    parameter = run.parameters[uid]
+    alone, relative = best
+    if not parameter.owners or is_idle(run, parameter) or not tally(run, uid).steps or alone <= 0.0:
+        return False
+    return alone < TINY and relative < RELATIVE or alone < NOTHING
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

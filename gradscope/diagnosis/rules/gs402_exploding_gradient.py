@@ -1,0 +1,123 @@
+"""GS402 exploding-gradient: gradients are huge from the start, or grow until the weights run away.
+
+Told when the gradient that the optimizer applied (after unscaling and clipping) has an rms above 1000 per
+weight and the loss does not fall for all that; or when it grows ten thousandfold and single updates are larger
+than the weights. Large gradients of a loss in large units that is learning well are not told, nor those that
+clipping tames.
+
+A NaN that comes later is its consequence and not told apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle
+from gradscope.records import Backward, Origin, OptimizerStep, Path, Run
+
+CODE = ("GS402", "exploding-gradient")
+
+HUGE = 1e3
+"""rms per weight; ordinary losses give 1e-4 to 10."""
+GROWTH = 1e4
+"""Growth over the run that no healthy development script comes near."""
+RATIO = 1.0
+"""Update over weight: a single step larger than the weight itself. Healthy training has about 1e-3."""
+LEARNING = 5.0
+"""A loss that falls by this factor during the run is learning, whatever the size of its gradient."""
+ACCUMULATED = 4
+"""Passes per step that make it an accumulation."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per cause and model."""
+    huge, grown = exploded(run)
+    origins = {u: o for o in run.origins if o.kind == "exploding" for u in o.parameters}
+    groups: dict[tuple[str, Path], tuple[Evidence, list[int]]] = {}
+    for uid in sorted(huge | grown):
+        if is_idle(run, run.parameters[uid]) or not run.parameters[uid].owners:
+            continue
+        cause, path, evidence = _why(run, uid, origins.get(uid), uid in huge)
+        groups.setdefault((cause, path), (evidence, []))[1].append(uid)
+    taken: dict[str, tuple[str, Path, Evidence, list[int]]] = {}
+    for (cause, path), (evidence, uids) in sorted(groups.items(), key=lambda g: -len(g[1][1])):
+        for model, mine in by_model(run, uids):
+            taken.setdefault(model, (cause, path, evidence, []))[3].extend(mine)
+    for model, (cause, path, evidence, mine_) in taken.items():
+        yield finding(
+            CODE, Severity.ERROR, run, model, mine_,
+            state="exploding", cause=cause, says="gets an exploding gradient", path=path, evidence=evidence,
+        )  # fmt: skip
+
+
+def exploded(run: Run) -> tuple[set[int], set[int]]:
+    """Parameters whose applied gradient is huge from the start, and those whose gradient runs away."""
+    first: dict[int, float] = {}
+    largest: dict[int, float] = {}
+    wild: set[int] = set()
+    for event in run.step_events:
+        for uid, norm in event.norms.items():
+            if norm is None or not math.isfinite(norm):
+                if uid in wild and norm is not None:
+                    largest[uid] = math.inf
+                continue
+            size = norm / math.sqrt(max(run.parameters[uid].numel, 1))
+            if size > 0:
+                first.setdefault(uid, size)
+            largest[uid] = max(largest.get(uid, 0.0), size)
+            ratio = event.ratios.get(uid, 0.0)
+            if ratio > RATIO and event.weights.get(uid, 0.0) > 0.0:
+                wild.add(uid)
+    falls = _loss_falls(run)
+    huge = {u for u, size in first.items() if size > HUGE and not falls}
+    grown = {u for u in wild if largest.get(u, 0.0) > GROWTH * first.get(u, math.inf) and len(first) and u not in huge}
+    return huge, grown
+
+
+def _loss_falls(run: Run) -> bool:
+    """Whether some loss fell by a large factor; compared per backward line."""
+    losses: dict[object, list[float]] = {}
+    for event in run.backward_events:
+        if event.loss is not None:
+            losses.setdefault(event.location, []).append(event.loss)
+    for values in losses.values():
+        if len(values) >= 4 and all(math.isfinite(v) for v in values):
+            start, end = max(abs(v) for v in values[:2]), max(abs(v) for v in values[-2:])
+            if start > HUGE and end * LEARNING < start:
+                return True
+    return False
+
+
+def _why(run: Run, uid: int, origin: Origin | None, huge: bool) -> tuple[str, Path, Evidence]:
+    optimizer = next(iter(run.optimizers_of(uid)), None)
+    built = optimizer.built if optimizer is not None else ()
+    if huge and origin is not None and origin.cause != "unknown":
+        return origin.cause, origin.path, Evidence.TRACED
+    if not huge:
+        passes = _passes(run, uid)
+        if passes >= ACCUMULATED:
+            return "accumulation_not_averaged", _backward_line(run, uid), Evidence.INFERRED
+        if origin is not None and origin.cause == "sum_reduction":
+            return "sum_reduction", origin.path, Evidence.TRACED
+        return "lr_too_large", built, Evidence.INFERRED
+    return "unknown", (), Evidence.OBSERVED
+
+
+def _passes(run: Run, uid: int) -> int:
+    """Backward passes per optimizer step, of this parameter."""
+    passes = steps = 0
+    for event in run.events:
+        if isinstance(event, Backward) and uid in event.norms:
+            passes += 1
+        elif isinstance(event, OptimizerStep) and uid in event.norms:
+            steps += 1
+    return passes // steps if steps else 0
+
+
+def _backward_line(run: Run, uid: int) -> Path:
+    return next((e.path for e in run.backward_events if uid in e.norms), ())
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

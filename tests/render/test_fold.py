@@ -1,0 +1,142 @@
+"""Folding: a graph of any size becomes a picture that can be read."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from gradscope.records import Edge
+from gradscope.render.boxes import Kind
+from gradscope.render.fold import MAX_BOXES, MAX_LINKS, fold
+from gradscope.render.graph import draw_graph
+from gradscope.render.repeats import find_runs
+from gradscope.render.stream import Flow
+from tests.render import graph_builders as build
+
+
+def titles(picture):
+    return [".".join(box.path) for box in picture.boxes if box.kind is Kind.MODULE]
+
+
+def boxes(source):
+    return re.findall(r"^ +n\d+ \[", source, re.MULTILINE)
+
+
+def test_repeated_siblings_are_one_box():
+    picture = fold(build.transformer(12).run.graph, depth=3)
+
+    assert {"layers.0-11.attn", "layers.0-11.mlp", "layers.0-11.norm", "embed", "head"} <= set(titles(picture))
+    assert {b.repeats for b in picture.boxes if "0-11" in b.path} == {12}
+    assert picture == fold(build.transformer(12).run.graph, depth=3)
+
+
+def test_number_of_boxes_does_not_grow_with_the_net():
+    for builder in (build.transformer, build.unrolled_rnn, build.deep_net):
+        for depth in (0, 1, 2, 3, 4):
+            short, long = fold(builder(40).run.graph, depth), fold(builder(160).run.graph, depth)
+            assert len(short.boxes) == len(long.boxes) <= 15
+
+
+def test_alternating_layers_fold_with_their_norms():
+    picture = fold(build.deep_net(1000).run.graph)
+    (body,) = [b for b in picture.boxes if b.path == ("body", "0-999")]
+
+    assert body.repeats == 500
+    assert body.norms[0] == pytest.approx(body.norms[1] * 1e-6, rel=0.05)
+
+
+def test_a_run_ends_where_the_gradient_ends():
+    s = build.Sketch()
+    h = s.node("input", "x", live=False)
+    for i in range(10):
+        if i == 5:
+            fresh = s.node("op", "detach", "net", "", live=False)
+            s.cut(h, fresh)
+            h = fresh
+        h = s.layer("net", f"layers.{i}", h, live=i >= 5)
+    s.loss(h)
+
+    assert titles(fold(s.graph())) == ["layers.0-4", "layers.5-9"]
+
+
+def test_one_frozen_parameter_does_not_split_its_box():
+    s = build.Sketch()
+    made = s.layer("net", "fc", s.node("input", "x", live=False))
+    frozen = s.node("parameter", "lora_base", "net", "fc", live=False)
+    s.edges.append(Edge(frozen, made, live=False))
+    s.loss(made)
+    (box,) = [b for b in fold(s.graph()).boxes if b.kind is Kind.MODULE]
+
+    assert (box.flow, box.parameters, box.silent) == (Flow.LIVE, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "runs"),
+    [
+        ([], []),
+        ([1, 1], []),
+        ([1, 1, 1], [(0, 1, 3)]),
+        ([0, 1, 1, 1, 2], [(1, 1, 3)]),
+        ([1, 2] * 4, [(0, 2, 4)]),
+        ([1, 2] * 4 + [1], [(0, 2, 4)]),
+        ([5, 1, 2, 3, 1, 2, 3, 1, 2, 3, 9, 9, 9], [(1, 3, 3), (10, 1, 3)]),
+    ],
+)
+def test_runs(shapes, runs):
+    assert find_runs(shapes) == runs
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 7])
+def test_too_many_boxes_fold_further_and_say_so(depth):
+    picture = fold(build.irregular(40).run.graph, depth)
+
+    assert len(picture.boxes) <= MAX_BOXES
+    assert bool(picture.remarks) == (depth > 1)
+    if depth > 1:
+        assert (
+            f"Folded to depth 1: depth 2 is more than {MAX_BOXES} boxes"
+            in draw_graph(build.irregular(40), depth).source
+        )
+
+
+@pytest.mark.parametrize(("count", "fan_in"), [(120, 4), (290, 8)])
+def test_a_tangle_is_laid_out_in_time(count, fan_in):
+    """Few boxes with many lines are as slow for dot as many boxes: they fold as well."""
+    s = build.Sketch()
+    made = [s.node("input", "x", live=False)]
+    for i in range(count):
+        sources = [made[-1 - (j * j * 7 + i * j) % len(made)] for j in range(fan_in)]
+        made.append(s.op(f"Op{i}Backward0", "net", f"part{i}x", *sources, norm=0.1 * i + 0.01))
+    s.loss(made[-1])
+    picture = fold(s.graph())
+
+    assert len(picture.links) <= MAX_LINKS
+    assert bool(picture.remarks) == (count * fan_in > MAX_LINKS)
+    assert draw_graph(build.report_of(s, {"net": "Tangle"})).reason is None
+
+
+def test_a_crowd_of_models_or_losses_still_fits():
+    source = draw_graph(build.many_models(400)).source
+    s = build.Sketch()
+    for i in range(1000):
+        s.loss(s.op("SumBackward0", "", "", s.node("input", f"x{i}")), line=i)
+
+    assert len(boxes(source)) < 40
+    assert "388 more models" in source
+    assert len(fold(s.graph()).boxes) <= MAX_BOXES
+
+
+@pytest.mark.parametrize(
+    "report",
+    [build.unrolled_rnn(9000), build.transformer(9500), build.irregular(316)],
+    ids=["rnn", "transformer", "irregular"],
+)
+def test_hundred_thousand_nodes_take_seconds(report):
+    assert len(report.run.graph.nodes) > 90_000
+    start = time.process_time()
+    source = draw_graph(report).source
+
+    assert time.process_time() - start < 5
+    assert len(boxes(source)) < 60
