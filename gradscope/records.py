@@ -61,6 +61,10 @@ class Parameter:
     """The line that last set `requires_grad` to False, where seen."""
     frozen_clock: int = 0
     """When that was, among all such lines."""
+    freezes: int = 0
+    """How often `requires_grad` was set to False, where seen."""
+    thaws: int = 0
+    """How often it was set from False to True, where seen."""
     thawed: bool = False
     """It required a gradient at some time after an optimizer held it."""
     registered: Path = ()
@@ -159,6 +163,8 @@ class Backward:
     connected: frozenset[int] | None = None
     """Parameters found by walking the autograd graph from the root, where traced."""
     loss: float | None = None
+    again: frozenset[int] = frozenset()
+    """Earlier roots that this pass went through once more: losses contained in this one."""
 
     @property
     def location(self) -> Location | None:
@@ -196,6 +202,8 @@ class Clear:
     parameters: frozenset[int]
     path: Path = ()
     to_none: bool = True
+    by: str = ""
+    """`optimizer` or `module` for their zero_grad(), `hand` for another line of the user's; empty if not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +307,8 @@ class Run:
     """What was not seen, in words for the reader."""
     traced: int = 0
     """How many steps were traced."""
+    built: Mapping[str, Path] = field(default_factory=dict)
+    """Per `model.prefix` of a module without any used parameter: the line that put it into its parent."""
     never_used: frozenset[int] = frozenset()
     """Parameters that no traced operation read, over all traced steps."""
     graph: "Graph | None" = None

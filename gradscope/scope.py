@@ -6,21 +6,23 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from types import FrameType, TracebackType
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
+from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
 from gradscope.report import Report
 
 Model = nn.Module | Sequence[torch.Tensor]
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _scopes: list[weakref.ref[Scope]] = []
 
@@ -37,10 +39,20 @@ class StepSummary:
 class Scope:
     """Watches models until it is closed. Use it as a context manager, or let it live as long as the loop."""
 
-    def __init__(self, models: Mapping[str, Model], *, every: int = 1, expect_no_grad: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        *,
+        every: int = 1,
+        expect_no_grad: Iterable[str] = (),
+        budget: float | None = None,
+    ) -> None:
         if every < 1:
             raise GradscopeError(f"every={every} makes no sense: norms are measured at every n-th backward, n >= 1")
+        if budget is not None and not 0 < budget < 1:
+            raise GradscopeError(f"budget={budget} makes no sense: it is a share of the run's time, such as 0.01")
         self._capture = Capture(every=every)
+        self._capture.watcher.budget.share = budget
         idle = set(expect_no_grad)
         for name, model in models.items():
             self._capture.registry.add_model(name, model, idle=name in idle)
@@ -50,7 +62,6 @@ class Scope:
         if not any(t.requires_grad for m in self._capture.registry.models for _, t in m.named_tensors()):
             raise NotTrainableError("no parameter of these models requires a gradient: nothing can be trained")
         self._capture.open()
-        self._explicit = False
         _scopes.append(weakref.ref(self))
 
     def add(self, **models: Model) -> None:
@@ -58,6 +69,12 @@ class Scope:
         for name, model in models.items():
             self._capture.registry.add_model(name, model)
         self._capture.watcher.attach_parameters(list(self._capture.registry.entries))
+
+    @overload
+    def step(self) -> AbstractContextManager[None]: ...
+
+    @overload
+    def step(self, function: F) -> F: ...
 
     def step(self, function: Callable[..., Any] | None = None) -> Any:
         """Mark one turn of the loop: `with scope.step():`, or `@scope.step` on the function that does one."""
@@ -71,7 +88,7 @@ class Scope:
 
         return stepped
 
-    def steps(self, iterable: Iterable[Any]) -> Iterator[Any]:
+    def steps(self, iterable: Iterable[T]) -> Iterator[T]:
         """Iterate over batches; each turn of the loop is a step."""
         for item in iterable:
             with self._one_step():
@@ -79,10 +96,19 @@ class Scope:
 
     @contextmanager
     def _one_step(self) -> Iterator[None]:
+        """One step, traced if the ones before left something to explain."""
+        capture = self._capture
+        capture.watcher.explicit = True
+        traces = capture.tracer is None and capture.is_open and capture.watcher.suspicions.take()
+        if traces:
+            capture.start_tracing()
         try:
             yield
         finally:
-            self._capture.watcher.next_step()
+            if traces:
+                capture.stop_tracing()
+                capture.settle()
+            capture.watcher.next_step()
 
     def report(self) -> Report:
         """What happened so far and what is wrong with it."""
@@ -94,7 +120,14 @@ class Scope:
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:
         """Call `callback` with a StepSummary after each completed step."""
-        self._capture.watcher.on_step.append(lambda step: callback(self._summary(step)))
+        me = weakref.ref(self)  # torch's global hooks hold the capture: a strong reference would keep the scope for ever
+
+        def tell(step: int) -> None:
+            scope = me()
+            if scope is not None:
+                callback(scope._summary(step))
+
+        self._capture.watcher.on_step.append(tell)
 
     def _summary(self, step: int) -> StepSummary:
         counts = self._capture.watcher.log.counts
@@ -159,13 +192,15 @@ def watch(
     every: int = 1,
     to: str | Path | None = None,
     expect_no_grad: Iterable[str] = (),
+    budget: float | None = None,
     **named: Model,
 ) -> Scope:
     """Watch models through an unchanged training loop.
 
     Names come from keywords, from a dict, or for positional models from the caller's variables. `every`
     measures norms at every n-th backward pass only (who received a gradient is always recorded).
-    `expect_no_grad` names models that are meant to get none.
+    `expect_no_grad` names models that are meant to get none. `budget` is the share of the run's time that
+    watching may take, such as 0.01: norms are measured less often to stay within it.
 
     Raises NotTrainableError for a model without parameters and NameClashError for a name or model given twice.
     """
@@ -178,14 +213,14 @@ def watch(
     found.update(named)
     if not found:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
-    return Scope(found, every=every, expect_no_grad=expect_no_grad)
+    return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget)
 
 
-def _variable_name(model: object, frame: Any) -> str | None:
-    for variables in (frame.f_locals, frame.f_globals):
+def _variable_name(model: object, frame: FrameType) -> str | None:
+    for variables in (variables_of(frame), frame.f_globals):
         for name, value in variables.items():
             if value is model and not name.startswith("_"):
-                return str(name)
+                return name
     return None
 
 

@@ -14,8 +14,16 @@ from typing import Any
 
 import torch
 
+from gradscope.capture.source import EMPTY, Stack, is_library
+from gradscope.capture.statements import last_return
+
 NODE_LIMIT = 60_000
 """Graph nodes that are hooked; a larger graph is only walked."""
+
+
+WALK_LIMIT = 15_000
+"""Operations since the last backward; after more the graph is not walked. A node that Python has seen is freed
+recursively (torch 2.13): a chain of 50,000 such nodes ends the process when its loss is dropped."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +44,8 @@ class Step:
     fired: bool = False
     cause: tuple[str, int] | None = None
     """Worked out while the saved values were there: (cause or question, operand)."""
+    where: Stack = EMPTY
+    """Of a user's autograd.Function: where its backward() returns."""
 
 
 @dataclass(eq=False)
@@ -124,6 +134,8 @@ class Recorder:
         alive = any(s for s in step.into if s is not None)
         if not alive:
             return
+        if None in step.out and hasattr(step.node, "saved_tensors"):
+            step.where = _backward_line(step.node)
         finite = all(math.isfinite(s) for s in step.into if s is not None)
         for number, out in enumerate(step.out):
             if out is None:
@@ -139,6 +151,15 @@ class Recorder:
         self._handles.clear()
         for step in self.graph.steps:
             step.node = None
+
+
+def _backward_line(node: Any) -> Stack:
+    """The last line of the backward() of a user's autograd.Function."""
+    function = getattr(type(node), "_forward_cls", None)
+    code = getattr(getattr(function, "backward", None), "__code__", None)
+    if code is None or is_library(code.co_filename):
+        return EMPTY
+    return Stack(((code, -last_return(code)),))
 
 
 COLLAPSE = 1e-10

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules import module as nn_module
 
 from gradscope import _version
-from gradscope.capture.backward import GraphWalk, Recorder, walk
+from gradscope.capture.backward import WALK_LIMIT, GraphWalk, Recorder, walk
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.discovery import Names, name_models, name_orphans
 from gradscope.capture.events import ZERO
@@ -26,6 +26,7 @@ from gradscope.capture.origins import Found, OriginFinder, explain, group
 from gradscope.capture.parameters import Registry
 from gradscope.capture.places import Places
 from gradscope.capture.scales import ScaleFinder
+from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack, here, resolve, snapshot
 from gradscope.capture.tape import Root, Tape
 from gradscope.capture.turns import MEASURED_STEPS, Sizes, sizes_of
@@ -40,7 +41,7 @@ class Capture:
         self.watcher = Watcher(self.registry, every=every, discover=discover, limit=limit)
         self.watcher.unnamed = self._name if discover else None
         self.watcher.before_optimizer.append(self._in_optimizer)
-        self.watcher.after_backward.append(self._sample)
+        self.watcher.on_step.append(self._sample_step)
         self.histograms = HistogramBook()
         self.places = Places()
         self.discover = discover
@@ -54,10 +55,12 @@ class Capture:
         self._nonfinite: dict[int, tuple[Found, int, int]] = {}
         self._tiny: dict[int, tuple[Found, int, int]] = {}
         self._huge: dict[int, tuple[Found, int, int]] = {}
+        self._sums: dict[int, tuple[Found, int, int]] = {}
         self._module_ids: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
         self._modules: list[weakref.ref[nn.Module]] = []
         self._sizes: dict[int, Sizes] = {}
         self._open = False
+        self._settled: Settled | None = None
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -83,10 +86,16 @@ class Capture:
             handle.remove()
         self._handles.clear()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the hooks are in place."""
+        return self._open
+
     def start_tracing(self) -> None:
         """Follow tensors from here on, in this thread."""
         self.tape = self.tape or Tape()
         self.tracer = Tracer(self.tape, self.registry, self)
+        self.watcher.reconcile()
         self.watcher.sees_clears = self.watcher.measure_updates = True
         self._module_hooks = [
             nn_module.register_module_forward_pre_hook(self._enter_module),
@@ -105,15 +114,25 @@ class Capture:
             handle.remove()
         self.watcher.sees_clears = self.watcher.measure_updates = False
 
+    def settle(self) -> None:
+        """Reduce what was traced to facts and let the tape go."""
+        if self.tape is None:
+            return
+        self.traced_steps += 1
+        run = self._with_cuts(self._facts(""))
+        self._settled = Settled(run.cuts, run.never_used, run.graph, self._settled)
+        self.tape = None
+        self._sizes.clear()
+
     # --- modules ---------------------------------------------------------------------------------------------
 
     def _parameter_registered(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        self.registry.dirty = True
+        self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
         if parameter is not None and self.discover:
             self.registry.registered(parameter, snapshot(sys._getframe(1)))
 
     def _module_registered(self, module: nn.Module, name: str, child: nn.Module | None) -> None:
-        self.registry.dirty = True
+        self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
         if child is not None and self.discover:
             self.registry.built[id(child)] = (weakref.ref(child), snapshot(sys._getframe(1)))
 
@@ -160,6 +179,7 @@ class Capture:
         from gradscope.capture.failure import warn_once
 
         warn_once(probe, error)
+        self.watcher.sees_clears = False
         self.notes.append(f"the {probe} probe failed and was detached: {type(error).__name__}: {error}")
 
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:
@@ -197,7 +217,11 @@ class Capture:
         first = args[0] if args else kwargs.get("tensors")
         roots = [first] if isinstance(first, torch.Tensor) else list(first or ())
         values = [tracer.see(root, stack) for root in roots]
-        graph = walk(roots)
+        since = len(tape.ops) - (tape.roots[-1].op if tape.roots else 0)
+        graph = walk(roots) if since <= WALK_LIMIT else GraphWalk(truncated=True)
+        for number, known in enumerate(self.watcher.book.known):
+            if not known.groups:
+                self.watcher.book.read(number)
         uids = []
         for variable in graph.leaves.values():
             uid = self.registry.uid(variable)
@@ -206,21 +230,40 @@ class Capture:
             if uid >= 0:
                 uids.append(uid)
         self.watcher.attach_parameters(uids)
+        reached = frozenset(uids) if not graph.truncated else None
         log = self.watcher.log
         loss = float(roots[0].detach()) if len(roots) == 1 and roots[0].numel() == 1 else None
-        self.watcher.begin_backward(stack, root=values[0] if values else None, connected=frozenset(uids), loss=loss)
+        again = self._contained(values[0]) if values else frozenset()
+        self.watcher.begin_backward(stack, again=again, root=values[0] if values else None, connected=reached, loss=loss)
         for value in values:
             tape.roots.append(Root(value, len(tape.ops), log.clock, log.backwards))
         recorder = Recorder(graph, explain, norms=log.step < MEASURED_STEPS)
         return graph, recorder, values[0] if values else -1
 
+    def _contained(self, root: int) -> frozenset[int]:
+        """Roots of the last backward passes that this one was computed from: they are gone through again."""
+        assert self.tape is not None
+        recent = {r.value for r in self.tape.roots[-8:] if r.value != root}
+        found: set[int] = set()
+        todo, seen = [root] if recent else [], {root}
+        while todo and len(seen) < 5000:
+            for parent, live in self.tape.values[todo.pop()].parents:
+                if live and parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+        found = recent & seen
+        return frozenset(found)
+
     def _read(self, graph: GraphWalk, recorder: Recorder, root: int) -> None:
         event = self.watcher.log.last()
         if recorder.error is not None:
             raise recorder.error
-        if not isinstance(event, Backward) or self.tape is None or graph.truncated:
+        if not isinstance(event, Backward) or self.tape is None:
             return
         self.places.read(self._modules, self.registry)
+        self.histograms.sample(self._gradients(event.norms), event.step)
+        if graph.truncated:
+            return
         if recorder.norms:
             self._sizes[event.index] = sizes_of(graph, self.tape)
         delivered = {u: event.norms.get(u) for u in event.connected or () if u not in event.added}
@@ -237,7 +280,11 @@ class Capture:
     def _scales(self, graph: GraphWalk, event: Backward) -> None:
         """Note where tiny gradients shrank (the last time) and huge ones grew (the first time)."""
         assert self.tape is not None
-        for found in ScaleFinder(self.tape, self.registry).find(graph, dict(event.norms)):
+        finder = ScaleFinder(self.tape, self.registry)
+        summed = finder.summed(graph) if event.step < 3 else None
+        for uid in event.norms if summed is not None else ():
+            self._sums.setdefault(uid, (Found("summed", "sum_reduction", uid, summed.index, summed.name, summed.stack), event.step, event.index))
+        for found in finder.find(graph, dict(event.norms)):
             if found.kind == "vanishing":
                 self._tiny[found.uid] = (found, event.step, event.index)
             else:
@@ -267,21 +314,23 @@ class Capture:
 
     # --- facts -----------------------------------------------------------------------------------------------
 
-    def _sample(self, gradients: dict[int, torch.Tensor], step: int) -> None:
-        if self.tracer is not None or self.histograms.every is not None:
-            self.histograms.sample(gradients, step)
+    def _gradients(self, uids: Iterable[int]) -> dict[int, torch.Tensor]:
+        tensors = {uid: self.registry.tensor(uid) for uid in uids}
+        return {u: t.grad for u, t in tensors.items() if t is not None and t.grad is not None}
+
+    def _sample_step(self, step: int) -> None:
+        """A step is over that was not traced: count its gradients if the user asked for that."""
+        event = self.watcher.log.last()
+        if self.histograms.every is not None and self.tracer is None and isinstance(event, Backward):
+            self.histograms.sample(self._gradients(event.norms), step)
 
     def _take_histograms(self) -> None:
         """Count the gradients that are still where the last backward left them."""
-        log = self.watcher.log
-        steps = {uid: e.step for e in log.events() if isinstance(e, Backward) for uid in e.norms}
-        hand: dict[int, torch.Tensor] = {}
-        for uid in steps:
-            tensor = self.registry.tensor(uid)
-            if tensor is not None and tensor.grad is not None and self.watcher.uid_of_grad(tensor.grad) == uid:
-                hand[uid] = tensor.grad
         try:
-            self.histograms.catch_up(hand, steps, {uid for uid in steps if log.count(uid).norm_last})
+            events = [event for event in self.watcher.log.events() if isinstance(event, Backward)]
+            steps = {uid: event.step for event in events for uid in event.norms}
+            norms = {uid: norm for event in events for uid, norm in event.norms.items()}
+            self.histograms.catch_up(self._gradients(steps), steps, {uid for uid, norm in norms.items() if norm})
         except Exception as error:  # noqa: BLE001 - a report without its histograms is still a report
             self.failed("histograms", error)
 
@@ -296,6 +345,10 @@ class Capture:
 
     def run(self, script: str = "") -> Run:
         """All facts so far."""
+        run = self._with_cuts(self._facts(script))
+        return self._settled.onto(run, self.traced_steps) if self._settled is not None else run
+
+    def _facts(self, script: str) -> Run:
         self.watcher.finish_backward()
         if self._open:
             self._take_histograms()
@@ -310,7 +363,7 @@ class Capture:
             torch=torch.__version__,
             gradscope=_version.__version__,
             script=script,
-            steps=log.step + 1 if log.optimizer_steps or log.backwards else 0,
+            steps=log.steps,
             backwards=log.backwards,
             models=models,
             parameters=parameters,
@@ -318,10 +371,10 @@ class Capture:
             events=log.events(),
             tallies=log.tallies(),
             origins=self._origins(),
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self.watcher.failures, *filter(None, [self.watcher.budget.note()])),
             histograms=self.histograms.records(),
         )
-        return self._with_cuts(run)
+        return run
 
     def _with_cuts(self, run: Run) -> Run:
         if self.tape is None:
@@ -332,12 +385,12 @@ class Capture:
         missing = [u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards]
         silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
         unused = frozenset(u for u in run.parameters if not finder.used(u))
-        run = dataclasses.replace(run, cuts=finder.find(silent), never_used=unused, traced=log_steps(run))
+        run = dataclasses.replace(run, cuts=finder.find(silent), never_used=unused, traced=log_steps(run), built=self.registry.built_lines(unused))
         return dataclasses.replace(run, graph=self._drawn(run, finder))
 
     def _origins(self) -> tuple[Origin, ...]:
         answer = []
-        for table in (self._nonfinite, self._zeros, self._huge, self._tiny):
+        for table in (self._nonfinite, self._zeros, self._huge, self._tiny, self._sums):
             for when in sorted({(step, index) for _, step, index in table.values()}):
                 here_ = [found for found, *at in table.values() if tuple(at) == when]
                 answer.extend(_origin(found, uids, *when) for found, uids in group(here_))

@@ -126,7 +126,9 @@ class CutFinder:
         if op is None or op.name in operations.UNRELATED:
             return None
         cause, stack = self._cause(uid, value, child, op)
-        reach = self._reach(child)
+        reach, carrier = self._reach(child)
+        if carrier is not None and cause in ("no_grad", "inference_mode", "detach", "data"):
+            cause, stack = "copied", carrier.stack
         evidence = "traced"
         if reach is None:
             reach = self._comes_back(child)
@@ -149,6 +151,8 @@ class CutFinder:
             return "copied", op.stack
         if op.stack.has("stack_module_state") or op.name == "copy_":
             return "copied", op.stack
+        if op.stack.has("function") and op.name in ("detach", "data", "numpy", "item", "tensor", "as_tensor"):
+            return "custom_function", op.stack
         if op.cause in ("no_grad", "inference_mode"):
             if op.stack.has("checkpoint"):
                 return "checkpoint", op.stack.above("checkpoint")
@@ -157,6 +161,8 @@ class CutFinder:
             return op.cause, self._blame(op)
         if op.cause in ("detach", "data"):
             return self._left_torch(child, op.cause), op.stack
+        if op.name == "__float__" and op.index and self.tape.ops[op.index - 1].name == "__index__":
+            return "new_tensor", op.stack
         if op.cause:
             return op.cause, op.stack
         return "non_differentiable", op.stack
@@ -191,17 +197,25 @@ class CutFinder:
 
     # --- does it matter? -------------------------------------------------------------------------------------
 
-    def _reach(self, start: int) -> int | None:
-        """How a value that lost its gradient gets to a loss: a rank, or None if it does not."""
+    def _reach(self, start: int) -> tuple[int | None, Op | None]:
+        """How a value that lost its gradient gets to a loss: a rank, or None if it does not.
+
+        Also the operation that wrote it into a parameter, if that is the only way.
+        """
         if start not in self.distance:
-            return None
+            return None, None
         values = self.tape.values
-        best = _FAR
+        best, copy, free = _FAR, None, False
         todo, seen = [start], {start}
         while todo:
             value = todo.pop()
+            if values[value].param >= 0 and value != start:
+                if values[value].op >= 0:
+                    copy = copy or self.tape.ops[values[value].op]
+                    best = min(best, self.distance.get(value, _FAR))
+                continue
             if self.distance.get(value) == 0:
-                return DEAD_TERM
+                return DEAD_TERM, None
             for child, _ in self.down[value]:
                 if child not in self.distance or child in seen:
                     continue
@@ -209,11 +223,15 @@ class CutFinder:
                 if values[child].requires:
                     scalar = values[value].numel == 1 and values[child].numel == 1 and values[value].floating
                     if scalar and self._is_sum(child):
-                        return DEAD_TERM
+                        return DEAD_TERM, None
+                    if values[child].param >= 0:
+                        todo.append(child)
+                        continue
+                    free = True
                     best = min(best, self.distance[child])
                 else:
                     todo.append(child)
-        return NEAR + best
+        return NEAR + best, None if free else copy
 
     def _is_sum(self, value: int) -> bool:
         op = self.tape.values[value].op

@@ -27,10 +27,12 @@ ZERO = 1e-18
 class Cohort:
     """Parameters that receive gradients together, again and again."""
 
-    __slots__ = ("everyone", "places", "uids")
+    __slots__ = ("everyone", "order", "places", "uids")
 
     def __init__(self, uids: Iterable[int]) -> None:
-        self.uids = tuple(dict.fromkeys(uids))
+        self.order = tuple(uids)
+        """As they arrived; one that is used in several checkpoints may arrive twice."""
+        self.uids = tuple(dict.fromkeys(self.order))
         self.places = {uid: place for place, uid in enumerate(self.uids)}
         self.everyone = frozenset(self.uids)
 
@@ -199,6 +201,12 @@ class Log:
                 if events[index] is old:
                     events[index] = new
                     return
+
+    @property
+    def steps(self) -> int:
+        """Turns of the loop in which something happened."""
+        last = self.last()
+        return self.step + 1 if last is not None and last.step == self.step else self.step
 
     def last(self) -> Event | None:
         return self._tail[-1] if self._tail else self._head[-1] if self._head else None

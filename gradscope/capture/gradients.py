@@ -49,7 +49,7 @@ class Gradients:
             gone = holding.intersection(uids).difference(added, zeroed)
             fate = Fate(frozenset(added), frozenset(gone), frozenset(zeroed))
         holding.update(uids)
-        self._remember(uids, grads)
+        self.note(uids, grads)
         return fate
 
     def seen(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> tuple[Fate, list[int]]:
@@ -58,6 +58,17 @@ class Gradients:
         gone = [uid for uid, grad in zip(uids, grads, strict=True) if grad is None and uid in holding]
         strange = [uid for uid, grad in zip(uids, grads, strict=True) if grad is not None and uid not in holding]
         return Fate(gone=frozenset(gone)), strange
+
+    def compared(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> Fate:
+        """Gradients between two steps: None or another tensor is gone, written to is zeroed."""
+        gone, zeroed = [], []
+        for uid, grad in zip(uids, grads, strict=True):
+            ref = self._refs.get(uid)
+            if grad is None or ref is None or ref() is not grad:
+                gone.append(uid)
+            elif grad._version != self._versions[uid]:
+                zeroed.append(uid)
+        return Fate(gone=frozenset(gone), zeroed=frozenset(zeroed))
 
     def untouched(self, uids: Sequence[int], grads: Sequence[torch.Tensor]) -> bool:
         """Whether all are just what the last backward pass left."""
@@ -68,9 +79,6 @@ class Gradients:
 
     def note(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
         """Remember gradients, as they are now."""
-        self._remember(uids, grads)
-
-    def _remember(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
         self._owners = None
         refs, versions = self._refs, self._versions
         for uid, grad in zip(uids, grads, strict=True):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gradscope.capture.cuts import CutFinder
-from gradscope.capture.lanes import Lanes, hidden, parents_of, read_lanes
+from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, read_lanes
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
@@ -108,10 +108,14 @@ class _Builder:
         self._of_source: dict[int, int] = {}
         self._alike: dict[tuple[str, str, str, str, bool], int] = {}
         self._source: dict[int, int] = {}
+        self._entries: dict[tuple[int, int], Site] = {}
+        self._exits: list[tuple[int, int]] = []
         self._losses: list[tuple[Root, int]] = []
         self._last: tuple[int, bool, int] = (-1, False, -1)
         self._live_ops = {
-            value.op for i, value in enumerate(self.tape.values) if self.lanes.kept[i] and self.lanes.live[i]
+            value.op
+            for i, value in enumerate(self.tape.values)
+            if self.lanes.kept[i] and self.lanes.live[i] and value.param < 0
         }
 
     def build(self) -> Graph:
@@ -126,6 +130,7 @@ class _Builder:
                 self._add_value(i)
         while waiting:
             self._add_loss(*waiting.pop())
+        self._move_cuts()
         self._add_returns()
         self._add_ends()
         self._add_idle()
@@ -146,11 +151,32 @@ class _Builder:
             if source < 0 or me < 0 or source == me:
                 continue
             if site is not None and not live and self.lanes.carry[parent] and site.cause != UNUSED:
-                self.cuts.setdefault((source, me), site)
+                self._cut(i, parent, (source, me), site)
+            elif self.lanes.shadow[parent] and not self.lanes.shadow[i]:
+                self._exits.append((source, me))
+                self._connect(source, me, live=alive)
             elif spoilt is not None and alive and _worthless(self._norm(parent)):
                 self.cuts.setdefault((source, me), spoilt)
             else:
                 self._connect(source, me, live=alive, norm=self._norm(parent))
+
+    def _cut(self, i: int, parent: int, ends: tuple[int, int], site: Site) -> None:
+        """A cut; where a whole model runs with gradients off, it shows where the values get out."""
+        if self.lanes.shadow[i] and enters(self.tape, self.lanes, parent):
+            self._entries[ends] = site
+        else:
+            self.cuts.setdefault(ends, site)
+
+    def _move_cuts(self) -> None:
+        for ends, site in self._entries.items():
+            if not self._exits:
+                self.cuts.setdefault(ends, site)
+            else:
+                self._connect(*ends, live=False)
+        for ends in self._exits if self._entries else ():
+            if not self.edges[ends].live:
+                del self.edges[ends]
+                self.cuts.setdefault(ends, next(iter(self._entries.values())))
 
     def _connect(self, source: int, target: int, *, live: bool, norm: float | None = None) -> None:
         line = self.edges.setdefault((source, target), _Line())

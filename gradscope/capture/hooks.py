@@ -1,28 +1,36 @@
-"""Watching: who received a gradient in which backward, and what each optimizer step did with it.
+"""Watching: who received a gradient in which backward, and where that is said, measured and counted.
 
-Always on and cheap: a hook on every parameter says who, one fused pass says how much, the global
-optimizer hooks say what was applied. Absence is read off by comparing what an optimizer holds with what
-arrived; a hook that does not fire proves nothing by itself.
+Always on and cheap: a hook on every parameter says who, one fused pass says how much. Absence is read off by comparing
+what an optimizer holds with what arrived; a hook that does not fire proves nothing by itself.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-import weakref
+import threading
 from collections.abc import Callable, Iterable
+from time import perf_counter
 from typing import Any
 
 import torch
-from torch.autograd import Variable
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from gradscope.capture.events import Log
-from gradscope.capture.norms import norms
-from gradscope.capture.optimizers import OptimizerBook, Snapshot
+from gradscope.capture.budget import Budget
+from gradscope.capture.events import Cohort, Column, Log
+from gradscope.capture.failure import warn_once
+from gradscope.capture.gradients import Fate, Gradients
+from gradscope.capture.inbox import Inbox
+from gradscope.capture.norms import Measured
+from gradscope.capture.optimizers import OptimizerBook
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve, snapshot
+from gradscope.capture.stepping import StepProbe
+from gradscope.capture.suspicions import Suspicions
 from gradscope.errors import StopRun
-from gradscope.records import Backward, Clear, OptimizerStep, Write
+from gradscope.records import Backward, Clear, Path, Write
+
+_READ_AGAIN = 50
+"""Steps after which names are read again even if no module said that it was given a parameter."""
 
 
 class Watcher:
@@ -32,171 +40,237 @@ class Watcher:
         self.registry = registry
         self.log = Log()
         self.book = OptimizerBook(registry)
+        self.gradients = Gradients()
+        self.budget = Budget()
+        self.suspicions = Suspicions()
         self.every = every
         self.discover = discover
         self.limit = limit
+        self.explicit = False
+        """The user says when a step is over."""
         self.measure_updates = False
+        self.sees_clears = False
+        """Tracing tells when gradients are cleared; without it that is read off the gradients."""
         self.on_step: list[Callable[[int], None]] = []
         self.before_optimizer: list[Callable[[Any, bool], None]] = []
         self.after_backward: list[Callable[[dict[int, torch.Tensor], int], None]] = []
         """Called with the gradients that a backward pass delivered, and the step."""
         self.unnamed: Callable[[Stack], None] | None = None
         """Called when parameters without a name turned up, so that they can be found in the user's frames."""
-        self._handles: dict[int, Any] = {}
-        self._global: list[Any] = []
-        self._open: list[tuple[int, torch.Tensor]] | None = None
-        self._open_stack = EMPTY
-        self._bracket = False
+        self.failures: list[str] = []
+        self._inbox = Inbox(registry, self._begins, self._ends)
+        self._stepping = StepProbe(self)
+        self._open = self._bracket = self._closed = False
+        self._stack = EMPTY
         self._extra: dict[str, Any] = {}
-        self._holding: set[int] = set()
-        self._grads: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
-        self._grad_ids: dict[int, int] = {}
-        self._stepped: set[int] = set()
-        self._snapshot: Snapshot | None = None
-        self._step_path = EMPTY
-        self._step_norms: dict[int, float | None] = {}
-        self._closed = False
-        self.sees_clears = False
-        """Tracing tells when gradients are cleared; without it that is read off the gradient's identity."""
+        self._cohorts: dict[int, Cohort] = {}
+        self._late: tuple[Backward, Cohort, Measured] | None = None
+        self._read = 0
+        """The step at which names were last read."""
+        self._first: Path = ()
+        """The backward line that began this step."""
+        self._paths: dict[tuple[Any, ...], Path] = {}
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
     def attach(self) -> None:
         """Put hooks on every registered parameter and on all optimizers."""
         self.attach_parameters(list(self.registry.entries))
-        self._global = [
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
-        ]
+        self._stepping.attach()
 
-    def attach_parameters(self, uids: Iterable[int]) -> None:
-        for uid in uids:
-            tensor = self.registry.tensor(uid)
-            if tensor is None or not tensor.is_leaf or not tensor.requires_grad:
-                continue
-            known = self._handles.get(uid)
-            if known is not None and known[0]() is tensor:
-                continue
-            me = weakref.ref(self)
-
-            def hook(param: torch.Tensor, uid: int = uid, me: weakref.ref[Watcher] = me) -> None:
-                watcher = me()
-                if watcher is not None:
-                    watcher._received(uid, param)
-
-            self._handles[uid] = (weakref.ref(tensor), tensor.register_post_accumulate_grad_hook(hook))
+    def attach_parameters(self, uids: Iterable[int]) -> list[int]:
+        """Hook the parameters that are not hooked yet; returns those that now are."""
+        if self._closed:
+            return []
+        for model in self.registry.models:
+            module = model.module() if model.module is not None else None
+            if module is not None and model.lazy:
+                self._inbox.wait_for_lazy(module)
+        return self._inbox.attach(uids)
 
     def detach(self) -> None:
-        """Remove every hook."""
-        self._closed = True
+        """Remove every hook; the facts stay."""
+        if self._closed:
+            return
         self.finish_backward()
-        for _, handle in self._handles.values():
-            handle.remove()
-        for handle in self._global:
-            handle.remove()
-        self._handles.clear()
-        self._global.clear()
-        self._grads.clear()
+        self._closed = True
+        self._inbox.detach()
+        self._stepping.detach()
+        self.gradients.clear()
+
+    def failed(self, probe: str, error: Exception) -> None:
+        """A probe failed: say so once, detach everything, and let training go on."""
+        warn_once(probe, error)
+        self.failures.append(f"the {probe} probe failed and was detached: {type(error).__name__}: {error}")
+        self._open = False
+        self._closed = True
+        self._inbox.detach()
+        self._stepping.detach()
 
     # --- backward --------------------------------------------------------------------------------------------
 
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
         """A traced backward starts: everything until end_backward() belongs to it."""
         self.finish_backward()
-        self._bracket = True
-        self._extra = extra
-        self._open = []
-        self._open_stack = stack
+        self._open = self._bracket = True
+        self._stack, self._extra = stack, extra
 
     def end_backward(self) -> None:
-        self._bracket = False
+        """The traced backward is over."""
         self.finish_backward()
 
-    def _received(self, uid: int, param: torch.Tensor) -> None:
+    def _begins(self) -> bool:
+        """The first gradient of an engine task arrives; returns whether the end of that task ends the pass."""
+        if self._bracket:
+            return False
         try:
-            if self._open is None:
-                self._open = []
-                self._open_stack = _backward_stack()
-                self._extra = {}
-                if not self._open_stack.has("checkpoint"):
-                    Variable._execution_engine.queue_callback(self._engine_done)
-            self._open.append((uid, param))
+            stack = _backward_stack()
+            nested = stack.has("function")  # a reentrant checkpoint runs the engine inside a Function's backward
+            if nested and self._open:
+                return False
+            self.finish_backward()
+            self._open, self._stack, self._extra = True, stack, {}
+            return not nested
         except Exception as error:  # noqa: BLE001 - shields the user's backward
             self.failed("hooks", error)
+            return False
 
-    def _engine_done(self) -> None:
+    def _ends(self) -> None:
         if not self._bracket:
             self.finish_backward()
 
     def finish_backward(self) -> None:
         """Close the open backward pass: measure, log, tally."""
-        if self._open is None:
+        self._fetch()
+        if not self._open:
             return
-        received, stack, extra = self._open, self._open_stack, self._extra
-        self._open, self._extra, self._bracket = None, {}, False
+        started = perf_counter()
+        stack, extra = self._stack, self._extra
+        self._open, self._stack, self._extra, self._bracket = False, EMPTY, {}, False
         try:
-            self._log_backward(received, stack, extra)
+            self._log_backward(self._inbox.take(), stack, extra)
         except Exception as error:  # noqa: BLE001 - shields the user's backward
             self.failed("hooks", error)
+        self.budget.spent(perf_counter() - started)
 
-    def _log_backward(self, received: list[tuple[int, torch.Tensor]], stack: Stack, extra: dict[str, Any]) -> None:
-        tensors = {uid: param.grad for uid, param in received if param.grad is not None}
-        measured: dict[int, float | None] = dict.fromkeys(tensors)
-        if self.log.backwards % self.every == 0:
-            measured = dict(zip(tensors, norms([g for g in tensors.values() if g is not None]), strict=True))
-        added = frozenset(uid for uid, grad in tensors.items() if grad is not None and self._was_added(uid, grad))
-        self._holding.update(tensors)
+    def _log_backward(self, received: list[int], stack: Stack, extra: dict[str, Any]) -> None:
+        cohort = self._cohort(received + self._not_hooked_yet())
+        uids = cohort.uids
+        tensors = [self.registry.tensor(uid) for uid in uids]
+        grads = [None if tensor is None else tensor.grad for tensor in tensors]
+        fate = self.gradients.arrived(uids, grads, told=self.sees_clears)
+        path = self.path(stack)
+        self._may_turn(path)
+        self.log_clears(fate)
         event = Backward(
-            self.log.tick(), self.log.step, self.log.backwards, resolve(stack), measured, added,
-            extra.get("root"), extra.get("connected"), extra.get("loss"),
+            self.log.tick(), self.log.step, self.log.backwards, path, self._measure(cohort, grads),
+            fate.added, extra.get("root"), extra.get("connected"), extra.get("loss"), extra.get("again", frozenset()),
         )  # fmt: skip
         self.log.append(event)
-        self.log.delivered(measured)
+        if self._late is not None and self._late[1] is cohort:
+            self._late = (event, cohort, self._late[2])
+        else:
+            self._count(event)
+        here = {uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None} if self.after_backward else {}
         for probe in self.after_backward:
-            probe({uid: grad for uid, grad in tensors.items() if grad is not None}, self.log.step)
+            probe(here, self.log.step)
         self.log.backwards += 1
         if self.log.backwards in (1, 2):
-            self._look_around(stack)
+            self.look_around(stack)
         self.registry.training = True
-        if self.unnamed is not None and any(not self.registry.entries[uid].owners for uid in tensors):
+        if self.unnamed is not None and any(not self.registry.entries[uid].owners for uid in uids):
             self.unnamed(stack)
 
-    def _was_added(self, uid: int, grad: torch.Tensor) -> bool:
-        """Whether the gradient was there before this pass, so that the pass added to it."""
-        before = self._grads.get(uid)
-        self._grads[uid] = (weakref.ref(grad), grad._version)
-        self._grad_ids[id(grad)] = uid
-        if uid not in self._holding or before is None:
-            return False
-        same = before[0]() is grad
-        return same if not self.sees_clears else True
+    def _not_hooked_yet(self) -> list[int]:
+        """Parameters that came or were thawed since the last look, and that this pass has reached nevertheless."""
+        fresh = self.read_again()
+        return [u for u in fresh if (t := self.registry.tensor(u)) is not None and t.grad is not None]
+
+    def _cohort(self, received: list[int]) -> Cohort:
+        uids = tuple(received)
+        cohort = self._cohorts.get(hash(uids))
+        if cohort is None or cohort.order != uids:
+            if len(self._cohorts) > 64:
+                self._cohorts.clear()
+            cohort = self._cohorts[hash(uids)] = Cohort(uids)
+        return cohort
+
+    def _measure(self, cohort: Cohort, grads: list[torch.Tensor | None]) -> Column:
+        if self.log.backwards % (self.every * self.budget.thinning):
+            return Column(cohort)
+        present = [grad for grad in grads if grad is not None]
+        measured = Measured(present, wait=self.measure_updates or _on_cpu(present)) if present else None
+        if measured is None or len(present) < len(grads):
+            return Column(cohort)
+        if not measured.ready:
+            self._late = (_NOTHING, cohort, measured)
+            return Column(cohort)
+        return Column(cohort, measured.values())
+
+    def _count(self, event: Backward) -> None:
+        column = event.norms
+        assert isinstance(column, Column)
+        self.log.delivered(event.index, column)
+        self.suspicions.arrived(self.log, column)
+
+    def _fetch(self) -> None:
+        """Fetch the norms of the pass before from their device."""
+        if self._late is None or self._late[0] is _NOTHING:
+            return
+        (old, cohort, measured), self._late = self._late, None
+        column = Column(cohort, measured.values())
+        event = dataclasses.replace(old, norms=column)
+        self.log.replace(old, event)
+        self._count(event)
+
+    def path(self, stack: Stack) -> Path:
+        """The lines of a stack; the same stack gives the same path."""
+        known = self._paths.get(stack.frames)
+        if known is None:
+            if len(self._paths) > 4096:
+                self._paths.clear()
+            known = self._paths[stack.frames] = resolve(stack)
+        return known
 
     def uid_of_grad(self, tensor: torch.Tensor) -> int:
         """The parameter whose gradient a tensor is, or -1."""
-        uid = self._grad_ids.get(id(tensor), -1)
-        return uid if uid >= 0 and self._grads[uid][0]() is tensor else -1
+        return self.gradients.owner(tensor)
 
     # --- clearing and writing --------------------------------------------------------------------------------
+
+    def log_clears(self, fate: Fate) -> None:
+        for gone, to_none in ((fate.gone, True), (fate.zeroed, False)):
+            if gone and not self.sees_clears:
+                self.log.append(Clear(self.log.tick(), self.log.step, gone, (), to_none))
+
+    def reconcile(self) -> None:
+        """Look for gradients that were cleared since the last look, before clearing is told."""
+        self.finish_backward()
+        uids = sorted(self.gradients.holding)
+        tensors = [self.registry.tensor(uid) for uid in uids]
+        fate = self.gradients.compared(uids, [None if tensor is None else tensor.grad for tensor in tensors])
+        self.log_clears(fate)
+        self.gradients.holding -= fate.gone | fate.zeroed
 
     def cleared(self, uids: Iterable[int], stack: Stack, *, to_none: bool) -> None:
         """Gradients were set to None or zero."""
         self.finish_backward()
-        gone = frozenset(uid for uid in uids if uid in self._holding)
+        gone = frozenset(uid for uid in uids if uid in self.gradients.holding)
         if not gone:
             return
-        self._holding -= gone
-        path = resolve(stack)
+        self.gradients.holding -= gone
+        path = self.path(stack)
         last = self.log.last()
         if isinstance(last, Clear) and last.path == path and last.to_none == to_none:
-            self.log.replace_last(Clear(last.clock, last.step, last.parameters | gone, path, to_none))
+            self.log.replace_last(Clear(last.clock, last.step, last.parameters | gone, path, to_none, last.by))
         else:
-            self.log.append(Clear(self.log.tick(), self.log.step, gone, path, to_none))
+            self.log.append(Clear(self.log.tick(), self.log.step, gone, path, to_none, _who(stack)))
 
     def written(self, uids: Iterable[int], stack: Stack, what: str, by: str) -> None:
         """Gradients or values were written by hand."""
         self.finish_backward()
         touched = frozenset(uids)
-        path = resolve(stack)
+        path = self.path(stack)
         last = self.log.last()
         if isinstance(last, Write) and last.path == path and last.what == what:
             self.log.replace_last(Write(last.clock, last.step, last.parameters | touched, path, what, by))
@@ -205,130 +279,68 @@ class Watcher:
 
     def assigned(self, uid: int, stack: Stack) -> None:
         """The user put a gradient into `.grad` by hand."""
-        self._holding.add(uid)
+        self.gradients.holding.add(uid)
         self.written([uid], stack, "grad", "assigned")
 
-    # --- optimizer -------------------------------------------------------------------------------------------
+    # --- names and steps -------------------------------------------------------------------------------------
 
-    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        stack = snapshot(sys._getframe(1))
-        try:
-            for probe in self.before_optimizer:
-                probe(optimizer, len(args) > 1 or bool(kwargs.get("closure")))
-            self._open_step(optimizer, stack)
-        except StopRun:
-            raise
-        except Exception as error:  # noqa: BLE001 - shields the user's step
-            self.failed("optimizer", error)
-
-    def _open_step(self, optimizer: Any, stack: Stack) -> None:
-        self.finish_backward()
-        uid = self.book.see(optimizer, stack, only_known=not self.discover)
-        if uid < 0:
-            return
-        if not self.book.known[uid].steps:
-            self._look_around(stack)
-        if self.discover:
-            self.attach_parameters(self.book.uids(uid))
-            if self.unnamed is not None and any(not self.registry.entries[u].owners for u in self.book.uids(uid)):
-                self.unnamed(stack)
-        if uid in self._stepped:
-            self._next_step()
-        self._step_path = stack
-        self._step_norms = self._applied(optimizer)
-        self._snapshot = Snapshot(optimizer, self.registry) if self._samples() else None
-
-    def _look_around(self, stack: Stack) -> None:
+    def look_around(self, stack: Stack) -> None:
+        """Read what the variables of the running frames say about optimizers."""
         self.book.files |= dict.fromkeys(code.co_filename for code, _ in stack.frames)
         self.book.look_around(sys._getframe(1))
 
-    def _samples(self) -> bool:
-        return self.measure_updates or self.log.step < 3 or self.log.step % 50 == 0
+    def read_again(self) -> list[int]:
+        """Read the names of parameters again if some may have come; returns those that were hooked now."""
+        fresh = self._inbox.attach(list(self._inbox.waiting))
+        if not self.discover and (self.registry.dirty or self.log.step - self._read >= _READ_AGAIN):
+            self._read = self.log.step
+            self.registry.refresh()
+            fresh += self.attach_parameters(list(self.registry.entries))
+        return fresh
 
-    def _applied(self, optimizer: Any) -> dict[int, float | None]:
-        tensors: dict[int, torch.Tensor] = {}
-        for group in optimizer.param_groups:
-            for param in group["params"]:
-                uid = self.registry.uid(param)
-                if uid >= 0 and param.grad is not None:
-                    tensors[uid] = param.grad
-        if not self.measure_updates:
-            return dict.fromkeys(tensors)
-        return dict(zip(tensors, norms(list(tensors.values())), strict=True))
+    def arrived_unseen(self, uids: list[int]) -> None:
+        """Gradients are there that came before anything was hooked: a pass of which no more is known."""
+        self.finish_backward()
+        self._open = True
+        self._inbox.uids.extend(uids)
+        self.finish_backward()
 
-    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        try:
-            uid = self.book.uid(optimizer)
-            if uid >= 0:
-                self._log_step(uid, optimizer)
-        except Exception as error:  # noqa: BLE001 - shields the user's step
-            self.failed("optimizer", error)
-        finally:
-            for probe in self.before_optimizer:
-                probe(None, False)
+    def _may_turn(self, path: Path) -> None:
+        """The line that began this step runs again, after an optimizer has stepped: that is the next step."""
+        if self._stepping.stepped and path == self._first and not self.explicit:
+            self.turn()
+        if not self._first:
+            self._first = path
 
-    def _log_step(self, uid: int, optimizer: Any) -> None:
-        self._stepped.add(uid)
-        taken, self._snapshot = self._snapshot, None
-        norms_ = self._step_norms
-        changes = taken.compare(norms_) if taken is not None else None
-        held = self.book.uids(uid)
-        event = OptimizerStep(
-            self.log.tick(), self.log.step, self.log.optimizer_steps, uid, resolve(self._step_path), norms_,
-            tuple(_number(group.get("lr")) for group in optimizer.param_groups),
-            changes.ratios if changes else {}, changes.unchanged if changes else frozenset(),
-            changes.moved if changes else frozenset(), changes.weights if changes else {},
-        )  # fmt: skip
-        self.log.append(event)
-        self.log.optimizer_steps += 1
-        self.book.stepped(uid)
-        for param in held:
-            self._tally_step(param, event, compared=changes is not None)
-
-    def _tally_step(self, uid: int, event: OptimizerStep, *, compared: bool) -> None:
-        count = self.log.count(uid)
-        count.steps += 1
-        tensor = self.registry.tensor(uid)
-        if tensor is not None and tensor.requires_grad:
-            count.trainable_steps += 1
-        if uid not in event.norms:
-            count.steps_none += 1
-            count.none_streak += 1
-            return
-        count.none_streak = 0
-        norm = event.norms[uid]
-        if norm is None:
-            norm = count.norm_last
-        if norm is not None and norm - norm != 0.0:
-            count.stepped_nonfinite += 1
-        if compared:
-            count.compared += 1
-            count.unchanged += uid in event.unchanged
-            count.ratio_last = event.ratios.get(uid, count.ratio_last)
-
-    # --- steps -----------------------------------------------------------------------------------------------
-
-    def _next_step(self) -> None:
-        self._stepped.clear()
+    def turn(self) -> None:
+        """A step of the loop is over."""
+        self._stepping.stepped.clear()
+        self._first = ()
         step = self.log.step
         self.log.step += 1
+        self.budget.turn()
         for callback in self.on_step:
             callback(step)
+
+    def stop_at_limit(self) -> None:
+        """Raise StopRun when as many steps were made as were asked for."""
         if self.limit is not None and self.log.step >= self.limit:
             raise StopRun
 
     def next_step(self) -> None:
         """The user says that a turn of the loop is over."""
+        self.explicit = True
         self.finish_backward()
-        self._stepped.clear()
-        self._next_step()
+        self.read_again()
+        self.turn()
+        self.stop_at_limit()
 
-    def failed(self, probe: str, error: Exception) -> None:
-        """A probe failed: say so once, detach it, and let training go on."""
-        from gradscope.capture.failure import warn_once
 
-        warn_once(probe, error)
-        self.detach()
+_NOTHING = Backward(-1, -1, -1, (), {})
+
+
+def _on_cpu(tensors: list[torch.Tensor]) -> bool:
+    return all(tensor.device.type == "cpu" for tensor in tensors)
 
 
 def _backward_stack() -> Stack:
@@ -336,11 +348,12 @@ def _backward_stack() -> Stack:
     stack = snapshot(sys._getframe(2))
     if stack.frames:
         return stack
-    import threading
-
-    main = sys._current_frames().get(threading.main_thread().ident or 0)
-    return snapshot(main)
+    return snapshot(sys._current_frames().get(threading.main_thread().ident or 0))
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None else None
+def _who(stack: Stack) -> str:
+    """Whose zero_grad() cleared a gradient."""
+    for mark in ("optimizer", "module"):
+        if stack.has(f"{mark}.zero_grad"):
+            return mark
+    return "hand" if stack.frames else ""

@@ -30,6 +30,8 @@ class Inbox:
     def __init__(self, registry: Registry, begins: Callable[[], bool], ends: Callable[[], None]) -> None:
         self.registry = registry
         self.uids: list[int] = []
+        self.waiting: set[int] = set()
+        """Parameters that do not require a gradient yet."""
         self.task = -1
         self._tasks: set[int] = set()
         self._begins = weakref.WeakMethod(begins)
@@ -44,8 +46,13 @@ class Inbox:
         fresh = []
         for uid in uids:
             tensor = self.registry.tensor(uid)
-            if tensor is None or not tensor.requires_grad or is_lazy(tensor) or not tensor.is_leaf:
+            if tensor is None or is_lazy(tensor) or not tensor.is_leaf:
+                self.waiting.discard(uid)
                 continue
+            if not tensor.requires_grad:
+                self.waiting.add(uid)
+                continue
+            self.waiting.discard(uid)
             known = self._handles.get(uid)
             if known is not None:
                 if known[0]() is tensor:
@@ -55,9 +62,6 @@ class Inbox:
             self._handles[uid] = (weakref.ref(tensor), handle)
             fresh.append(uid)
         return fresh
-
-    def hooked(self, uid: int) -> bool:
-        return uid in self._handles
 
     def wait_for_lazy(self, module: nn.Module) -> None:
         """Hook the lazy parameters of a model as soon as their module has run."""

@@ -12,6 +12,7 @@ from gradscope.capture.sites import Sites
 from gradscope.capture.tape import Tape
 from gradscope.capture.turns import Turn
 
+GRADIENTS_OFF = ("no_grad", "inference_mode")
 _HIDDEN = ("function", "checkpoint")
 """Operations inside these run without gradients, and autograd goes around them."""
 
@@ -33,12 +34,14 @@ class Lanes:
     """Inside a custom function or checkpoint whose result is live."""
     before: bytearray
     """It comes from an earlier turn and is not looked into."""
+    shadow: bytearray
+    """Computed from silent parameters where gradients are off, and still there: the cut is where it gets out."""
 
 
 def read_lanes(tape: Tape, turn: Turn, silent: frozenset[int], sites: Sites) -> Lanes:
     """Sort all values of the tape for drawing one turn."""
     n = len(tape.values)
-    lanes = Lanes([0] * n, *(bytearray(n) for _ in range(6)))
+    lanes = Lanes([0] * n, *(bytearray(n) for _ in range(7)))
     carries_early = _forward(tape, silent, lanes, turn)
     _keep_carriers(tape, turn, sites, lanes)
     _backward(tape, turn, sites, lanes, carries_early)
@@ -72,9 +75,30 @@ def _keep_carriers(tape: Tape, turn: Turn, sites: Sites, lanes: Lanes) -> None:
         if value.param >= 0 or not lanes.learned[i]:
             continue
         if turn.start <= lanes.time[i] < turn.end:
-            lanes.kept[i] = lanes.carry[i] or any(lanes.carry[p] for p, _ in value.parents if value.op in sites.at)
+            lanes.kept[i] = lanes.carry[i] or (value.op in sites.at and _is_cut(tape, lanes, i))
+            lanes.shadow[i] = _in_shadow(tape, sites, lanes, i)
         elif value.op in sites.at:
             lanes.kept[i] = 1
+
+
+def _is_cut(tape: Tape, lanes: Lanes, index: int) -> bool:
+    """The first value behind a cut; not the tensor through which a parameter was written, which has its own."""
+    value = tape.values[index]
+    written = any(tape.values[other].param >= 0 for other in tape.ops[value.op].outputs)
+    return not written and any(lanes.carry[parent] for parent, _ in value.parents)
+
+
+def _in_shadow(tape: Tape, sites: Sites, lanes: Lanes, index: int) -> bool:
+    value = tape.values[index]
+    if value.op < 0 or tape.ops[value.op].cause not in GRADIENTS_OFF:
+        return False
+    entered = value.op in sites.at and sites.at[value.op].cause in GRADIENTS_OFF
+    return any(lanes.shadow[p] or (entered and enters(tape, lanes, p)) for p, _ in value.parents)
+
+
+def enters(tape: Tape, lanes: Lanes, index: int) -> bool:
+    """Whether a value is a silent parameter itself."""
+    return tape.values[index].param >= 0 and bool(lanes.carry[index])
 
 
 def _backward(tape: Tape, turn: Turn, sites: Sites, lanes: Lanes, early: bytearray) -> None:
@@ -110,8 +134,8 @@ def hidden(tape: Tape, lanes: Lanes, value: int, parent: int) -> bool:
     """Whether a gradient goes from `value` to `parent` around an operation that ran with gradients off."""
     child, source = tape.values[value], tape.values[parent]
     if source.op >= 0 and source.op == child.op:
-        return len(child.parents) > 1
-    if not lanes.inner[value] or source.op < 0:
+        return len(child.parents) > 1 and not any(enters(tape, lanes, p) for p, _ in source.parents)
+    if not lanes.inner[value] or source.op < 0 or any(enters(tape, lanes, p) for p, _ in source.parents):
         return False
     stack = tape.ops[source.op].stack
     return any(stack.has(mark) for mark in _HIDDEN)

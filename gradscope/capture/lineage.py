@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
 from gradscope.capture import operations
@@ -66,6 +69,8 @@ class Tracer(TorchFunctionMode):
         self._off: Stack = EMPTY
         self._pid = os.getpid()
         self._storage: dict[int, int] = {}
+        self._taken: dict[int, weakref.ref[torch.Tensor]] = {}
+        """Per memory: the tensor whose `.data` or detached self was taken."""
         self._clock = 0
         self.in_optimizer = False
 
@@ -113,6 +118,7 @@ class Tracer(TorchFunctionMode):
         op = Op(len(self.tape.ops), kind.name, stack, inputs)
         op.scalars = _has_float(args) or (bool(kwargs) and _has_float(tuple(kwargs.values())))
         op.module = self.modules[-1] if self.modules else -1
+        op.summed = bool(kwargs) and kwargs.get("reduction") == "sum"
         op.escape = kind.action == operations.ESCAPE
         if not torch.is_grad_enabled():
             op.cause = "inference_mode" if torch.is_inference_mode_enabled() else "no_grad"
@@ -131,6 +137,8 @@ class Tracer(TorchFunctionMode):
         for tensor in tensors_in(made):
             outputs.append(self._output(op, kind, tensor))
         op.outputs = tuple(outputs)
+        if kind.name in ("data", "detach") and isinstance(args[0], torch.Tensor) and len(self._taken) < 10_000:
+            self._taken[_storage_pointer(args[0])] = weakref.ref(args[0])
         if not op.cause:
             op.cause = kind.cause
         if any(self.tape.values[v].bad for v in outputs):
@@ -166,8 +174,8 @@ class Tracer(TorchFunctionMode):
             if kind.inplace:
                 self._wrote(uid, op.stack, kind.name)
         self.tape.bind(tensor, value)
-        if kind.name in ("detach", "data", "clone", "contiguous", "cpu", "numpy"):
-            self.tape.remember_memory(tensor, tensor.data_ptr(), value)
+        if requires or kind.name in ("detach", "data", "clone", "contiguous", "cpu"):
+            self.tape.remember_memory(tensor, _pointer(tensor), value)
         return value
 
     def _explain_bad(self, op: Op, kind: Kind, args: Any) -> None:
@@ -215,12 +223,31 @@ class Tracer(TorchFunctionMode):
         """An in-place write to a tensor that shares its memory with a parameter writes the parameter."""
         if self.registry.uid(target) >= 0:
             return
+        self._write_behind(op, target)
         uid = self._storage.get(target.untyped_storage().data_ptr(), -1)
         parameter = self.registry.tensor(uid) if uid >= 0 else None
         if parameter is None or parameter.untyped_storage().data_ptr() != target.untyped_storage().data_ptr():
             return
         self._wrote(uid, op.stack, kind.name)
         self.new_version(uid, parameter, op, tuple(v for v, _ in op.inputs[1:]))
+
+    def _write_behind(self, op: Op, target: torch.Tensor) -> None:
+        """A write through `.data` or a detached view changes the tensor it was taken from, unseen by autograd."""
+        entry = self._taken.get(_storage_pointer(target))
+        source = entry() if entry is not None else None
+        if source is None or source is target or self.registry.uid(source) >= 0:
+            return
+        if _storage_pointer(source) != _storage_pointer(target):
+            return
+        old = self.see(source, op.stack)
+        op.cause = op.cause if op.cause not in ("", "no_grad", "copied") else "data"
+        before = self.tape.values[old]
+        parents = ((old, before.requires), *((v, False) for v, _ in op.inputs[1:]))
+        value = self.tape.add(
+            Value(op.index, parents, source.requires_grad, -1, before.floating, before.ndim, before.numel)
+        )
+        op.outputs = (*op.outputs, value)
+        self.tape.bind(source, value)
 
     def new_version(self, uid: int, parameter: torch.Tensor, op: Op, sources: tuple[int, ...]) -> None:
         """A parameter was given new contents computed from `sources`."""
@@ -237,6 +264,8 @@ class Tracer(TorchFunctionMode):
 
     def see(self, tensor: torch.Tensor, stack: Stack) -> int:
         """The value of a tensor that is being read; makes one for a tensor from elsewhere."""
+        if isinstance(tensor, UninitializedTensorMixin):
+            return self.tape.add(Value(-1, (), False))
         known = self.tape.find(tensor)
         if known >= 0:
             value = self.tape.values[known]
@@ -247,6 +276,7 @@ class Tracer(TorchFunctionMode):
         if uid < 0 and isinstance(tensor, nn.Parameter):
             uid = self.registry.add(tensor)
         parents: tuple[tuple[int, bool], ...] = ()
+        made = -1
         if tensor.grad_fn is not None:
             parents = self._graph_parents(tensor.grad_fn)
         else:
@@ -254,9 +284,10 @@ class Tracer(TorchFunctionMode):
             if alias >= 0:
                 parents = ((alias, False),)
                 self._copied_parameter(uid, alias)
+                made = self._rewrapped(uid, alias, stack)
         value = self.tape.add(
             Value(
-                -1,
+                made,
                 parents,
                 tensor.requires_grad,
                 uid,
@@ -274,6 +305,15 @@ class Tracer(TorchFunctionMode):
                 self._storage[pointer] = uid
         self.tape.bind(tensor, value)
         return value
+
+    def _rewrapped(self, uid: int, alias: int, stack: Stack) -> int:
+        """A tensor was wrapped anew (nn.Parameter, Variable, from_numpy): an operation that nobody saw."""
+        if uid >= 0:
+            stack = self.registry.line_of(uid) or stack
+        op = Op(len(self.tape.ops), "new_tensor", stack, ((alias, self.tape.values[alias].requires),))
+        op.cause = "new_tensor"
+        self.tape.ops.append(op)
+        return op.index
 
     def _copied_parameter(self, uid: int, alias: int) -> None:
         if uid < 0:
@@ -361,10 +401,12 @@ class Tracer(TorchFunctionMode):
             if isinstance(target, nn.Parameter):
                 entry = self.registry.entries[self.registry.add(target)]
                 if wanted:
+                    entry.thaws += not target.requires_grad
                     entry.thawed = entry.thawed or not target.requires_grad
                     entry.frozen_at = EMPTY
                 elif not stack.has("deepcopy"):
                     self._clock += 1
+                    entry.freezes += 1
                     entry.frozen_at, entry.frozen_clock = stack, self._clock
 
     def _set_data(self, func: Any, args: Any, kwargs: Any, frame: Any) -> Any:
@@ -423,9 +465,9 @@ def _turned_off(frame: Any) -> Stack:
     """Where gradients are being turned off: the `with` line, or the decorator of the function that was called."""
     at = frame
     while at is not None:
-        if at.f_code.co_name == "decorate_context" and "func" in at.f_locals:
+        if at.f_code.co_name in ("decorate_context", "generator_context") and "func" in at.f_locals:
             code = getattr(at.f_locals["func"], "__code__", None)
-            if code is not None:
+            if isinstance(code, CodeType):
                 outer = snapshot(at)
                 return Stack(((code, -1), *outer.frames), outer.marks)
         if at.f_code.co_filename.endswith(("grad_mode.py", "_contextlib.py")):

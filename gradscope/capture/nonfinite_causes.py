@@ -127,9 +127,4 @@ def backward_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str,
         saved = getattr(node, "_saved_self", None)
         single = isinstance(saved, torch.Tensor) and saved.numel() <= 1
         return ("empty_or_single_reduction" if single else "sqrt_at_zero"), operand
-    if lower == "pow":
-        exponent = getattr(node, "_saved_exponent", None)
-        if isinstance(exponent, (int, float)) and math.isclose(float(exponent), 0.5):
-            return "sqrt_at_zero", operand
-        return "pow_domain", operand
     return _BY_NAME.get(lower, "unknown"), operand

@@ -31,6 +31,9 @@ class Known:
     built: Stack = EMPTY
     added: list[Stack] = field(default_factory=list)
     groups: tuple[Group, ...] = ()
+    uids: tuple[int, ...] = ()
+    ids: list[list[int]] = field(default_factory=list)
+    """Per group: the ids of its tensors, by which a change is noticed."""
     eps: float | None = None
     steps: int = 0
     scheduled: bool = False
@@ -67,37 +70,43 @@ class OptimizerBook:
 
     def see(self, optimizer: Any, stack: Stack, *, only_known: bool) -> int:
         """Read what an optimizer holds; returns its number, or -1 if it holds nothing that is watched."""
-        params = [p for group in optimizer.param_groups for p in group["params"]]
-        if only_known and not any(self.registry.uid(p) >= 0 for p in params):
-            return -1
         number = self.uid(optimizer)
         if number < 0:
+            params = [p for group in optimizer.param_groups for p in group["params"]]
+            if only_known and not any(self.registry.uid(p) >= 0 for p in params):
+                return -1
             number = self._add(optimizer)
         self.read(number)
         return number
 
     def read(self, number: int) -> None:
-        """Read the groups of an optimizer again."""
+        """Read the groups of an optimizer again, if they are not what they were."""
         known = self.known[number]
         optimizer = known.ref()
         if optimizer is None or not hasattr(optimizer, "param_groups"):
             return
-        groups = []
-        for group in optimizer.param_groups:
-            uids = tuple(self.registry.add(p) for p in group["params"])
-            for uid in uids:
-                entry = self.registry.entries[uid]
-                entry.held = True
-                tensor = entry.ref()
-                if tensor is not None and tensor.requires_grad:
-                    entry.thawed = True
-            lr = group.get("lr")
-            groups.append(Group(uids, float(lr) if lr is not None else None))
-        known.groups = tuple(groups)
+        ids = [list(map(id, group["params"])) for group in optimizer.param_groups]
+        if ids == known.ids:
+            rates = [group.get("lr") for group in optimizer.param_groups]
+            known.groups = tuple(Group(g.parameters, _rate(lr)) for g, lr in zip(known.groups, rates, strict=True))
+        else:
+            known.groups = tuple(self._group(group) for group in optimizer.param_groups)
+            known.uids = tuple(uid for group in known.groups for uid in group.parameters)
+            known.ids = ids
         # LRScheduler writes the rate it started from into every group.
         known.scheduled = known.scheduled or any("initial_lr" in group for group in optimizer.param_groups)
         eps = optimizer.defaults.get("eps") if isinstance(optimizer.defaults, dict) else None
-        known.eps = float(eps) if eps is not None else None
+        known.eps = float(eps) if isinstance(eps, (int, float)) else None
+
+    def _group(self, group: dict[str, Any]) -> Group:
+        uids = tuple(self.registry.add(p) for p in group["params"])
+        for uid in uids:
+            entry = self.registry.entries[uid]
+            entry.held = True
+            tensor = entry.ref()
+            if tensor is not None and tensor.requires_grad:
+                entry.thawed = True
+        return Group(uids, _rate(group.get("lr")))
 
     def _add(self, optimizer: Any) -> int:
         self.known.append(Known(weakref.ref(optimizer), type(optimizer).__name__))
@@ -105,7 +114,7 @@ class OptimizerBook:
         return len(self.known) - 1
 
     def uids(self, number: int) -> tuple[int, ...]:
-        return tuple(uid for group in self.known[number].groups for uid in group.parameters)
+        return self.known[number].uids
 
     def stepped(self, number: int) -> None:
         self.known[number].steps += 1
@@ -156,6 +165,10 @@ class OptimizerBook:
         """Per group the line that handed it over: the last groups by the calls of add_param_group there are."""
         first = len(known.groups) - len(lines.added)
         return (lines.built,) * first + lines.added if lines.added and first > 0 else ()
+
+
+def _rate(value: Any) -> float | None:
+    return float(value) if value is not None else None
 
 
 @dataclass(frozen=True, slots=True)

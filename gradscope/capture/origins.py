@@ -71,7 +71,10 @@ class OriginFinder:
         step = self._climb(graph, leaf, lambda s, slot: s.out[slot] is None, lambda s: any(v is not None for v in s.into))
         if step is None:
             return None
-        return self._found("none", "custom_function", uid, step)
+        found = self._found("none", "custom_function", uid, step)
+        if step.where.frames:
+            found.stack = Stack((*step.where.frames, *found.stack.frames))
+        return found
 
     def _zero(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
         def dead(value: float | None) -> bool:
@@ -81,12 +84,42 @@ class OriginFinder:
             graph, leaf, lambda s, slot: dead(s.out[slot]), lambda s: any(v is not None and not dead(v) for v in s.into)
         )
         if step is None:
+            cancelled = self._cancelled(graph, leaf)
+            if cancelled is not None:
+                return self._found("zero", "cancelling_gradient", uid, graph.steps[cancelled])
             return self._found("zero", "zero_multiplier", uid, graph.steps[0])
-        number = graph.steps.index(step)
-        sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[number]]
-        del sent
         cause, operand = step.cause or ("unknown", 0)
-        return self._settle(graph, number, cause, operand, uid)
+        return self._settle(graph, graph.steps.index(step), cause, operand, uid)
+
+    def _cancelled(self, graph: GraphWalk, leaf: int) -> int | None:
+        """A node whose users sent gradients that add up to zero: where their ways met in the forward pass."""
+        todo, seen = deque([leaf]), {leaf}
+        while todo:
+            at = todo.popleft()
+            sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[at] if graph.steps[c].fired]
+            if len(sent) > 1 and any(sent):
+                return self._meeting(graph, at)
+            for consumer, _ in graph.consumers[at]:
+                if consumer not in seen:
+                    seen.add(consumer)
+                    todo.append(consumer)
+        return None
+
+    def _meeting(self, graph: GraphWalk, number: int) -> int:
+        """The node nearest to `number` through which all ways from it to the loss lead."""
+        reached: dict[int, int] = {}
+        starts = list(dict.fromkeys(c for c, _ in graph.consumers[number]))
+        for start in starts:
+            todo, seen = [start], {start}
+            while todo:
+                for consumer, _ in graph.consumers[todo.pop()]:
+                    if consumer not in seen:
+                        seen.add(consumer)
+                        todo.append(consumer)
+            for node in seen:
+                reached[node] = reached.get(node, 0) + 1
+        common = [node for node, count in reached.items() if count == len(starts)]
+        return max(common, default=starts[0] if starts else number)
 
     def _settle(self, graph: GraphWalk, number: int, cause: str, operand: int, uid: int) -> Found:
         """Turn the node's own answer into a cause of the list, asking the tape about operands."""
@@ -160,7 +193,7 @@ class OriginFinder:
             found.stack = self.hook_lines.get(uid) or _hook_code(hooks)
             return found
         if ways > 1:
-            return self._found("zero", "cancelling_gradient", uid, consumer)
+            return self._found("zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])
         return None
 
     def nonfinite(self, graph: GraphWalk, delivered: dict[int, float | None], root: int) -> list[Found]:
@@ -260,10 +293,15 @@ class OriginFinder:
 
     def _bad_data(self, value: int, seen: set[int]) -> Found:
         """The data held it: the line is the first that mixed it into something else."""
-        users = [v for v in seen if any(p == value for p, _ in self.tape.values[v].parents) and self.tape.values[v].bad]
-        op = min((self.tape.values[v].op for v in users if self.tape.values[v].op >= 0), default=-1)
+        made = {self.tape.values[v].op for v in seen if self.tape.values[v].bad and self.tape.values[v].op >= 0}
+        op = min((o for o in made if self._mixes(o)), default=-1)
         record = self.tape.ops[op] if op >= 0 else None
         return Found("nan", "nan_in_data", -1, op, record.name if record else "", record.stack if record else EMPTY)
+
+    def _mixes(self, number: int) -> bool:
+        """Whether an operation reads bad data together with something that is trained."""
+        inputs = self.tape.ops[number].inputs
+        return any(self.tape.values[v].bad for v, _ in inputs) and any(r for _, r in inputs)
 
     # --- helpers ---------------------------------------------------------------------------------------------
 
@@ -285,7 +323,8 @@ class OriginFinder:
                 elif consumer not in seen:
                     seen.add(consumer)
                     todo.append(consumer)
-        return graph.steps[min(origins)] if origins else None
+        margins = [o for o in origins if (graph.steps[o].cause or ("",))[0] in ("satisfied_margin", "one_sided_clamp")]
+        return graph.steps[min(margins or origins)] if origins else None
 
     def _found(self, kind: str, cause: str, uid: int, step: Step) -> Found:
         op = self.tape.op_of_node(step.sequence)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.errors import NameClashError, NotTrainableError
-from gradscope.records import Model, Owner, Parameter
+from gradscope.records import Model, Owner, Parameter, Path
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +30,8 @@ class Entry:
     loaded: bool = False
     frozen_at: Stack = EMPTY
     frozen_clock: int = 0
+    freezes: int = 0
+    thaws: int = 0
     built: Stack = EMPTY
     registered: Stack = EMPTY
     thawed: bool = False
@@ -58,6 +61,8 @@ class WatchedModel:
     tensors: tuple[tuple[str, weakref.ref[torch.Tensor]], ...] = ()
     expected_idle: bool = False
     uids: tuple[int, ...] = ()
+    lazy: bool = False
+    """Some of its parameters have no shape yet."""
 
     def named_tensors(self) -> list[tuple[str, torch.Tensor]]:
         module = self.module() if self.module is not None else None
@@ -78,6 +83,8 @@ class Registry:
     """Per module id: where it was put into its parent."""
     training: bool = False
     """A backward pass has run."""
+    module_ids: set[int] = field(default_factory=set)
+    """Ids of the modules inside the models: what is registered elsewhere concerns nobody."""
     _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack]] = field(default_factory=dict)
     _ids: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -108,6 +115,12 @@ class Registry:
         self._ids[id(tensor)] = (weakref.ref(tensor), uid)
         self.dirty = True
         return uid
+
+    def line_of(self, uid: int) -> Stack | None:
+        """Where a parameter was given to its module, if that was seen."""
+        tensor = self.entries[uid].ref()
+        line = self._lines.get(id(tensor))
+        return line[1] if line is not None and line[0]() is tensor else None
 
     def registered(self, tensor: torch.Tensor, stack: Stack) -> None:
         """A parameter was given to a module on this line."""
@@ -147,7 +160,6 @@ class Registry:
 
     def refresh(self) -> list[int]:
         """Read all names again; returns uids seen for the first time."""
-        self.dirty = False
         fresh: list[int] = []
         owners: dict[int, list[Owner]] = {}
         for model in self.models:
@@ -160,6 +172,7 @@ class Registry:
                 self._took_place(model.name, fqn, uid)
                 uids[uid] = None
                 owners.setdefault(uid, []).append(Owner(model.name, fqn))
+                model.lazy = model.lazy or is_lazy(tensor)
             if uids:
                 model.uids = tuple(uids)
         for uid, names in owners.items():
@@ -188,11 +201,13 @@ class Registry:
         return self.add(tensor)
 
     def _read_modules(self) -> None:
+        self.module_ids.clear()
         for model in self.models:
             root = model.module() if model.module is not None else None
             if root is None:
                 continue
             for module in root.modules():
+                self.module_ids.add(id(module))
                 built = self.built.get(id(module))
                 for tensor in module.parameters(recurse=False):
                     uid = self.uid(tensor)
@@ -205,6 +220,20 @@ class Registry:
                             entry.registered = line[1]
                         if built is not None and built[0]() is module:
                             entry.built = built[1]
+
+    def built_lines(self, uids: frozenset[int]) -> dict[str, Path]:
+        """Per `model.prefix` of the modules that hold these parameters: where each was put into its parent."""
+        lines: dict[str, Path] = {}
+        for model in self.models:
+            root = model.module() if model.module is not None else None
+            if root is None or not uids.intersection(model.uids):
+                continue
+            for prefix, module in root.named_modules():
+                known = self.built.get(id(module))
+                mine = any(self.uid(p) in uids for p in module.parameters())
+                if mine and known is not None and known[0]() is module:
+                    lines[f"{model.name}.{prefix}" if prefix else model.name] = resolve(known[1])
+        return lines
 
     def current(self) -> set[int]:
         """Parameters that a watched model holds now."""
@@ -222,7 +251,7 @@ def _record(entry: Entry) -> Parameter:
     tensor = entry.ref()
     return Parameter(
         uid=entry.uid,
-        shape=entry.shape,
+        shape=_shape(tensor) if tensor is not None else entry.shape,
         dtype=str(tensor.dtype).removeprefix("torch.") if tensor is not None else entry.dtype,
         device=str(tensor.device) if tensor is not None else entry.device,
         trainable=tensor.requires_grad if tensor is not None else entry.trainable,
@@ -235,16 +264,16 @@ def _record(entry: Entry) -> Parameter:
         replaced=entry.replaced,
         late=entry.late,
         loaded=entry.loaded,
-        frozen_at=resolve(entry.frozen_at),
+        frozen_at=resolve(entry.frozen_at if entry.frozen_at.frames else entry.registered),
+        freezes=entry.freezes,
+        thaws=entry.thaws,
         frozen_clock=entry.frozen_clock,
         thawed=entry.thawed,
     )
 
 
 def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
-        return ()
-    return tuple(tensor.shape)
+    return () if is_lazy(tensor) else tuple(tensor.shape)
 
 
 def _named(tensors: Sequence[torch.Tensor]) -> Iterable[tuple[str, torch.Tensor]]:

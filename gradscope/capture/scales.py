@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.origins import Found
@@ -24,14 +25,20 @@ HUGE = 1e3
 """rms of a gradient above which something on the way amplified it; ordinary losses give 1e-4 to 10; see GS402."""
 SMALL_GAIN, LARGE_GAIN = 0.35, 2.5
 """rms(W) * sqrt(fan in): 0.58 for torch's default, 1.4 for Kaiming (He et al. 2015, eq. 10). Beyond: small or large."""
+SQUASHED = 0.3
+"""Share of squashing activations in the shrinking (in powers of e) that makes them the reason."""
 REPEATS = 8
 """Uses of one parameter along one way that make it a recurrence."""
 BIG_DATA = 1e3
+SMALL_FACTOR = 1e-3
+"""A factor computed from parameters that is everywhere below this was initialised too small."""
 _SQUASH = {"Sigmoid", "Tanh", "Softmax", "LogSigmoid", "Softplus", "Erf", "Hardsigmoid", "Hardtanh", "Atan"}
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
-_SUMS = {"sum", "nansum", "mse_loss", "l1_loss", "cross_entropy", "nll_loss", "smooth_l1_loss", "kl_div",
-         "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "poisson_nll_loss",
-         "huber_loss", "einsum"}  # fmt: skip
+_ADDS = {"add", "__add__", "__radd__", "__iadd__", "stack", "cat", "sum"}
+_VIEWS = {"T", "t", "mT", "transpose", "view", "expand", "unsqueeze", "squeeze", "to", "float", "half", "clone", "reshape",
+          "permute", "expand_as", "view_as", "contiguous", "bfloat16"}  # fmt: skip
+MANY = 64
+"""Elements of a sum whose mean would make a difference."""
 
 
 @dataclass(slots=True)
@@ -42,6 +49,8 @@ class Way:
     ops: list[Op | None]
     first: int
     """Position of the first operation, seen from the loss, that has a parameter among its inputs."""
+    drops: list[float]
+    """By how many powers of e each node shrank what went on along this way."""
 
 
 class ScaleFinder:
@@ -84,10 +93,20 @@ class ScaleFinder:
         indices = [self.tape.op_of_node(step.sequence) for step in steps]
         ops = [self.tape.ops[i] if i >= 0 else None for i in indices]
         first = next((i for i, op in enumerate(ops) if op is not None and self._params(op)), len(steps) - 1)
-        return Way(steps, ops, first)
+        return Way(steps, ops, first, _drops(steps))
 
     def _params(self, op: Op) -> list[int]:
-        return [self.tape.values[v].param for v, _ in op.inputs if self.tape.values[v].param >= 0]
+        found = [self._param_of(v) for v, _ in op.inputs]
+        return [] if op.name in _VIEWS else [uid for uid in found if uid >= 0]
+
+    def _param_of(self, value: int) -> int:
+        """The parameter a value is, or is a view or cast of; -1 if it is none."""
+        for _ in range(4):
+            at = self.tape.values[value]
+            if at.param >= 0 or at.op < 0 or self.tape.ops[at.op].name not in _VIEWS or not at.parents:
+                return at.param
+            value = at.parents[0][0]
+        return -1
 
     # --- tiny ------------------------------------------------------------------------------------------------
 
@@ -99,28 +118,39 @@ class ScaleFinder:
         if repeated is not None:
             return self._found("vanishing", "long_recurrence", uid, repeated)
         inner = list(zip(way.steps[way.first :], way.ops[way.first :], strict=True))
-        squashed = sum(_drop(step) for step, _ in inner if base_name(step.name) in _SQUASH)
-        total = sum(_drop(step) for step, _ in inner)
+        drops = way.drops[way.first :]
+        squashed = sum(d for d, (step, _) in zip(drops, inner, strict=True) if base_name(step.name) in _SQUASH)
+        total = sum(drops)
         gains = [g for u in self._along(way) if (g := self._gain(u)) is not None]
         small = sum(g < SMALL_GAIN for g in gains)
-        if squashed > 0.5 * total > 0:
+        if squashed > SQUASHED * total > 0:
             op = _usual([op for step, op in inner if base_name(step.name) in _SQUASH])
             return self._found("vanishing", "saturating_depth", uid, op)
         if gains and small >= 0.5 * len(gains):
             return self._found("vanishing", "small_init", uid, _usual([op for _, op in inner]), self._init_line(uid))
-        return self._found("vanishing", "missing_residual", uid, _usual([op for _, op in inner if op and self._params(op)]))
+        return self._found("vanishing", "missing_residual", uid, _last_line(self, [op for _, op in inner]))
 
     def _tiny_loss(self, way: Way, uid: int) -> Found:
         """The gradient is tiny before it reaches the first weights."""
         outer = list(zip(way.steps[: way.first], way.ops[: way.first], strict=True)) or [(way.steps[0], way.ops[0])]
-        worst = max(outer, key=lambda pair: _drop(pair[0]))
+        drops = way.drops[: len(outer)]
+        worst = outer[drops.index(max(drops))]
         first = way.ops[way.first]
         others = set(self._params(first)) if first is not None else set()
         foreign = bool(others) and not others & set(self._family(uid))
         if base_name(worst[0].name) in _SQUASH | {"BinaryCrossEntropy", "Log"} and foreign:
             loss = next((op for _, op in outer if op is not None), worst[1])
             return self._found("vanishing", "saturating_gan_loss", uid, _usual([worst[1]]) or loss)
-        return self._found("vanishing", "tiny_loss_scale", uid, worst[1])
+        if worst[1] is not None and self._small_factor(worst[1]):
+            return self._found("vanishing", "small_init", uid, worst[1], self._init_line(uid))
+        shrinks = (op for (_, op), drop in zip(outer, drops, strict=True) if op is not None and drop > 0)
+        loss = next((op for op in shrinks if op.name not in _ADDS), worst[1])
+        return self._found("vanishing", "tiny_loss_scale", uid, loss)
+
+    def _small_factor(self, op: Op) -> bool:
+        """A product with something small that was computed from parameters."""
+        values = [self.tape.values[v] for v, requires in op.inputs if requires]
+        return len(values) > 1 and any(0 < v.size < SMALL_FACTOR for v in values)
 
     def _family(self, uid: int) -> tuple[int, ...]:
         owners = {owner.model for owner in self.registry.entries[uid].owners}
@@ -129,29 +159,79 @@ class ScaleFinder:
     # --- huge ------------------------------------------------------------------------------------------------
 
     def _exploding(self, way: Way, uid: int) -> Found:
-        big = self._big_data(way)
-        repeated = self._recurrence(way)
-        gains = {u: g for u in self._along(way) if (g := self._gain(u)) is not None}
-        large = [u for u, g in gains.items() if g > LARGE_GAIN]
+        before = self._ancestors(way)
+        repeated = self._repeated(before)
         if repeated is not None:
             return self._found("exploding", "long_recurrence", uid, repeated)
         divided = self._tiny_division(way)
         if divided is not None:
             return self._found("exploding", "near_zero_normalisation", uid, divided)
+        gains = {u: g for u in self._used(before) if (g := self._gain(u)) is not None}
+        large = [u for u, g in gains.items() if g > LARGE_GAIN]
         if len(large) >= max(1, 0.3 * len(gains)):
             return self._found("exploding", "large_init", uid, _usual(way.ops), self._init_line(large[0]))
+        big = self._big_data(before)
         if big is not None:
             cause = "near_zero_normalisation" if big.name in _DIVISIONS else "unnormalised_data"
             return self._found("exploding", cause, uid, big)
-        summed = self._sum(way)
-        if summed is not None:
-            return self._found("exploding", "sum_reduction", uid, summed)
         return self._found("exploding", "unknown", uid, None)
 
-    def _big_data(self, way: Way) -> Op | None:
-        """An operation on the way that reads large data: a batch, a target, or something computed from them alone."""
-        for op in way.ops:
-            for value, requires in op.inputs if op is not None else ():
+    def summed(self, graph: GraphWalk) -> Op | None:
+        """The operation that sums the loss over many elements, if nothing divides it afterwards."""
+        way, at, seen = [], 0, {0}
+        while at >= 0 and len(way) < 40:
+            step = graph.steps[at]
+            way.append(step)
+            at = next((n for n, _ in step.next if n >= 0 and n not in seen and n not in graph.leaves), -1)
+            seen.add(at)
+        for step in way:
+            index = self.tape.op_of_node(step.sequence)
+            op = self.tape.ops[index] if index >= 0 else None
+            if op is not None and self._params(op):
+                return None
+            sums = op is not None and (op.summed or op.name == "sum")
+            if sums and step.fired and _size(step.into) >= 0.5 and self._elements(op) >= MANY:
+                return op
+        return None
+
+    def _elements(self, op: Op | None) -> int:
+        return max((self.tape.values[v].numel for v, _ in op.inputs), default=0) if op is not None else 0
+
+    def _ancestors(self, way: Way) -> list[Op]:
+        """All operations that the gradient's size depends on: those on the way and what they were computed from."""
+        found: dict[int, Op] = {op.index: op for op in way.ops if op is not None}
+        todo = [v for op in found.values() for v, _ in op.inputs]
+        seen = set(todo)
+        while todo and len(seen) < 20_000:
+            value = self.tape.values[todo.pop()]
+            if value.op >= 0:
+                found.setdefault(value.op, self.tape.ops[value.op])
+            if value.param >= 0:
+                continue
+            for parent, _ in value.parents:
+                if parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+        return [found[index] for index in sorted(found)]
+
+    def _used(self, ops: list[Op]) -> list[int]:
+        return list(dict.fromkeys(u for op in ops for u in self._params(op)))
+
+    def _repeated(self, ops: list[Op]) -> Op | None:
+        """One parameter applied again and again."""
+        uses = Counter(u for op in ops for u in set(self._params(op)))
+        for uid, count in uses.most_common(1):
+            if count >= REPEATS:
+                return _usual([op for op in ops if uid in self._params(op)])
+        recurrent = [op for op in ops if op.name in _RECURRENT]
+        return recurrent[0] if recurrent else None
+
+    def _big_data(self, ops: list[Op]) -> Op | None:
+        """An operation that reads large data: a batch, a target, or something computed from them alone."""
+        for op in ops:
+            if not any(requires for _, requires in op.inputs):
+                continue
+            for value, requires in op.inputs:
                 data = self.tape.values[value]
                 if requires or data.param >= 0 or not data.floating or not BIG_DATA < data.size < math.inf:
                     continue
@@ -164,12 +244,6 @@ class ScaleFinder:
             base = base_name(step.name)
             grows = _size(step.out) > 1e3 * max(_size(step.into), 1e-30)
             if grows and base in ("Div", "Rsqrt", "Reciprocal", "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"):
-                return op
-        return None
-
-    def _sum(self, way: Way) -> Op | None:
-        for step, op in zip(way.steps[: way.first + 1], way.ops[: way.first + 1], strict=True):
-            if op is not None and op.name in _SUMS and _size(step.out) >= 0.5 * _size(step.into):
                 return op
         return None
 
@@ -222,10 +296,20 @@ def _size(values: list[float | None]) -> float:
     return max((v for v in values if v is not None and v == v), default=0.0)
 
 
-def _drop(step: Step) -> float:
-    """By how many powers of e a node shrank the gradient."""
-    into, out = _size(step.into), _size(step.out)
-    return math.log(into / out) if into > 0 and out > 0 and math.isfinite(into / out) else 0.0
+def _drops(steps: list[Step]) -> list[float]:
+    sizes = [_size(step.into) for step in steps]
+    sizes.append(min((v for v in steps[-1].out if v), default=0.0))
+    return [math.log(a / b) if a > 0 and b > 0 and math.isfinite(a / b) else 0.0 for a, b in pairwise(sizes)]
+
+
+def _last_line(finder: ScaleFinder, ops: list[Op | None]) -> Op | None:
+    """Of the operations in the function that holds most of them, one on its last line: there a shortcut would be."""
+    codes = Counter(op.stack.frames[0][0] for op in ops if op is not None and op.stack.frames and finder._params(op))
+    if not codes:
+        return None
+    code = codes.most_common(1)[0][0]
+    mine = [op for op in ops if op is not None and op.stack.frames and op.stack.frames[0][0] is code]
+    return max(mine, key=lambda op: op.stack.frames[0][1])
 
 
 def _usual(ops: list[Op | None]) -> Op | None:

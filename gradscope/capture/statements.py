@@ -232,3 +232,10 @@ def decorator_line(code: CodeType) -> int:
             if _turns_off(decorator):
                 return decorator.lineno
     return code.co_firstlineno
+
+
+def last_return(code: CodeType) -> int:
+    """The line of the last return of a function."""
+    scope = scope_of(code.co_filename, code)
+    lines = [n.lineno for n in ast.walk(scope) if isinstance(n, ast.Return)] if scope is not None else []
+    return max(lines, default=code.co_firstlineno)

@@ -39,6 +39,8 @@ class Op:
     module: int = -1
     escape: bool = False
     """Its result left torch."""
+    summed: bool = False
+    """A loss with reduction="sum"."""
     bad: str = ""
     """Why it made NaN or Inf out of finite values, if it did."""
     clock: int = 0

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding
+from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns
 from gradscope.diagnosis.rules.gs101_no_gradient import missing
-from gradscope.records import Run
+from gradscope.records import Path, Run
 
 CODE = ("GS102", "unused-module")
 
@@ -33,10 +33,9 @@ def check(run: Run) -> Iterable[Finding]:
             groups = _modules(run, model, uids)
             severity = Severity.WARNING
         for group in groups:
-            built = max((run.parameters[u].built for u in group), key=len)
             yield finding(
                 CODE, severity, run, model, group,
-                state="none", cause="unused_module", says="is never used", path=_shared(run, group, built),
+                state="none", cause="unused_module", says="is never used", path=_line(run, model, group),
                 evidence=Evidence.TRACED,
             )  # fmt: skip
 
@@ -62,10 +61,21 @@ def _modules(run: Run, model: str, uids: tuple[int, ...]) -> list[tuple[int, ...
     return [tuple(dict.fromkeys(group)) for group in groups.values()]
 
 
-def _shared(run: Run, uids: tuple[int, ...], path: object) -> tuple:  # type: ignore[type-arg]
-    """The line that built the outermost module of the group: of several, the one they share."""
-    paths = [run.parameters[u].built for u in uids if run.parameters[u].built]
-    return min(paths, key=len) if paths else ()
+def _line(run: Run, model: str, uids: tuple[int, ...]) -> Path:
+    """The line that put the unused module into its parent; of a whole model, the line that built it."""
+    names = [n for n in fqns(run, model, uids) if n]
+    parts = [name.split(".")[:-1] for name in names]
+    common = [column[0] for column in zip(*parts, strict=False) if len(set(column)) == 1] if parts else []
+    while common:
+        path = run.built.get(".".join([model, *common]))
+        if path:
+            return path
+        common.pop()
+    paths = [run.parameters[u].built or run.parameters[u].registered for u in uids]
+    path = next((p for p in paths if p), ())
+    while len(path) > 1 and path[-1].function == "__init__":
+        path = path[:-1]
+    return path
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

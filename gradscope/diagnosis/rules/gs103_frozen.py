@@ -3,6 +3,7 @@
 What the user froze is not blamed. It is told only where the code itself says that training was meant:
 
 * a whole optimizer steps and nothing it holds requires a gradient;
+* an optimizer holds it, and the loop freezes it in each turn without thawing it again;
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random.
 
@@ -28,7 +29,10 @@ DEAD_TERM = 2400
 def check(run: Run) -> Iterable[Finding]:
     """One finding per freezing line and model."""
     told: set[int] = set()
-    for uids, severity, says in (*_idle_optimizers(run), *_dead_terms(run), *_half_loaded(run)):
+    merged: dict[tuple[Severity, str], list[int]] = {}
+    for uids, severity, says in (*_idle_optimizers(run), *_toggled(run), *_dead_terms(run), *_half_loaded(run)):
+        merged.setdefault((severity, says), []).extend(uids)
+    for (severity, says), uids in merged.items():
         fresh = [u for u in uids if u not in told and not is_idle(run, run.parameters[u])]
         told.update(fresh)
         groups: dict[Path, list[int]] = {}
@@ -53,6 +57,17 @@ def _idle_optimizers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         if frozen and len(frozen) == len(optimizer.parameters):
             ever = any(e.norms for e in events)
             yield frozen, Severity.ERROR, "gets no gradient any more" if ever else "gets no gradient"
+
+
+def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    """Frozen again and again in the loop, thawed less often than what is frozen on the same line, or never."""
+    held = {u for o in run.optimizers if o.steps >= STEPS for u in o.parameters}
+    for uid in sorted(held):
+        parameter = run.parameters[uid]
+        if parameter.trainable or parameter.freezes < STEPS or not parameter.owners:
+            continue
+        if parameter.thaws + 1 < parameter.freezes:
+            yield [uid], Severity.ERROR, "is frozen in every turn of the loop and never thawed"
 
 
 def _dead_terms(run: Run) -> Iterable[tuple[list[int], Severity, str]]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_shift, tally
+from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.records import Origin, Run
 
 CODE = ("GS201", "zero-gradient")
@@ -51,16 +52,34 @@ def check(run: Run) -> Iterable[Finding]:
 
 
 def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
+    huge, grown = exploded(run)
+    wild = huge | grown
     for uid, parameter in run.parameters.items():
         count = tally(run, uid)
+        if wild and (uid in wild or wild.intersection(_siblings(run, uid))):
+            continue
         if not parameter.owners or is_idle(run, parameter) or not count.steps:
             continue
         always = count.measured >= PASSES and count.zero == count.measured
         cause = origins[uid].cause if uid in origins else "unknown"
-        streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured) and cause not in HEALTHY_STREAK
+        streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured)
+        if cause in HEALTHY_STREAK:
+            streak = streak and cause == "masked" and _whole_model_stopped(run, uid)
         faint = (count.norm_max or 0.0) > 0.0 and cause == "unknown"
         if not faint and (always or streak and count.zero < count.measured):
             yield uid
+
+
+def _whole_model_stopped(run: Run, uid: int) -> bool:
+    """One expert may idle for long; a whole model that gets only zeros has stopped."""
+    counts = [tally(run, u) for u in _siblings(run, uid)]
+    return all(c.zero_streak >= STOPPED for c in counts if c.measured)
+
+
+def _siblings(run: Run, uid: int) -> Iterable[int]:
+    """Parameters of the same models: after an explosion their zeros are its consequence."""
+    models = {owner.model for owner in run.parameters[uid].owners}
+    return [u for model in run.models if model.name in models for u in model.parameters]
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

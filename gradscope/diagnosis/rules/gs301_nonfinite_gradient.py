@@ -32,11 +32,10 @@ def check(run: Run) -> Iterable[Finding]:
         return
     first = min(firsts.values())
     origins = {u: o for o in run.origins if o.kind in ("nan", "inf") for u in o.parameters}
-    victims = [u for u, when in firsts.items() if when == first]
     groups: dict[Origin | None, list[int]] = {}
-    shared = origins.get(-1)
-    for uid in victims:
-        groups.setdefault(origins.get(uid, shared), []).append(uid)
+    root = next((origins[u] for u, when in firsts.items() if when == first and u in origins), None)
+    for uid, when in firsts.items():
+        groups.setdefault(origins.get(uid, root) if when == first else root, []).append(uid)
     for origin, uids in groups.items():
         for model, mine in by_model(run, uids):
             applied = any(tally(run, u).stepped_nonfinite for u in mine)

@@ -35,11 +35,12 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per cause and model."""
     huge, grown = exploded(run)
     origins = {u: o for o in run.origins if o.kind == "exploding" for u in o.parameters}
+    sums = {u: o for o in run.origins if o.kind == "summed" for u in o.parameters}
     groups: dict[tuple[str, Path], tuple[Evidence, list[int]]] = {}
     for uid in sorted(huge | grown):
         if is_idle(run, run.parameters[uid]) or not run.parameters[uid].owners:
             continue
-        cause, path, evidence = _why(run, uid, origins.get(uid), uid in huge)
+        cause, path, evidence = _why(run, uid, origins.get(uid) if uid in huge else sums.get(uid), uid in huge)
         groups.setdefault((cause, path), (evidence, []))[1].append(uid)
     taken: dict[str, tuple[str, Path, Evidence, list[int]]] = {}
     for (cause, path), (evidence, uids) in sorted(groups.items(), key=lambda g: -len(g[1][1])):
@@ -99,9 +100,12 @@ def _why(run: Run, uid: int, origin: Origin | None, huge: bool) -> tuple[str, Pa
         passes = _passes(run, uid)
         if passes >= ACCUMULATED:
             return "accumulation_not_averaged", _backward_line(run, uid), Evidence.INFERRED
-        if origin is not None and origin.cause == "sum_reduction":
+        if origin is not None:
             return "sum_reduction", origin.path, Evidence.TRACED
         return "lr_too_large", built, Evidence.INFERRED
+    summed = next((o for o in run.origins if o.kind == "summed" and uid in o.parameters), None)
+    if summed is not None:
+        return "sum_reduction", summed.path, Evidence.INFERRED
     return "unknown", (), Evidence.OBSERVED
 
 

@@ -31,7 +31,7 @@ def check(run: Run) -> Iterable[Finding]:
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
             continue
-        if parameter.evaluating or not parameter.trainable:
+        if parameter.evaluating or not parameter.trainable or _handed_over(run, uid):
             continue
         groups.setdefault(_why(run, uid, held), []).append(uid)
     for (cause, path, also), uids in groups.items():
@@ -66,14 +66,18 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
 
 
 def _abandoned(run: Run, uid: int) -> Optimizer | None:
-    """An optimizer with a tensor of the same shape that no model holds and that never gets a gradient."""
-    shape = run.parameters[uid].shape
+    """An optimizer with a tensor that no model holds and that never gets a gradient: its model was changed later."""
     for optimizer in run.optimizers:
         for other in optimizer.parameters:
-            stranger = run.parameters[other]
-            if stranger.shape == shape and not stranger.owners and not tally(run, other).backwards and optimizer.steps:
+            if not run.parameters[other].owners and not tally(run, other).backwards and optimizer.steps:
                 return optimizer
     return None
+
+
+def _handed_over(run: Run, uid: int) -> bool:
+    """A copy whose gradients are carried to its original by hand, and applied there."""
+    source = run.parameters[uid].copy_of
+    return source is not None and tally(run, source).steps > tally(run, source).steps_none
 
 
 def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:

@@ -46,6 +46,7 @@ def check(run: Run) -> Iterable[Finding]:
                     counts[uid] = counts.get(uid, 0) + 1
                 else:
                     kept[uid] = kept.get(uid, 0) + 1
+                delivered.pop(uid, None)
     for (cause, path), counts in lost.items():
         uids = [u for u, count in counts.items() if count >= TIMES and count > kept.get(u, 0)]
         for model, mine in by_model(run, uids):
@@ -57,7 +58,7 @@ def check(run: Run) -> Iterable[Finding]:
 
 def _why(uid: int, applied: float | None, before: float | None, writes: list[Write]) -> tuple[str, Path]:
     mine = [w for w in writes if uid in w.parameters]
-    clips = [w for w in mine if w.by != "unscale_"]
+    clips = [w for w in mine if w.by not in ("unscale_", "assigned")]
     if not clips or applied is None or not before or before != before or before == float("inf"):
         return "", ()
     order = [w.by for w in mine]

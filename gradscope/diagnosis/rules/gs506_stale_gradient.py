@@ -48,6 +48,8 @@ def check(run: Run) -> Iterable[Finding]:
     for event in run.events:
         if isinstance(event, Backward):
             for uid in event.norms:
+                if uid not in event.added:
+                    pending.pop(uid, None)
                 pending.setdefault(uid, Pending()).passes.append(event)
         elif isinstance(event, Clear):
             for uid in event.parameters:

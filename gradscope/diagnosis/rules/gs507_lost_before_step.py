@@ -27,7 +27,7 @@ def check(run: Run) -> Iterable[Finding]:
     cleared: dict[int, Path] = {}
     lost: dict[int, dict[int, int]] = {}
     applied: set[int] = set()
-    where: dict[int, Path] = {}
+    where: dict[int, Clear] = {}
     for event in run.events:
         if isinstance(event, Backward):
             arrived.update(event.norms)
@@ -36,7 +36,7 @@ def check(run: Run) -> Iterable[Finding]:
         elif isinstance(event, Clear):
             for uid in event.parameters & arrived:
                 cleared[uid] = event.path
-                where[uid] = event.path
+                where[uid] = event
             arrived -= event.parameters
         elif isinstance(event, OptimizerStep):
             for uid in run.optimizers[event.optimizer].parameters:
@@ -59,15 +59,19 @@ def check(run: Run) -> Iterable[Finding]:
             )  # fmt: skip
 
 
-def _why(run: Run, optimizer: int, uids: list[int], applied: set[int], where: dict[int, Path]) -> tuple[str, Path, Path]:
+def _why(
+    run: Run, optimizer: int, uids: list[int], applied: set[int], where: dict[int, Clear]
+) -> tuple[str, Path, Path]:
     steps = [e for e in run.step_events if e.optimizer == optimizer]
-    clear = where.get(uids[0], ())
-    if applied.intersection(run.optimizers[optimizer].parameters):
-        return "zeroed_before_step", steps[-1].path, clear
+    clear = where.get(uids[0])
+    cleared = clear.path if clear is not None else ()
+    partly = bool(applied.intersection(run.optimizers[optimizer].parameters))
+    if partly or clear is not None and clear.by in ("module", "hand"):
+        return "zeroed_before_step", cleared, steps[-1].path
     first = next((e for e in run.backward_events if set(uids).intersection(e.norms)), None)
     if first is not None and steps[0].clock < first.clock:
         return "step_before_backward", steps[-1].path, first.path
-    return "zero_grad_before_step", clear, steps[-1].path
+    return "zero_grad_before_step", cleared, steps[-1].path
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

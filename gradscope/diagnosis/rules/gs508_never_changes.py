@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_shift, tally
-from gradscope.records import Path, Run, Write
+from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
+from gradscope.records import OptimizerStep, Path, Run, Write
 
 CODE = ("GS508", "never-changes")
 TIMES = 3
@@ -27,7 +28,10 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per cause and model."""
     groups: dict[tuple[str, Path, Path], list[int]] = {}
     undone = _undone(run)
+    huge, grown = exploded(run)
     for uid, parameter in run.parameters.items():
+        if uid in huge or uid in grown:
+            continue
         count = tally(run, uid)
         built = next((o.built for o in run.optimizers_of(uid)), ())
         if uid in undone:
@@ -52,24 +56,23 @@ def _moves(run: Run, uid: int) -> bool:
 
 
 def _undone(run: Run) -> dict[int, Path]:
-    """Parameters whose weight before each step is what it was before the step before, and who wrote to them."""
-    seen: dict[int, float] = {}
-    same: dict[int, int] = {}
-    other: set[int] = set()
-    for event in run.step_events:
-        for uid, weight in event.weights.items():
-            if uid in seen and event.ratios.get(uid):
-                if seen[uid] == weight:
-                    same[uid] = same.get(uid, 0) + 1
-                else:
-                    other.add(uid)
-            seen[uid] = weight
-    writes: dict[int, Path] = {}
+    """Parameters that a write sets back to one and the same value again and again, and the line that does it."""
+    written: dict[int, Path] = {}
+    values: dict[int, list[float]] = {}
+    moved: dict[int, bool] = {}
+    where: dict[int, Path] = {}
     for event in run.events:
         if isinstance(event, Write) and event.what == "value":
             for uid in event.parameters:
-                writes[uid] = event.path
-    return {u: writes[u] for u, n in same.items() if n >= TIMES - 1 and u not in other and u in writes}
+                written[uid] = where[uid] = event.path
+        elif isinstance(event, OptimizerStep):
+            for uid, weight in event.weights.items():
+                if uid in written and moved.get(uid):
+                    values.setdefault(uid, []).append(weight)
+                    del written[uid]
+                    moved[uid] = False
+                moved[uid] = moved.get(uid, False) or bool(event.ratios.get(uid))
+    return {u: where[u] for u, seen in values.items() if len(seen) >= TIMES - 1 and len(set(seen)) == 1}
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

@@ -26,7 +26,7 @@ def check(run: Run) -> Iterable[Finding]:
         if isinstance(event, Backward) and event.root is not None:
             for uid in event.norms:
                 mine = roots.setdefault(uid, set())
-                if event.root in mine:
+                if event.root in mine or mine & event.again:
                     counts[uid] = counts.get(uid, 0) + 1
                     where = event.path
                 mine.add(event.root)

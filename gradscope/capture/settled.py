@@ -1,0 +1,38 @@
+"""What tracing found, kept as facts after its tape was let go."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gradscope.records import Cut, Graph, Run
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settled:
+    """The facts of one traced step, and those of the steps traced before."""
+
+    cuts: tuple[Cut, ...]
+    never_used: frozenset[int]
+    graph: Graph | None
+    before: Settled | None = None
+
+    def onto(self, run: Run, steps: int) -> Run:
+        """A run with these facts added. A cut of a parameter that got a gradient later is no fact any more."""
+        silent = {u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards}
+        cuts = dict.fromkeys(cut for cut in (*run.cuts, *self._all_cuts()) if cut.parameters & silent)
+        unused = self._never_used()
+        if run.traced:
+            unused &= run.never_used
+        return dataclasses.replace(
+            run, cuts=tuple(cuts), never_used=unused, traced=max(run.traced, steps), graph=run.graph or self._graph()
+        )
+
+    def _graph(self) -> Graph | None:
+        """The newest there is."""
+        return self.graph or (self.before._graph() if self.before is not None else None)
+
+    def _all_cuts(self) -> tuple[Cut, ...]:
+        return (*self.cuts, *(self.before._all_cuts() if self.before is not None else ()))
+
+    def _never_used(self) -> frozenset[int]:
+        return self.never_used if self.before is None else self.never_used & self.before._never_used()

@@ -1,0 +1,219 @@
+"""What optimizers do: which gradients they find, what a step changes, and when a turn of the loop is over."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from gradscope.capture.events import Cohort, Column, StepKind
+from gradscope.capture.norms import norms
+from gradscope.capture.optimizers import Changes, Snapshot
+from gradscope.capture.source import Stack, snapshot
+from gradscope.errors import StopRun
+from gradscope.records import Backward, OptimizerStep, Write
+
+if TYPE_CHECKING:
+    from gradscope.capture.hooks import Watcher
+
+FIRST, THEN = 3, 50
+"""Steps whose updates are compared when nothing is traced: the first few, then every fiftieth."""
+_NO_CHANGES = Changes({}, {}, frozenset(), frozenset())
+
+
+@dataclass(slots=True, eq=False)
+class Usual:
+    """What an optimizer found at its last step; mostly it finds the same again."""
+
+    uids: tuple[int, ...]
+    present: list[bool]
+    trainable: list[bool]
+    cohort: Cohort
+    kind: StepKind
+
+
+@dataclass(slots=True, eq=False)
+class Opened:
+    """A step that has begun."""
+
+    stack: Stack
+    closure: bool
+    snapshot: Snapshot | None
+    norms: Column | None = None
+    kind: StepKind | None = None
+
+
+class StepProbe:
+    """The global optimizer hooks."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.stepped: set[int] = set()
+        """Optimizers that stepped in this turn of the loop."""
+        self._opened: dict[int, Opened] = {}
+        self._usual: dict[int, Usual] = {}
+        self._handles: list[Any] = []
+
+    def attach(self) -> None:
+        self._handles = [
+            register_optimizer_step_pre_hook(self._before),
+            register_optimizer_step_post_hook(self._after),
+        ]
+
+    def detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._opened.clear()
+        for probe in self.watcher.before_optimizer:
+            probe(None, False)
+
+    # --- before ----------------------------------------------------------------------------------------------
+
+    def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        started = perf_counter()
+        try:
+            closure = len(args) > 1 or bool(kwargs.get("closure"))
+            for probe in self.watcher.before_optimizer:
+                probe(optimizer, closure)
+            self._open(optimizer, snapshot(sys._getframe(1)), closure=closure)
+        except StopRun:
+            raise
+        except Exception as error:  # noqa: BLE001 - shields the user's step
+            self.watcher.failed("optimizer", error)
+        self.watcher.budget.spent(perf_counter() - started)
+
+    def _open(self, optimizer: Any, stack: Stack, *, closure: bool) -> None:
+        watcher = self.watcher
+        if torch._C._current_graph_task_id() < 0:
+            watcher.finish_backward()
+        watcher.read_again()
+        uid = watcher.book.see(optimizer, stack, only_known=not watcher.discover)
+        if uid < 0:
+            return
+        known = watcher.book.known[uid]
+        if not known.steps:
+            watcher.look_around(stack)
+        if watcher.discover and watcher.unnamed is not None:
+            if any(not watcher.registry.entries[u].owners for u in known.uids):
+                watcher.unnamed(stack)
+        if uid in self.stepped and not watcher.explicit:
+            watcher.turn()
+        watcher.stop_at_limit()
+        samples = watcher.measure_updates or known.steps < FIRST or known.steps % THEN == 0
+        opened = self._opened[uid] = Opened(
+            stack, closure, Snapshot(optimizer, watcher.registry) if samples and watcher.budget.roomy else None
+        )
+        if not closure:
+            self._look(uid, optimizer, opened)
+
+    def _look(self, uid: int, optimizer: Any, opened: Opened) -> None:
+        """Read the gradients that the optimizer is about to use, or after a closure has used."""
+        watcher = self.watcher
+        params = [param for group in optimizer.param_groups for param in group["params"]]
+        grads = [param.grad for param in params]
+        usual = self._as_usual(uid, params, grads)
+        fate, strange = watcher.gradients.seen(usual.uids, grads)
+        watcher.log_clears(fate)
+        watcher.gradients.holding -= fate.gone
+        here = [grad for grad in grads if grad is not None]
+        if strange:
+            self._from_elsewhere(usual, strange, grads)
+        opened.kind = usual.kind
+        opened.norms = self._norms(usual.cohort, here, measure=opened.snapshot is not None)
+
+    def _as_usual(self, uid: int, params: list[torch.Tensor], grads: list[torch.Tensor | None]) -> Usual:
+        uids = self.watcher.book.known[uid].uids
+        present = [grad is not None for grad in grads]
+        trainable = [param.requires_grad for param in params]
+        usual = self._usual.get(uid)
+        if usual is None or usual.uids is not uids or usual.present != present or usual.trainable != trainable:
+            cohort = Cohort(u for u, there in zip(uids, present, strict=True) if there)
+            can = frozenset(u for u, there in zip(uids, trainable, strict=True) if there)
+            usual = Usual(uids, present, trainable, cohort, StepKind(uids, cohort.everyone, can))
+            self._usual[uid] = usual
+            for u in can:
+                self.watcher.registry.entries[u].thawed = True
+        return usual
+
+    def _from_elsewhere(self, usual: Usual, strange: list[int], grads: list[torch.Tensor | None]) -> None:
+        """Gradients that no watched pass delivered: of parameters that were not hooked yet, or written by hand."""
+        watcher = self.watcher
+        places = {uid: place for place, uid in enumerate(usual.uids)}
+        fresh = set(watcher.attach_parameters(strange))
+        late = [uid for uid in strange if uid in fresh]
+        written = [uid for uid in strange if uid not in fresh]
+        if late:
+            watcher.arrived_unseen(late)
+        if written and not watcher.sees_clears and watcher.log.backwards:
+            log = watcher.log
+            log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", "assigned"))
+        watcher.gradients.holding.update(written)
+        watcher.gradients.note(written, [grads[places[uid]] for uid in written])
+
+    def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool) -> Column:
+        """The norms that are applied: those of the last pass if nobody wrote to the gradients since."""
+        watcher = self.watcher
+        last = watcher.log.last()
+        if (
+            isinstance(last, Backward)
+            and isinstance(last.norms, Column)
+            and last.norms.cohort.everyone == cohort.everyone
+            and watcher.gradients.untouched(cohort.uids, grads)
+        ):
+            return last.norms if last.norms.row or not measure else Column(cohort, norms(grads))
+        return Column(cohort, norms(grads)) if measure and grads else Column(cohort)
+
+    # --- after -----------------------------------------------------------------------------------------------
+
+    def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        started = perf_counter()
+        try:
+            uid = self.watcher.book.uid(optimizer)
+            opened = self._opened.pop(uid, None) if uid >= 0 else None
+            if opened is not None:
+                if opened.closure:
+                    self.watcher.finish_backward()
+                    self._look(uid, optimizer, opened)
+                self._log(uid, optimizer, opened)
+        except Exception as error:  # noqa: BLE001 - shields the user's step
+            self.watcher.failed("optimizer", error)
+        finally:
+            for probe in self.watcher.before_optimizer:
+                probe(None, False)
+        self.watcher.budget.spent(perf_counter() - started)
+
+    def _log(self, uid: int, optimizer: Any, opened: Opened) -> None:
+        watcher, log = self.watcher, self.watcher.log
+        self.stepped.add(uid)
+        assert opened.norms is not None
+        assert opened.kind is not None
+        changes = opened.snapshot.compare(opened.norms) if opened.snapshot is not None else _NO_CHANGES
+        event = OptimizerStep(
+            log.tick(), log.step, log.optimizer_steps, uid, watcher.path(opened.stack), opened.norms,
+            tuple(_number(group.get("lr")) for group in optimizer.param_groups),
+            changes.ratios, changes.unchanged, changes.moved, changes.weights,
+        )  # fmt: skip
+        log.append(event)
+        log.optimizer_steps += 1
+        log.stepped(uid, opened.kind, opened.norms)
+        watcher.book.stepped(uid)
+        watcher.suspicions.stepped(log, opened.kind)
+        if opened.snapshot is not None:
+            for param, ratio in changes.ratios.items():
+                count = log.count(param)
+                count.compared += 1
+                count.unchanged += param in changes.unchanged
+                count.ratio_last = ratio
+        params = [param for group in optimizer.param_groups for param in group["params"]]
+        watcher.gradients.versions(opened.kind.held, [param.grad for param in params])
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if value is not None else None
+
+

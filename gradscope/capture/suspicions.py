@@ -1,0 +1,61 @@
+"""What looks wrong enough to trace one step for it; each thing once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from gradscope.capture.events import ZERO, Column, Log, StepKind
+
+ZEROS = 3
+"""Passes in a row that deliver only zeros: zero-initialised gates and LoRA need up to two to wake."""
+MOST = 8
+"""Steps that are traced on suspicion in one run."""
+
+
+@dataclass(eq=False)
+class Suspicions:
+    """What was seen and has not been traced yet."""
+
+    traced: int = 0
+    _told: set[tuple[str, int]] = field(default_factory=set)
+    _fresh: set[tuple[str, int]] = field(default_factory=set)
+    _missing: dict[int, StepKind] = field(default_factory=dict)
+    _judged: set[StepKind] = field(default_factory=set)
+
+    def arrived(self, log: Log, norms: Column) -> None:
+        """A pass delivered gradients."""
+        if norms.row and min(norms.row) < ZERO:
+            for uid, norm in norms.items():
+                if norm is not None and norm < ZERO and log.count(uid).zero_streak >= ZEROS:
+                    self._suspect("zero", uid)
+        if not norms.finite:
+            for uid, norm in norms.items():
+                if norm is not None and not math.isfinite(norm):
+                    self._suspect("nonfinite", uid)
+
+    def stepped(self, log: Log, kind: StepKind) -> None:
+        """An optimizer stepped: what it holds and what required a gradient should have had one."""
+        if kind in self._judged:
+            return
+        if len(self._judged) > 256:
+            self._judged.clear()
+        self._judged.add(kind)
+        for uid in kind.trainable - kind.present:
+            if log.count(uid).steps_none == log.count(uid).steps:
+                self._suspect("none", uid)
+        for uid in set(kind.held) - kind.trainable - kind.present:
+            self._suspect("frozen", uid)
+
+    def _suspect(self, what: str, uid: int) -> None:
+        if (what, uid) not in self._told:
+            self._fresh.add((what, uid))
+
+    def take(self) -> bool:
+        """Whether the next step should be traced; what it is traced for is not asked again."""
+        if not self._fresh or self.traced >= MOST:
+            return False
+        self._told |= self._fresh
+        self._fresh.clear()
+        self.traced += 1
+        return True

@@ -1,0 +1,382 @@
+"""Scopes: names, steps, lifetime, and the step that is traced when something looks wrong."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules import module as nn_module
+from torch.optim import optimizer as torch_optimizer
+
+import gradscope
+from gradscope.capture import failure
+from gradscope.errors import GradscopeError, NameClashError, NotTrainableError, NothingWatchedError, ProbeWarning
+from gradscope.records import Backward
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    failure._said.clear()
+    gc.collect()
+    yield
+    gc.collect()
+    assert attached() == 0
+
+
+def attached() -> int:
+    """Everything that hangs on torch globally."""
+    return (
+        len(torch_optimizer._global_optimizer_pre_hooks)
+        + len(torch_optimizer._global_optimizer_post_hooks)
+        + len(nn_module._global_parameter_registration_hooks)
+        + len(nn_module._global_module_registration_hooks)
+        + len(nn_module._global_forward_hooks)
+        + len(nn_module._global_forward_pre_hooks)
+        + torch._C._len_torch_function_stack()
+    )
+
+
+def hooks(module: nn.Module) -> int:
+    return sum(len(p._post_accumulate_grad_hooks or ()) for p in module.parameters())
+
+
+def step(encoder, decoder, optimizer, *, cut: bool = False) -> None:
+    optimizer.zero_grad()
+    h = encoder(torch.randn(3, 4))
+    if cut:
+        h = h.detach()
+    decoder(h).pow(2).sum().backward()
+    optimizer.step()
+
+
+@pytest.fixture
+def parts():
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 2)
+    return encoder, decoder, torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.01)
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def names(scope) -> list[str]:
+    return [model.name for model in scope.report().run.models]
+
+
+def test_names():
+    encoder, decoder = nn.Linear(2, 2), nn.Linear(2, 2)
+    with gradscope.watch(e=encoder) as scope:
+        assert names(scope) == ["e"]
+    with gradscope.watch({"d": decoder}, e=encoder) as scope:
+        assert names(scope) == ["d", "e"]
+    with gradscope.watch(encoder, decoder) as scope:
+        assert names(scope) == ["encoder", "decoder"]
+    with gradscope.watch(nn.Linear(2, 2), decoder) as scope:
+        assert names(scope)[1] == "decoder"
+
+
+def test_bad_input_is_told_in_one_line():
+    model = nn.Linear(2, 2)
+    with pytest.raises(GradscopeError, match="nothing to watch"):
+        gradscope.watch()
+    with pytest.raises(NotTrainableError, match="ReLU"):
+        gradscope.watch(relu=nn.ReLU())
+    with pytest.raises(NotTrainableError, match="requires a gradient"):
+        gradscope.watch(model=nn.Linear(2, 2).requires_grad_(False))
+    with pytest.raises(NameClashError, match="already watched as 'a'"):
+        gradscope.watch(a=model, b=model)
+    with pytest.raises(GradscopeError, match="every=0"):
+        gradscope.watch(model=model, every=0)
+    with pytest.raises(GradscopeError, match="budget=7"):
+        gradscope.watch(model=model, budget=7)
+    with pytest.raises(GradscopeError, match=r"\['target'\]"):
+        gradscope.watch(model=model, expect_no_grad=["target"])
+    with gradscope.watch(model=model) as scope, pytest.raises(NameClashError):
+        scope.add(model=nn.Linear(2, 2))
+
+
+def test_without_a_scope():
+    gradscope.scope._scopes.clear()
+    with pytest.raises(NothingWatchedError, match=r"gradscope\.watch"):
+        gradscope.report()
+
+
+# --- steps --------------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_counted_alike_however_they_are_marked(parts):
+    seen = []
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as bare:
+        for _ in range(3):
+            step(*parts)
+        seen.append(bare.report().run)
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in range(3):
+            with scope.step():
+                step(*parts)
+        seen.append(scope.report().run)
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in scope.steps(range(3)):
+            step(*parts)
+        seen.append(scope.report().run)
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        marked = scope.step(step)
+        for _ in range(3):
+            marked(*parts)
+        seen.append(scope.report().run)
+        assert marked.__name__ == "step"
+    for run in seen:
+        assert run.steps == 3
+        assert [event.step for event in run.backward_events] == [0, 1, 2]
+        assert [event.step for event in run.step_events] == [0, 1, 2]
+
+
+def test_an_explicit_step_may_hold_several_optimizer_steps(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in scope.steps(range(2)):
+            for _ in range(3):
+                step(*parts)
+        run = scope.report().run
+    assert [event.step for event in run.step_events] == [0, 0, 0, 1, 1, 1]
+
+
+def test_on_step_tells_norms(parts):
+    told = []
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        scope.on_step(told.append)
+        for _ in scope.steps(range(2)):
+            step(*parts)
+    wanted = sum(p.grad.pow(2).sum().item() for p in parts[0].parameters()) ** 0.5
+    assert [summary.step for summary in told] == [0, 1]
+    assert told[-1].grad_norms["encoder"] == pytest.approx(wanted)
+
+
+# --- lifetime -----------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_scope_still_reports(parts):
+    scope = gradscope.watch(encoder=parts[0], decoder=parts[1])
+    step(*parts)
+    assert hooks(parts[0]) == 2
+    scope.close()
+    scope.close()
+    step(*parts)
+    assert hooks(parts[0]) == 0
+    assert scope.report().run.backwards == 1
+    assert str(scope.report())
+
+
+def test_leaving_with_an_exception_closes(parts):
+    with pytest.raises(KeyboardInterrupt), gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in scope.steps(range(2)):
+            step(*parts)
+            raise KeyboardInterrupt
+    assert hooks(parts[0]) == 0
+    assert scope.report().run.backwards == 1
+
+
+def test_a_forgotten_scope_is_collected(parts):
+    scope = gradscope.watch(encoder=parts[0], decoder=parts[1])
+    scope.on_step(lambda summary: None)
+    gone = weakref.ref(scope)
+    for _ in scope.steps(range(2)):
+        step(*parts)
+    del scope
+    gc.collect()
+    assert gone() is None
+    assert hooks(parts[0]) == 0
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_models_and_graphs_are_collected(traced):
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scope = gradscope.watch(model)
+    if traced:
+        scope._capture.start_tracing()
+    loss = model(torch.randn(3, 4)).sum()
+    loss.backward()
+    optimizer.step()
+    gone = [weakref.ref(x) for x in (model, optimizer, loss, model.weight, model.weight.grad)]
+    if traced:
+        scope._capture.stop_tracing()
+    del model, optimizer, loss
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 5
+    assert scope.report().run.backwards == 1
+    scope.close()
+
+
+def test_two_scopes_at_once(parts):
+    with gradscope.watch(encoder=parts[0]) as one:
+        step(*parts)
+        with gradscope.watch(encoder=parts[0], decoder=parts[1], every=2) as two:
+            step(*parts)
+            step(*parts)
+        step(*parts)
+    assert one.report().run.backwards == 4
+    assert two.report().run.backwards == 2
+    assert hooks(parts[0]) == hooks(parts[1]) == 0
+
+
+# --- tracing on demand --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["with", "steps", "decorator"])
+def test_a_missing_gradient_is_traced_once(parts, way):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        if way == "steps":
+            for _ in scope.steps(range(6)):
+                step(*parts, cut=True)
+        for _ in range(6) if way != "steps" else ():
+            if way == "with":
+                with scope.step():
+                    step(*parts, cut=True)
+            else:
+                scope.step(step)(*parts, cut=True)
+        assert scope._capture.tape is None
+        assert torch._C._len_torch_function_stack() == 0
+        report = scope.report()
+    (finding,) = report.findings
+    assert (finding.cause, finding.location.text) == ("detach", "h = h.detach()")
+    assert report.run.traced == 1
+    assert report.run.steps == 6
+
+
+def test_a_healthy_loop_is_never_traced(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in scope.steps(range(6)):
+            step(*parts)
+        assert scope.report().ok
+        assert scope.report().run.traced == 0
+
+
+def test_a_bare_loop_is_never_traced_and_says_how(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in range(6):
+            step(*parts, cut=True)
+        (finding,) = scope.report().findings
+    assert finding.cause == "unknown"
+    assert "scope.steps(loader)" in finding.fix
+
+
+def test_zero_and_nan_are_traced(parts):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(8)):
+            optimizer.zero_grad()
+            decoder(torch.relu(encoder(torch.randn(3, 4)) - 100.0)).pow(2).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    assert "dead_relu" in [finding.cause for finding in report.findings]
+    assert report.run.traced == 1
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(4)):
+            optimizer.zero_grad()
+            (decoder(encoder(torch.randn(3, 4))) * 0.0).sum().sqrt().backward()
+        report = scope.report()
+    assert report.run.traced >= 1
+    assert "sqrt_at_zero" in [finding.cause for finding in report.findings]
+
+
+def test_tracing_begins_in_the_middle_of_a_loop_that_clears_at_its_end(parts):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(6)):
+            decoder(encoder(torch.randn(3, 4)).detach()).pow(2).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        report = scope.report()
+    assert not any(event.added for event in report.run.backward_events)
+    assert [finding.cause for finding in report.findings] == ["detach"]
+
+
+def test_explain_traces_and_leaves_nothing(parts):
+    report = gradscope.explain(lambda: step(*parts, cut=True), encoder=parts[0], decoder=parts[1])
+    assert report.findings[0].location.text == "h = h.detach()"
+    assert hooks(parts[0]) == 0
+
+
+# --- when we fail -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["_log_backward", "_measure", "path"])
+def test_a_failing_probe_warns_once_and_training_goes_on(parts, where, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("broken on purpose")
+
+    before = parts[0].weight.clone()
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        monkeypatch.setattr(type(scope._capture.watcher), where, broken)
+        with pytest.warns(ProbeWarning, match="broken on purpose") as told:
+            for _ in range(3):
+                step(*parts)
+        assert len(told) == 1
+        assert hooks(parts[0]) == 0
+        assert any("broken on purpose" in note for note in scope.report().run.notes)
+    assert not torch.equal(before, parts[0].weight)
+
+
+def test_a_failing_optimizer_probe_detaches(parts, monkeypatch):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        monkeypatch.setattr(type(scope._capture.watcher._stepping), "_look", lambda *args: 1 / 0)
+        with pytest.warns(ProbeWarning, match="optimizer probe"):
+            step(*parts)
+        step(*parts)
+        assert hooks(parts[0]) == 0
+
+
+# --- budget and devices -------------------------------------------------------------------------------------------
+
+
+def test_a_small_budget_thins_the_norms_but_not_who(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1], budget=1e-6) as scope:
+        for _ in range(60):
+            step(*parts)
+        run = scope.report().run
+    assert run.tallies[0].backwards == 60
+    assert run.tallies[0].measured < 30
+    assert "to stay within 0.0%" in run.notes[0]
+
+
+def test_norms_of_another_device_arrive_one_pass_late(parts, monkeypatch):
+    from gradscope.capture import hooks as hooks_module
+
+    monkeypatch.setattr(hooks_module, "_on_cpu", lambda tensors: False)
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        wanted = []
+        for _ in range(4):
+            step(*parts)
+            wanted.append({u: p.grad.norm().item() for u, p in enumerate([*parts[0].parameters(), *parts[1].parameters()])})
+            last = [e for e in scope._capture.watcher.log.events() if isinstance(e, Backward)][-1]
+            assert set(last.norms.values()) == {None}
+        run = scope.report().run
+    assert [dict(event.norms) for event in run.backward_events] == [pytest.approx(w) for w in wanted]
+    assert run.tallies[0].measured == 4
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+def test_two_thousand_steps_do_not_grow(parts):
+    import tracemalloc
+
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]):
+        for _ in range(1000):  # fills the log, which is bounded
+            step(*parts)
+        gc.collect()
+        objects = len(gc.get_objects())
+        tracemalloc.start(1)
+        for _ in range(1000):
+            step(*parts)
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(gc.get_objects()) - objects < 200
+    # What the second thousand keeps is the newest events, which replaced the oldest ones.
+    assert grown < 800_000 + sys.getsizeof([])
