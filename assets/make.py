@@ -1,4 +1,4 @@
-"""Writes the generated parts of README.md, each from a real run: `python assets/make.py`.
+"""Writes the generated parts of README.md and draws its pictures, each from a real run: `python assets/make.py`.
 
 A part stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
 """
@@ -45,10 +45,13 @@ def insert(text: str, name: str, part: str) -> str:
 
 
 def main() -> None:
+    import pictures  # beside this file: found when it is run, not when a test reads it
+
     text = README.read_text(encoding="utf-8")
     for name, make in PARTS.items():
         text = insert(text, name, make())
     README.write_text(text, encoding="utf-8")
+    pictures.main()
 
 
 if __name__ == "__main__":

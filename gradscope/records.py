@@ -61,6 +61,8 @@ class Parameter:
     """The line that last set `requires_grad` to False, where seen."""
     frozen_clock: int = 0
     """When that was, among all such lines."""
+    frozen_line: str = ""
+    """`file:line` that last froze it, also if it was thawed again since."""
     freezes: int = 0
     """How often `requires_grad` was set to False, where seen."""
     thaws: int = 0

@@ -349,7 +349,7 @@ class Capture:
         return self._settled.onto(run, self.traced_steps) if self._settled is not None else run
 
     def _facts(self, script: str) -> Run:
-        self.watcher.finish_backward()
+        self.watcher.catch_up()
         if self._open:
             self._take_histograms()
         optimizers = self.watcher.book.records()
@@ -385,7 +385,9 @@ class Capture:
         missing = [u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards]
         silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
         unused = frozenset(u for u in run.parameters if not finder.used(u))
-        run = dataclasses.replace(run, cuts=finder.find(silent), never_used=unused, traced=log_steps(run), built=self.registry.built_lines(unused))
+        held = {u for o in run.optimizers for u in o.parameters}
+        loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
+        run = dataclasses.replace(run, cuts=finder.find(silent), never_used=unused, traced=log_steps(run), built=self.registry.built_lines(unused | loose))
         return dataclasses.replace(run, graph=self._drawn(run, finder))
 
     def _origins(self) -> tuple[Origin, ...]:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 from gradscope.capture import operations
 from gradscope.capture.source import EMPTY, Stack, library_line, resolve
-from gradscope.capture.statements import bound_in, decorator_line, grad_off_line, tainted_lines
-from gradscope.capture.source import line_of
+from gradscope.capture.statements import Taint, bound_in, decorator_line, grad_off_line, taint_of
 from gradscope.capture.tape import Op, Tape
 from gradscope.records import Cut
 
@@ -51,7 +50,7 @@ class CutFinder:
         self.down = tape.children()
         self.distance = self._distances()
         self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
-        self._taints: dict[Stack, frozenset[tuple[str, int]]] = {}
+        self._taints: dict[Stack, Taint] = {}
 
     def _distances(self) -> dict[int, int]:
         """Per value on the way to a loss: how many operations away from it."""
@@ -243,8 +242,7 @@ class CutFinder:
     def _comes_back(self, start: int) -> int | None:
         """Whether a value left torch below `start` and its name is used again in making a loss."""
         for op in self._escapes(start):
-            lines = self._taint(op.stack)
-            if lines and self._made_with(lines, op.index):
+            if self._made_with(self._taint(op.stack), op.index):
                 return RETURNED
         return None
 
@@ -261,12 +259,12 @@ class CutFinder:
                     todo.append(child)
         return found
 
-    def _taint(self, stack: Stack) -> frozenset[tuple[str, int]]:
+    def _taint(self, stack: Stack) -> Taint:
         if stack not in self._taints:
-            self._taints[stack] = tainted_lines(stack)
+            self._taints[stack] = taint_of(stack)
         return self._taints[stack]
 
-    def _made_with(self, lines: frozenset[tuple[str, int]], after: int) -> bool:
+    def _made_with(self, taint: Taint, after: int) -> bool:
         for op in self.tape.ops[after + 1 :]:
             if not any(v in self.distance for v in op.outputs):
                 continue
@@ -274,7 +272,7 @@ class CutFinder:
                 self.tape.values[v].op < 0 and not self.tape.values[v].parents and self.tape.values[v].param < 0
                 for v, _ in op.inputs
             )
-            if foreign and any((code.co_filename, line_of(code, lasti)) in lines for code, lasti in op.stack.frames):
+            if foreign and taint.marks(op.stack):
                 return True
         return False
 

@@ -6,8 +6,10 @@ that went up by more than the one of accumulating. Tracing sees the calls themse
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +24,18 @@ class Fate:
     added: frozenset[int] = NONE
     gone: frozenset[int] = NONE
     zeroed: frozenset[int] = NONE
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Look at many gradients without the garbage collector looking at each of them, too."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Gradients:
@@ -80,15 +94,13 @@ class Gradients:
     def note(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
         """Remember gradients, as they are now."""
         self._owners = None
-        refs, versions = self._refs, self._versions
-        for uid, grad in zip(uids, grads, strict=True):
-            if grad is not None:
-                refs[uid] = weakref.ref(grad)
-                versions[uid] = grad._version
+        there = [(uid, grad) for uid, grad in zip(uids, grads, strict=True) if grad is not None]
+        self._refs.update([(uid, weakref.ref(grad)) for uid, grad in there])
+        self._versions.update([(uid, grad._version) for uid, grad in there])
 
     def versions(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
         """Remember how often gradients have been written to; they are the tensors they were."""
-        self._versions.update((u, g._version) for u, g in zip(uids, grads, strict=True) if g is not None)
+        self._versions.update([(u, g._version) for u, g in zip(uids, grads, strict=True) if g is not None])
 
     def owner(self, tensor: torch.Tensor) -> int:
         """The parameter whose gradient a tensor is, or -1."""

@@ -10,33 +10,22 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, read_lanes
+from gradscope.capture.nodes import CONSTANT, Draft, Line, draft_of, loss_name, plain, worthless
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
-from gradscope.capture.source import Stack, resolve
-from gradscope.capture.tape import Op, Root
+from gradscope.capture.tape import Root
 from gradscope.capture.turns import Sizes, Turn, choose_turn
-from gradscope.records import Backward, Edge, Graph, Location, Node, Run
+from gradscope.records import Backward, Edge, Graph, Run
 
 MAX_NODES = 20_000
 CROWDED = 12_000
 MAX_PARAMETERS = 5_000
-
-_LOSS = re.compile(r"([A-Za-z_][\w.]*)\.backward\(|\.backward\(([A-Za-z_][\w.]*)\)")
-_DUNDER = re.compile(r"__(?:r|i)?([a-z]+)__")
-_CONSTANT = {
-    "zeros", "ones", "full", "arange", "eye", "linspace", "zeros_like", "ones_like", "full_like", "new_zeros",
-    "new_ones", "new_full", "hann_window", "hamming_window", "scalar_tensor", "tril_indices", "triu_indices", "empty",
-}  # fmt: skip
-"""What these make is no data: it is not drawn."""
-_PLAIN = {"getitem": "index", "truediv": "div", "setitem": "index_put"}
 
 
 def build_graph(
@@ -59,33 +48,6 @@ def build_graph(
     return _Builder(finder, run, turn, lanes, sites, places, sizes).build()
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A node while it grows."""
-
-    kind: str
-    label: str
-    model: str = ""
-    module: str = ""
-    live: bool = False
-    norm: float | None = None
-    location: Location | None = None
-    uid: int | None = None
-
-    def node(self, number: int) -> Node:
-        return Node(
-            number, self.kind, self.label, self.model, self.module, self.live, self.norm, self.location, self.uid
-        )
-
-
-@dataclass(slots=True)
-class _Line:
-    """An edge while it grows."""
-
-    live: bool = False
-    norm: float | None = None
-
-
 @dataclass(eq=False)
 class _Builder:
     finder: CutFinder
@@ -95,8 +57,8 @@ class _Builder:
     sites: Sites
     places: Mapping[int, Place]
     sizes: Sizes
-    drafts: list[_Draft] = field(default_factory=list)
-    edges: dict[tuple[int, int], _Line] = field(default_factory=dict)
+    drafts: list[Draft] = field(default_factory=list)
+    edges: dict[tuple[int, int], Line] = field(default_factory=dict)
     cuts: dict[tuple[int, int], Site] = field(default_factory=dict)
     truncated: int = 0
 
@@ -155,7 +117,7 @@ class _Builder:
             elif self.lanes.shadow[parent] and not self.lanes.shadow[i]:
                 self._exits.append((source, me))
                 self._connect(source, me, live=alive)
-            elif spoilt is not None and alive and _worthless(self._norm(parent)):
+            elif spoilt is not None and alive and worthless(self._norm(parent)):
                 self.cuts.setdefault((source, me), spoilt)
             else:
                 self._connect(source, me, live=alive, norm=self._norm(parent))
@@ -179,7 +141,7 @@ class _Builder:
                 self.cuts.setdefault(ends, next(iter(self._entries.values())))
 
     def _connect(self, source: int, target: int, *, live: bool, norm: float | None = None) -> None:
-        line = self.edges.setdefault((source, target), _Line())
+        line = self.edges.setdefault((source, target), Line())
         line.live = line.live or live
         if live and norm is not None:
             line.norm = norm if line.norm is None or not line.norm >= norm else line.norm
@@ -213,12 +175,12 @@ class _Builder:
         if place is not None and place.leaf and self._last[:2] == (number, live):
             node = self._last[2]
         else:
-            node = self._new(_draft(op, place, live, self.sizes))
+            node = self._new(draft_of(op, place, live, self.sizes))
         self._last = (number, live, node)
         self._of_op[key] = node
         return node
 
-    def _new(self, draft: _Draft) -> int:
+    def _new(self, draft: Draft) -> int:
         key = (draft.kind, draft.label, draft.model, draft.module, draft.live)
         if len(self.drafts) >= CROWDED:
             known = self._alike.get(key, -1)
@@ -239,7 +201,7 @@ class _Builder:
         source = self._climb(i)
         op = self.tape.values[source].op
         name = self.tape.ops[op].name if op >= 0 else "data"
-        return -1 if name in _CONSTANT else self._input(("data", source), _plain(name))
+        return -1 if name in CONSTANT else self._input(("data", source), plain(name))
 
     def _climb(self, i: int) -> int:
         """Where data came from: the first of its arguments, of that the first, and so on."""
@@ -254,7 +216,7 @@ class _Builder:
 
     def _input(self, key: tuple[str, int], label: str) -> int:
         if key[1] not in self._of_source:
-            self._of_source[key[1]] = self._new(_Draft("input", label))
+            self._of_source[key[1]] = self._new(Draft("input", label))
         return self._of_source[key[1]]
 
     def _parameter(self, uid: int) -> int:
@@ -269,7 +231,7 @@ class _Builder:
             return -1
         owner = parameter.owners[0] if parameter.owners else None
         module, _, name = owner.fqn.rpartition(".") if owner is not None else ("", "", "")
-        draft = _Draft(
+        draft = Draft(
             "parameter", name or parameter.name, owner.model if owner is not None else "", module,
             uid in self.delivered, self.delivered.get(uid), uid=uid,
         )  # fmt: skip
@@ -280,10 +242,8 @@ class _Builder:
     # --- losses, ends and the rest ---------------------------------------------------------------------------
 
     def _add_loss(self, root: Root, event: Backward) -> None:
-        found = _LOSS.search(event.location.text) if event.location is not None else None
-        name = next((part for part in found.groups() if part), "loss") if found else "loss"
         source = self._node_of(root.value)
-        self.drafts.append(_Draft("loss", name, live=True, location=event.location))
+        self.drafts.append(Draft("loss", loss_name(event.location), live=True, location=event.location))
         self._losses.append((root, len(self.drafts) - 1))
         if source >= 0:
             live = bool(self.lanes.live[root.value])
@@ -309,7 +269,7 @@ class _Builder:
 
     def _add_ends(self) -> None:
         for end in sorted(self.sites.ends & self._of_op.keys()):
-            self.drafts.append(_Draft("op", "never used"))
+            self.drafts.append(Draft("op", "never used"))
             self.cuts[(self._of_op[end], len(self.drafts) - 1)] = self.sites.at[end]
 
     def _add_idle(self) -> None:
@@ -328,27 +288,3 @@ class _Builder:
         edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
         nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
         return Graph(nodes, tuple(edges), self.turn.step, self.truncated)
-
-
-def _draft(op: Op | None, place: Place | None, live: bool, sizes: Sizes) -> _Draft:
-    if op is None:
-        return _Draft("op", "from outside torch", live=live)
-    path = resolve(Stack(op.stack.frames[:1]))
-    where = path[-1] if path else None
-    norm = sizes.get(op.index) if live else None
-    if place is None:
-        return _Draft("op", _plain(op.name), live=live, norm=norm, location=where)
-    if place.leaf:
-        return _Draft("module", place.class_name, place.watched.name, place.fqn, live, None, where)
-    return _Draft("op", _plain(op.name), place.watched.name, place.fqn, live, norm, where)
-
-
-def _worthless(norm: float | None) -> bool:
-    return norm is not None and (norm == 0.0 or not math.isfinite(norm))
-
-
-def _plain(name: str) -> str:
-    """An operation as one would call it: `__radd__` is add."""
-    found = _DUNDER.fullmatch(name)
-    bare = found[1] if found else name.strip("_")
-    return _PLAIN.get(bare, bare) or name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence, Iterable
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from gradscope.capture.budget import Budget
 from gradscope.capture.events import Cohort, Column, Log
 from gradscope.capture.failure import warn_once
-from gradscope.capture.gradients import Fate, Gradients
+from gradscope.capture.gradients import Fate, Gradients, no_collection
 from gradscope.capture.inbox import Inbox
 from gradscope.capture.norms import Measured
 from gradscope.capture.optimizers import OptimizerBook
@@ -92,7 +92,7 @@ class Watcher:
         """Remove every hook; the facts stay."""
         if self._closed:
             return
-        self.finish_backward()
+        self.catch_up()
         self._closed = True
         self._inbox.detach()
         self._stepping.detach()
@@ -141,23 +141,26 @@ class Watcher:
 
     def finish_backward(self) -> None:
         """Close the open backward pass: measure, log, tally."""
-        self._fetch()
         if not self._open:
             return
         started = perf_counter()
         stack, extra = self._stack, self._extra
         self._open, self._stack, self._extra, self._bracket = False, EMPTY, {}, False
         try:
-            self._log_backward(self._inbox.take(), stack, extra)
+            with no_collection():
+                self._log_backward(self._inbox.take(), stack, extra)
         except Exception as error:  # noqa: BLE001 - shields the user's backward
             self.failed("hooks", error)
         self.budget.spent(perf_counter() - started)
 
     def _log_backward(self, received: list[int], stack: Stack, extra: dict[str, Any]) -> None:
+        self._fetch()
         cohort = self._cohort(received + self._not_hooked_yet())
+        grads = self._grads(cohort.uids)
+        if None in grads:  # the hook fires for a custom function that returned None, too
+            cohort = self._cohort([uid for uid, grad in zip(cohort.uids, grads, strict=True) if grad is not None])
+            grads = self._grads(cohort.uids)
         uids = cohort.uids
-        tensors = [self.registry.tensor(uid) for uid in uids]
-        grads = [None if tensor is None else tensor.grad for tensor in tensors]
         fate = self.gradients.arrived(uids, grads, told=self.sees_clears)
         path = self.path(stack)
         self._may_turn(path)
@@ -180,6 +183,10 @@ class Watcher:
         self.registry.training = True
         if self.unnamed is not None and any(not self.registry.entries[uid].owners for uid in uids):
             self.unnamed(stack)
+
+    def _grads(self, uids: Sequence[int]) -> list[torch.Tensor | None]:
+        tensors = [self.registry.tensor(uid) for uid in uids]
+        return [None if tensor is None else tensor.grad for tensor in tensors]
 
     def _not_hooked_yet(self) -> list[int]:
         """Parameters that came or were thawed since the last look, and that this pass has reached nevertheless."""
@@ -213,6 +220,11 @@ class Watcher:
         self.log.delivered(event.index, column)
         self.suspicions.arrived(self.log, column)
 
+    def catch_up(self) -> None:
+        """Everything that happened so far is logged and counted."""
+        self.finish_backward()
+        self._fetch()
+
     def _fetch(self) -> None:
         """Fetch the norms of the pass before from their device."""
         if self._late is None or self._late[0] is _NOTHING:
@@ -245,7 +257,7 @@ class Watcher:
 
     def reconcile(self) -> None:
         """Look for gradients that were cleared since the last look, before clearing is told."""
-        self.finish_backward()
+        self.catch_up()
         uids = sorted(self.gradients.holding)
         tensors = [self.registry.tensor(uid) for uid in uids]
         fate = self.gradients.compared(uids, [None if tensor is None else tensor.grad for tensor in tensors])
@@ -340,7 +352,7 @@ _NOTHING = Backward(-1, -1, -1, (), {})
 
 
 def _on_cpu(tensors: list[torch.Tensor]) -> bool:
-    return all(tensor.device.type == "cpu" for tensor in tensors)
+    return not any([tensor.device.type != "cpu" for tensor in tensors])
 
 
 def _backward_stack() -> Stack:

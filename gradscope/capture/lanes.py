@@ -74,9 +74,9 @@ def _keep_carriers(tape: Tape, turn: Turn, sites: Sites, lanes: Lanes) -> None:
     for i, value in enumerate(tape.values):
         if value.param >= 0 or not lanes.learned[i]:
             continue
+        lanes.shadow[i] = _in_shadow(tape, sites, lanes, i)
         if turn.start <= lanes.time[i] < turn.end:
             lanes.kept[i] = lanes.carry[i] or (value.op in sites.at and _is_cut(tape, lanes, i))
-            lanes.shadow[i] = _in_shadow(tape, sites, lanes, i)
         elif value.op in sites.at:
             lanes.kept[i] = 1
 
@@ -92,8 +92,14 @@ def _in_shadow(tape: Tape, sites: Sites, lanes: Lanes, index: int) -> bool:
     value = tape.values[index]
     if value.op < 0 or tape.ops[value.op].cause not in GRADIENTS_OFF:
         return False
+    off = tape.ops[value.op].blame.frames[:1]
     entered = value.op in sites.at and sites.at[value.op].cause in GRADIENTS_OFF
-    return any(lanes.shadow[p] or (entered and enters(tape, lanes, p)) for p, _ in value.parents)
+    for parent, _ in value.parents:
+        if lanes.shadow[parent] and tape.ops[tape.values[parent].op].blame.frames[:1] == off:
+            return True
+        if entered and enters(tape, lanes, parent):
+            return True
+    return False
 
 
 def enters(tape: Tape, lanes: Lanes, index: int) -> bool:

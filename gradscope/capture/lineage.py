@@ -155,7 +155,8 @@ class Tracer(TorchFunctionMode):
         parents: tuple[tuple[int, bool], ...] = ()
         if kind.name not in operations.UNRELATED:
             copied = kind.inplace and uid >= 0
-            parents = tuple([(v, live and requires and not copied) for v, live in op.inputs])
+            grown = requires and not copied and tensor.grad_fn is not None
+            parents = tuple([(v, live and grown) for v, live in op.inputs])
         value = self.tape.add(
             Value(
                 op.index,
@@ -394,8 +395,11 @@ class Tracer(TorchFunctionMode):
                 self.listener.cleared(target, stack, to_none=True)
             elif not stack.has("module_to"):
                 self.listener.grad_assigned(target, stack)
-        elif kind.action == "register_hook" and uid >= 0:
-            self.hook_lines[uid] = stack
+        elif kind.action == "register_hook":
+            if uid >= 0:
+                self.hook_lines[uid] = stack
+            else:
+                self.tape.hooked[self.see(target, stack)] = stack
         elif kind.action in ("set_requires_grad", "requires_grad_"):
             wanted = args[1] if len(args) > 1 else kwargs.get("requires_grad", True)
             if isinstance(target, nn.Parameter):
@@ -407,6 +411,7 @@ class Tracer(TorchFunctionMode):
                 elif not stack.has("deepcopy"):
                     self._clock += 1
                     entry.freezes += 1
+                    entry.frozen_by = stack
                     entry.frozen_at, entry.frozen_clock = stack, self._clock
 
     def _set_data(self, func: Any, args: Any, kwargs: Any, frame: Any) -> Any:

@@ -9,8 +9,10 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from gradscope.capture.calls import Sources
+from gradscope.capture.norms import norms, unseen
 from gradscope.capture.optimizer_lines import Lines, Subject, lines_of
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
@@ -185,30 +187,40 @@ class Snapshot:
     """The values of an optimizer's parameters before its step. Lives from its pre-hook to its post-hook."""
 
     def __init__(self, optimizer: Any, registry: Registry) -> None:
-        self.pairs: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.uids: list[int] = []
+        self.params: list[torch.Tensor] = []
+        self.before: list[torch.Tensor] = []
         total = 0
-        for group in optimizer.param_groups:
-            for param in group["params"]:
-                uid = registry.uid(param)
-                total += param.numel()
-                if uid < 0 or total > CLONE_LIMIT or param.layout is not torch.strided:
-                    continue
-                self.pairs.append((uid, param, param.detach().clone()))
+        with unseen():
+            for group in optimizer.param_groups:
+                for param in group["params"]:
+                    uid = registry.uid(param)
+                    if uid < 0 or is_lazy(param) or param.layout is not torch.strided:
+                        continue
+                    total += param.numel()
+                    if total > CLONE_LIMIT:
+                        return
+                    value = getattr(param, "_local_tensor", param)
+                    self.uids.append(uid)
+                    self.params.append(value)
+                    self.before.append(value.detach().clone())
 
     def compare(self, received: Mapping[int, float | None]) -> Changes:
         """Compare with the values now. `received`: who had a gradient at this step."""
-        ratios, weights = {}, {}
-        unchanged, moved = set(), set()
-        for uid, param, before in self.pairs:
-            now = param.detach()
-            same = torch.equal(now, before)
-            if uid in received:
-                if same:
-                    unchanged.add(uid)
-                size = float(torch.linalg.vector_norm(before.float() if not before.is_complex() else before))
-                weights[uid] = size
-                change = 0.0 if same else float(torch.linalg.vector_norm((now - before).float()))
-                ratios[uid] = change / size if size else (0.0 if same else float("inf"))
-            elif not same:
-                moved.add(uid)
-        return Changes(ratios, weights, frozenset(unchanged), frozenset(moved))
+        with unseen():
+            change = [now.detach() - then for now, then in zip(self.params, self.before, strict=True)]
+        changes = dict(zip(self.uids, norms(change), strict=True))
+        sizes = dict(zip(self.uids, norms(self.before), strict=True))
+        weights = {uid: size for uid, size in sizes.items() if uid in received}
+        return Changes(
+            {uid: _ratio(changes[uid], size) for uid, size in weights.items()},
+            weights,
+            frozenset(uid for uid in weights if changes[uid] == 0.0),
+            frozenset(uid for uid, moved in changes.items() if uid not in received and moved != 0.0),
+        )
+
+
+def _ratio(change: float, size: float) -> float:
+    if size:
+        return change / size
+    return float("inf") if change else 0.0

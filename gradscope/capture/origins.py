@@ -86,7 +86,7 @@ class OriginFinder:
         if step is None:
             cancelled = self._cancelled(graph, leaf)
             if cancelled is not None:
-                return self._found("zero", "cancelling_gradient", uid, graph.steps[cancelled])
+                return self._vanished_between(graph, cancelled, uid)
             return self._found("zero", "zero_multiplier", uid, graph.steps[0])
         cause, operand = step.cause or ("unknown", 0)
         return self._settle(graph, graph.steps.index(step), cause, operand, uid)
@@ -97,13 +97,23 @@ class OriginFinder:
         while todo:
             at = todo.popleft()
             sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[at] if graph.steps[c].fired]
-            if len(sent) > 1 and any(sent):
-                return self._meeting(graph, at)
+            if any(sent) and not any(graph.steps[at].into):
+                return at
             for consumer, _ in graph.consumers[at]:
                 if consumer not in seen:
                     seen.add(consumer)
                     todo.append(consumer)
         return None
+
+    def _vanished_between(self, graph: GraphWalk, number: int, uid: int) -> Found:
+        """Users of a tensor sent gradients, its maker received zeros: a hook on it, or they cancelled."""
+        maker = self.tape.op_of_node(graph.steps[number].sequence)
+        for value in self.tape.ops[maker].outputs if maker >= 0 else ():
+            if value in self.tape.hooked:
+                found = self._found("zero", "grad_hook", uid, graph.steps[number])
+                found.stack = self.tape.hooked[value]
+                return found
+        return self._found("zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, number)])
 
     def _meeting(self, graph: GraphWalk, number: int) -> int:
         """The node nearest to `number` through which all ways from it to the loss lead."""

@@ -30,6 +30,7 @@ class Entry:
     loaded: bool = False
     frozen_at: Stack = EMPTY
     frozen_clock: int = 0
+    frozen_by: Stack = EMPTY
     freezes: int = 0
     thaws: int = 0
     built: Stack = EMPTY
@@ -265,6 +266,7 @@ def _record(entry: Entry) -> Parameter:
         late=entry.late,
         loaded=entry.loaded,
         frozen_at=resolve(entry.frozen_at if entry.frozen_at.frames else entry.registered),
+        frozen_line=str(resolve(entry.frozen_by)[-1]) if entry.frozen_by.frames else "",
         freezes=entry.freezes,
         thaws=entry.thaws,
         frozen_clock=entry.frozen_clock,

@@ -49,7 +49,7 @@ def find_sites(finder: CutFinder, run: Run, turn: Turn, origins: Iterable[Found]
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
     best: dict[int, Cut] = {}
     for cut in run.cuts:
-        for uid in cut.parameters if cut.cause != FROZEN else cut.parameters & held:
+        for uid in cut.parameters & held:
             best.setdefault(uid, cut)
     examples: dict[int, int] = {}
     for uid in sorted(best):

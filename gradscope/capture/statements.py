@@ -13,6 +13,7 @@ import functools
 import linecache
 from collections.abc import Iterator
 from types import CodeType
+from typing import NamedTuple
 
 from gradscope.capture.source import Stack, line_of
 
@@ -70,9 +71,30 @@ def bound_in(stack: Stack) -> Stack:
     return Stack(frames)
 
 
-def tainted_lines(stack: Stack) -> frozenset[Line]:
-    """Lines whose statements use what the statement at the bottom of `stack` computed."""
+class Taint(NamedTuple):
+    """Where a value that left torch is used again, under the names it was given."""
+
+    lines: frozenset[Line]
+    calls: frozenset[tuple[str, int, CodeType]]
+    """Statements that call the function that returned it: tainted, but for what that function itself does."""
+
+    def marks(self, stack: Stack) -> bool:
+        """Whether an operation with this stack works with it."""
+        below: CodeType | None = None
+        for code, lasti in stack.frames:
+            line = line_of(code, lasti)
+            if (code.co_filename, line) in self.lines:
+                return True
+            if any(f == code.co_filename and n == line and c is not below for f, n, c in self.calls):
+                return True
+            below = code
+        return False
+
+
+def taint_of(stack: Stack) -> Taint:
+    """What the statement at the bottom of `stack` taints."""
     lines: set[Line] = set()
+    calls: set[tuple[str, int, CodeType]] = set()
     attributes: set[str] = set()
     seeds: dict[int, set[str]] = {}
     depth = 0
@@ -90,6 +112,8 @@ def tainted_lines(stack: Stack) -> frozenset[Line]:
         names, attrs, returns = _bound(statement)
         if at == 0:
             lines.update(_lines(code.co_filename, statement))
+        else:
+            calls.update((f, n, frames[at - 1][0]) for f, n in _lines(code.co_filename, statement))
         attributes |= attrs
         seeds.setdefault(at, set()).update(names)
         if _spread(code, seeds[at], attributes, lines) or returns:
@@ -97,7 +121,7 @@ def tainted_lines(stack: Stack) -> frozenset[Line]:
     if attributes:
         for code, _ in frames:
             _uses_of_attributes(code.co_filename, attributes, lines)
-    return frozenset(lines)
+    return Taint(frozenset(lines), frozenset(calls))
 
 
 def _spread(code: CodeType, names: set[str], attributes: set[str], lines: set[Line]) -> bool:

@@ -92,6 +92,8 @@ class Tape:
     roots: list[Root] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     """Number of operations before each optimizer step."""
+    hooked: dict[int, Stack] = field(default_factory=dict)
+    """Values whose gradient the user put a hook on, and where."""
     params: dict[int, list[int]] = field(default_factory=dict)
     """Per uid, the values that are versions of this parameter."""
     full: bool = False

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns
+from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns, tally
 from gradscope.diagnosis.rules.gs101_no_gradient import missing
 from gradscope.records import Path, Run
 
@@ -32,12 +32,32 @@ def check(run: Run) -> Iterable[Finding]:
         else:
             groups = _modules(run, model, uids)
             severity = Severity.WARNING
+        twin = _twin(run, uids)
+        if twin is not None:
+            yield finding(
+                CODE, severity, run, model, uids,
+                state="none", cause="copied", says="is never used, while another instance of it is trained", path=twin,
+                evidence=Evidence.INFERRED, fix="use the instance that the optimizer holds, or build the optimizer from the other",
+            )  # fmt: skip
+            continue
         for group in groups:
             yield finding(
                 CODE, severity, run, model, group,
                 state="none", cause="unused_module", says="is never used", path=_line(run, model, group),
                 evidence=Evidence.TRACED,
             )  # fmt: skip
+
+
+def _twin(run: Run, uids: tuple[int, ...]) -> Path | None:
+    """Where a module of the same shapes was built that gets the gradients and that no optimizer holds."""
+    shapes = sorted(run.parameters[u].shape for u in uids)
+    held = {u for o in run.optimizers for u in o.parameters}
+    loose = [p for p in run.parameters.values() if p.uid not in held and p.owners and tally(run, p.uid).backwards]
+    for prefix, path in run.built.items():
+        inside = [p for p in loose if any(f"{o.model}.{o.fqn}".startswith(f"{prefix}.") for o in p.owners)]
+        if inside and sorted(p.shape for p in inside) == shapes:
+            return path
+    return None
 
 
 def _modules(run: Run, model: str, uids: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -61,16 +81,25 @@ def _modules(run: Run, model: str, uids: tuple[int, ...]) -> list[tuple[int, ...
     return [tuple(dict.fromkeys(group)) for group in groups.values()]
 
 
+def _trainable_below(run: Run, model: str, prefix: str) -> list[int]:
+    return [
+        uid
+        for uid, p in run.parameters.items()
+        for owner in p.owners
+        if owner.model == model and owner.fqn.startswith(prefix) and p.trainable
+    ]
+
+
 def _line(run: Run, model: str, uids: tuple[int, ...]) -> Path:
     """The line that put the unused module into its parent; of a whole model, the line that built it."""
     names = [n for n in fqns(run, model, uids) if n]
     parts = [name.split(".")[:-1] for name in names]
     common = [column[0] for column in zip(*parts, strict=False) if len(set(column)) == 1] if parts else []
-    while common:
-        path = run.built.get(".".join([model, *common]))
-        if path:
+    for depth in range(1, len(common) + 1):
+        prefix = ".".join(common[:depth]) + "."
+        path = run.built.get(f"{model}.{prefix}"[:-1])
+        if path and all(u in uids for u in _trainable_below(run, model, prefix)):
             return path
-        common.pop()
     paths = [run.parameters[u].built or run.parameters[u].registered for u in uids]
     path = next((p for p in paths if p), ())
     while len(path) > 1 and path[-1].function == "__init__":

@@ -22,6 +22,8 @@ from gradscope.records import Parameter, Path, Run
 CODE = ("GS103", "frozen")
 STEPS = 3
 """Steps of an optimizer without any gradient before it is told."""
+MOST = 0.5
+"""Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
 DEAD_TERM = 2400
 """Rank that capture gives to a frozen parameter whose only effect is a constant term of a loss (`capture/cuts.py`)."""
 
@@ -60,14 +62,15 @@ def _idle_optimizers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
 
 
 def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
-    """Frozen again and again in the loop, thawed less often than what is frozen on the same line, or never."""
-    held = {u for o in run.optimizers if o.steps >= STEPS for u in o.parameters}
-    for uid in sorted(held):
-        parameter = run.parameters[uid]
-        if parameter.trainable or parameter.freezes < STEPS or not parameter.owners:
-            continue
-        if parameter.thaws + 1 < parameter.freezes:
-            yield [uid], Severity.ERROR, "is frozen in every turn of the loop and never thawed"
+    """Frozen again and again in the loop, and not thawed as its companions are."""
+    thawed = {p.frozen_line for p in run.parameters.values() if p.thaws >= STEPS - 1}
+    for optimizer in run.optimizers:
+        held = [run.parameters[u] for u in optimizer.parameters if run.parameters[u].owners]
+        stuck = [p for p in held if not p.trainable and p.freezes >= STEPS and p.thaws + 1 < p.freezes]
+        most = len(stuck) >= MOST * len(held)
+        uids = [p.uid for p in stuck if most or p.frozen_line in thawed]
+        if optimizer.steps >= STEPS and uids:
+            yield uids, Severity.ERROR, "is frozen in every turn of the loop and never thawed"
 
 
 def _dead_terms(run: Run) -> Iterable[tuple[list[int], Severity, str]]:

@@ -27,7 +27,8 @@ def check(run: Run) -> Iterable[Finding]:
     """The first backward pass with a non-finite gradient, one finding per origin and model."""
     huge, grown = exploded(run)
     firsts = {u: t.first_nonfinite for u, t in run.tallies.items() if t.first_nonfinite is not None}
-    firsts = {u: first for u, first in firsts.items() if u not in huge | grown}
+    wild = {owner.model for u in huge | grown for owner in run.parameters[u].owners}
+    firsts = {u: first for u, first in firsts.items() if not wild.intersection(o.model for o in run.parameters[u].owners)}
     if not firsts or not run.parameters:
         return
     first = min(firsts.values())

@@ -68,8 +68,7 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
             if size > 0:
                 first.setdefault(uid, size)
             largest[uid] = max(largest.get(uid, 0.0), size)
-            ratio = event.ratios.get(uid, 0.0)
-            if ratio > RATIO and event.weights.get(uid, 0.0) > 0.0:
+            if event.ratios.get(uid, 0.0) > RATIO and event.weights.get(uid, 0.0) > 0.0 and len(run.parameters[uid].shape) > 1:
                 wild.add(uid)
     falls = _loss_falls(run)
     huge = {u for u, size in first.items() if size > HUGE and not falls}

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
-from gradscope.records import Location, Optimizer, Path, Run
+from gradscope.records import Location, Optimizer, Parameter, Path, Run
 
 CODE = ("GS501", "not-in-optimizer")
 
@@ -50,12 +50,12 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "copied", parameter.copied_at or parameter.registered, _last(built)
     if parameter.replaces is not None and parameter.replaces in held:
         if parameter.late or parameter.replaced > 1:
-            return "stale_parameter", parameter.registered, _last(built)
+            return "stale_parameter", _replaced_at(parameter), _last(built)
         return "stale_parameter", built, _last(parameter.registered)
     abandoned = _abandoned(run, uid)
     if abandoned is not None:
         if parameter.replaced > 1:
-            return "stale_parameter", parameter.registered, _last(abandoned.built)
+            return "stale_parameter", _replaced_at(parameter), _last(abandoned.built)
         return "stale_parameter", abandoned.built, _last(parameter.registered)
     if optimizer is None:
         return "not_in_optimizer", (), ()
@@ -63,6 +63,12 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "not_in_optimizer", optimizer.exhausted, _last(built)
     added = [path for path in optimizer.added if path and path != built]
     return "not_in_optimizer", added[-1] if added else built, _last(built) if added else ()
+
+
+def _replaced_at(parameter: Parameter) -> Path:
+    """The line that put the new tensor, or the new module that holds it, in place of the old."""
+    built = parameter.built
+    return built if built and built[-1].function != "__init__" else parameter.registered
 
 
 def _abandoned(run: Run, uid: int) -> Optimizer | None:

@@ -15,12 +15,14 @@ from collections.abc import Iterable
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_shift, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import OptimizerStep, Path, Run, Write
+from gradscope.records import OptimizerStep, Parameter, Path, Run, Write
 
 CODE = ("GS508", "never-changes")
 TIMES = 3
 SMALL = 1e-6
 """A gradient below this is a matter of vanishing, not of precision."""
+LARGE = 1e3
+"""rms of a weight next to which an ordinary update of 1e-4 is below float32's resolution."""
 LOW = ("bfloat16", "float16")
 
 
@@ -37,7 +39,7 @@ def check(run: Run) -> Iterable[Finding]:
         if uid in undone:
             groups.setdefault(("overwritten_after_step", undone[uid], built), []).append(uid)
         elif count.compared >= TIMES and count.unchanged == count.compared and _moves(run, uid):
-            path = parameter.cast_at if parameter.dtype in LOW and parameter.cast_at else built
+            path = _where(run, parameter) or built
             groups.setdefault(("update_lost_in_low_precision", path, built), []).append(uid)
     for (cause, path, built), uids in groups.items():
         for model, mine in by_model(run, uids):
@@ -45,6 +47,14 @@ def check(run: Run) -> Iterable[Finding]:
                 CODE, Severity.ERROR, run, model, mine,
                 state="flowing", cause=cause, says="does not change although gradients are applied", path=path, also=built[-1:],
             )  # fmt: skip
+
+
+def _where(run: Run, parameter: Parameter) -> Path:
+    """The line that gave it its low precision, or a value so large that updates are lost in it."""
+    if parameter.dtype in LOW:
+        return parameter.cast_at or parameter.registered
+    sizes = [e.weights[parameter.uid] for e in run.step_events if parameter.uid in e.weights]
+    return parameter.registered if sizes and sizes[0] > LARGE * max(parameter.numel, 1) ** 0.5 else ()
 
 
 def _moves(run: Run, uid: int) -> bool:

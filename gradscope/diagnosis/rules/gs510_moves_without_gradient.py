@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
-from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
+from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 
 CODE = ("GS510", "moves-without-gradient")
 TIMES = 3
@@ -32,6 +32,10 @@ def check(run: Run) -> Iterable[Finding]:
         if isinstance(event, Backward):
             arrived.update(event.norms)
         elif isinstance(event, Clear) and not event.to_none:
+            for uid in event.parameters:
+                zeroed[uid] = event.path
+            arrived -= event.parameters
+        elif isinstance(event, Write) and event.by == "assigned":
             for uid in event.parameters:
                 zeroed[uid] = event.path
         elif isinstance(event, OptimizerStep):

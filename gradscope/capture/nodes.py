@@ -1,0 +1,81 @@
+"""Nodes and edges of the drawn graph while they grow, and what they are called."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from gradscope.capture.places import Place
+from gradscope.capture.source import Stack, resolve
+from gradscope.capture.tape import Op
+from gradscope.capture.turns import Sizes
+from gradscope.records import Location, Node
+
+_LOSS = re.compile(r"([A-Za-z_][\w.]*)\.backward\(|\.backward\(([A-Za-z_][\w.]*)\)")
+_DUNDER = re.compile(r"__(?:r|i)?([a-z]+)__")
+CONSTANT = {
+    "zeros", "ones", "full", "arange", "eye", "linspace", "zeros_like", "ones_like", "full_like", "new_zeros",
+    "new_ones", "new_full", "hann_window", "hamming_window", "scalar_tensor", "tril_indices", "triu_indices", "empty",
+}  # fmt: skip
+"""What these make is no data: it is not drawn."""
+_PLAIN = {"getitem": "index", "truediv": "div", "setitem": "index_put"}
+
+
+@dataclass(slots=True)
+class Draft:
+    """A node while it grows."""
+
+    kind: str
+    label: str
+    model: str = ""
+    module: str = ""
+    live: bool = False
+    norm: float | None = None
+    location: Location | None = None
+    uid: int | None = None
+
+    def node(self, number: int) -> Node:
+        return Node(
+            number, self.kind, self.label, self.model, self.module, self.live, self.norm, self.location, self.uid
+        )
+
+
+@dataclass(slots=True)
+class Line:
+    """An edge while it grows."""
+
+    live: bool = False
+    norm: float | None = None
+
+
+def draft_of(op: Op | None, place: Place | None, live: bool, sizes: Sizes) -> Draft:
+    """The node of an operation: of the call of its module, if that is one thing."""
+    if op is None:
+        return Draft("op", "from outside torch", live=live)
+    path = resolve(Stack(op.stack.frames[:1]))
+    where = path[-1] if path else None
+    norm = sizes.get(op.index) if live else None
+    if place is None:
+        return Draft("op", plain(op.name), live=live, norm=norm, location=where)
+    if place.leaf:
+        return Draft("module", place.class_name, place.watched.name, place.fqn, live, None, where)
+    return Draft("op", plain(op.name), place.watched.name, place.fqn, live, norm, where)
+
+
+def worthless(norm: float | None) -> bool:
+    """Whether a gradient of this norm trains nothing."""
+    return norm is not None and (norm == 0.0 or not math.isfinite(norm))
+
+
+def plain(name: str) -> str:
+    """An operation as one would call it: `__radd__` is add."""
+    found = _DUNDER.fullmatch(name)
+    bare = found[1] if found else name.strip("_")
+    return _PLAIN.get(bare, bare) or name
+
+
+def loss_name(location: Location | None) -> str:
+    """What the user calls the tensor that `backward()` was called on."""
+    found = _LOSS.search(location.text) if location is not None else None
+    return next((part for part in found.groups() if part), "loss") if found else "loss"

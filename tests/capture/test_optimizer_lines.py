@@ -1,0 +1,117 @@
+"""Lines of an optimizer that no hook saw, found in the source."""
+
+from __future__ import annotations
+
+import linecache
+import textwrap
+
+import pytest
+
+from gradscope.capture.calls import Sources, key_of_name
+from gradscope.capture.optimizer_lines import Subject, lines_of
+
+COUNTER = iter(range(1000))
+
+
+def source(code: str) -> Sources:
+    name = f"/elsewhere/script_{next(COUNTER)}.py"
+    text = textwrap.dedent(code)
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    return Sources([name])
+
+
+def text(path) -> str:
+    return path[-1].text if path else ""
+
+
+def look(code: str, name: str = "opt", class_name: str = "SGD", **kwargs):
+    return lines_of(Subject(class_name, name, **kwargs), source(code))
+
+
+def test_keys_of_names():
+    assert [key_of_name(n) for n in ("opt", "trainer.opt", "o['g']", "self.o[0]", "a b")] == [
+        "opt",
+        "opt",
+        "o['g']",
+        "o[0]",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "line"),
+    [
+        ("opt = SGD(a)", "opt", "opt = SGD(a)"),
+        ("first = SGD(a)\nopt = SGD(b)", "opt", "opt = SGD(b)"),
+        ("self.opt = torch.optim.SGD(a)", "trainer.opt", "self.opt = torch.optim.SGD(a)"),
+        ("o = {'g': SGD(a),\n 'd': SGD(b)}", "o['d']", "'d': SGD(b)}"),
+        ("o = [SGD(a),\n SGD(b)]", "o[1]", "SGD(b)]"),
+        ("a, b = SGD(x), SGD(y)", "b", "a, b = SGD(x), SGD(y)"),
+        ("def build():\n  return SGD(a)\nopt = build()", "opt", "return SGD(a)"),
+        ("opt = make(cfg.name, model)", "opt", "opt = make(cfg.name, model)"),
+        ("if x:\n  opt = SGD(a)\nelse:\n  opt = SGD(b)", "opt", ""),
+        ("a = SGD(x)\nb = SGD(y)", "", ""),
+        ("def broken(:\n", "opt", ""),
+    ],
+)
+def test_built(code, name, line):
+    assert text(look(code, name).built) == line
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("opt = SGD(a)\nopt.step()", "opt.step()"),
+        ("opt = SGD(a)\nopt.step", ""),
+        ("opt = SGD(a)\n# opt.step()", ""),
+        ("opt = SGD(a)\nother.step()", ""),
+        ("opt = SGD(a)\nscaler.step(opt)", "scaler.step(opt)"),
+        ("def turn(o):\n  o.step()\nopt = SGD(a)\nturn(opt)", "o.step()"),
+        ("def turn(m, o=None):\n  o.step()\nopt = SGD(a)\nturn(1, o=opt)", "o.step()"),
+        ("class T:\n  def __init__(self, o):\n    self.o = o\n  def go(self):\n    self.o.step()\nT(opt)", "self.o.step()"),
+        ("all = [x, opt]\nfor each in all:\n  each.step()", "each.step()"),
+        ("both = {'a': opt}\nfor k, each in both.items():\n  each.step()", "each.step()"),
+        ("first = all[0]\nall = [x, opt]\nfirst.step()", ""),
+    ],
+)
+def test_a_call_of_step(code, line):
+    assert text(look(code).step) == line
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("s = StepLR(opt, 1)\ns.step()", "s.step()"),
+        ("s = StepLR(optimizer=opt)\nopt.step()", "s = StepLR(optimizer=opt)"),
+        ("self.s = get_cosine_schedule_with_warmup(self.opt, 1, 2)\ntrainer.s.step()", "trainer.s.step()"),
+        ("s = StepLR(other, 1)\ns.step()", ""),
+        ("for g in opt.param_groups:\n  g['lr'] = 0", "g['lr'] = 0"),
+        ("opt.param_groups[0]['lr'] = 0", "opt.param_groups[0]['lr'] = 0"),
+        ("for g in other.param_groups:\n  g['lr'] = 0", ""),
+    ],
+)
+def test_the_scheduler(code, line):
+    assert text(look(code).scheduler) == line
+
+
+@pytest.mark.parametrize(
+    ("code", "empty", "line"),
+    [
+        ("it = m.parameters()\nn = sum(p.numel() for p in it)\nopt = SGD([{'params': it}, b])", True, "n = sum(p.numel() for p in it)"),
+        ("it = filter(f, m.parameters())\nfor p in it:\n  pass\nopt = SGD([{'params': it}])", True, "for p in it:"),
+        ("it = (p for p in m)\nopt = SGD([{'params': it}, b])", True, "it = (p for p in m)"),
+        ("it = (p for p in m)\nopt = SGD([{'params': it}, b])", False, ""),
+        ("it = m.parameters()\nx = list(it)\nopt = SGD([*it, *b])", False, "x = list(it)"),
+        ("it = list(m.parameters())\nx = list(it)\nopt = SGD([{'params': it}])", True, ""),
+        ("it = m.parameters()\nx = list(it)\nit = m.parameters()\nopt = SGD(it)", False, ""),
+        ("it = m.parameters()\nprint(it)\nopt = SGD(it)", False, ""),
+        ("def f():\n  it = iter(a)\n  list(it)\nit = b\nopt = SGD([it, c])", True, ""),
+    ],
+)  # fmt: skip
+def test_an_exhausted_iterator(code, empty, line):
+    assert text(look(code, empty_group=empty).exhausted) == line
+
+
+def test_added_groups():
+    lines = look("opt = SGD(a)\nopt.add_param_group({'params': b})\nother.add_param_group(c)")
+    assert [text(path) for path in lines.added] == ["opt.add_param_group({'params': b})"]
