@@ -120,7 +120,9 @@ class Scope:
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:
         """Call `callback` with a StepSummary after each completed step."""
-        me = weakref.ref(self)  # torch's global hooks hold the capture: a strong reference would keep the scope for ever
+        me = weakref.ref(
+            self
+        )  # torch's global hooks hold the capture: a strong reference would keep the scope for ever
 
         def tell(step: int) -> None:
             scope = me()
@@ -148,7 +150,9 @@ class Scope:
     def __enter__(self) -> Scope:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -176,7 +180,9 @@ class Session:
             self._capture.start_tracing()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._capture.close()
 
     def read_namespace(self, variables: dict[str, Any]) -> None:
@@ -246,7 +252,9 @@ def _last() -> Scope:
     raise NothingWatchedError("nothing is watched: call gradscope.watch(encoder=encoder, ...) before the training loop")
 
 
-def explain(step: Callable[..., Any], *args: Any, repeat: int = 4, models: Mapping[str, Model] | None = None, **named: Any) -> Report:
+def explain(
+    step: Callable[..., Any], *args: Any, repeat: int = 4, models: Mapping[str, Model] | None = None, **named: Any
+) -> Report:
     """Run a training step a few times, traced, and report; nothing stays attached.
 
     Keyword arguments that are modules name the models; all others are passed on to `step`.

@@ -14,7 +14,7 @@ from torch.optim import optimizer as torch_optimizer
 
 import gradscope
 from gradscope.capture import failure
-from gradscope.errors import GradscopeError, NameClashError, NotTrainableError, NothingWatchedError, ProbeWarning
+from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError, ProbeWarning
 from gradscope.records import Backward
 
 
@@ -352,7 +352,9 @@ def test_norms_of_another_device_arrive_one_pass_late(parts, monkeypatch):
         wanted = []
         for _ in range(4):
             step(*parts)
-            wanted.append({u: p.grad.norm().item() for u, p in enumerate([*parts[0].parameters(), *parts[1].parameters()])})
+            wanted.append(
+                {u: p.grad.norm().item() for u, p in enumerate([*parts[0].parameters(), *parts[1].parameters()])}
+            )
             last = [e for e in scope._capture.watcher.log.events() if isinstance(e, Backward)][-1]
             assert set(last.norms.values()) == {None}
         run = scope.report().run

@@ -21,8 +21,8 @@ NODE_LIMIT = 60_000
 """Graph nodes that are hooked; a larger graph is only walked."""
 
 
-WALK_LIMIT = 15_000
-"""Operations since the last backward; after more the graph is not walked. A node that Python has seen is freed
+WALK_LIMIT = 30_000
+"""Graph nodes made since the last backward; after more the graph is not walked. A node that Python has seen is freed
 recursively (torch 2.13): a chain of 50,000 such nodes ends the process when its loss is dropped."""
 
 

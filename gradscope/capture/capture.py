@@ -59,6 +59,8 @@ class Capture:
         self._module_ids: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
         self._modules: list[weakref.ref[nn.Module]] = []
         self._sizes: dict[int, Sizes] = {}
+        self._made = 0
+        """Graph nodes that this thread had made before the last traced backward."""
         self._open = False
         self._settled: Settled | None = None
 
@@ -94,6 +96,7 @@ class Capture:
     def start_tracing(self) -> None:
         """Follow tensors from here on, in this thread."""
         self.tape = self.tape or Tape()
+        self._made = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
         self.tracer = Tracer(self.tape, self.registry, self)
         self.watcher.reconcile()
         self.watcher.sees_clears = self.watcher.measure_updates = True
@@ -179,7 +182,8 @@ class Capture:
         from gradscope.capture.failure import warn_once
 
         warn_once(probe, error)
-        self.watcher.sees_clears = False
+        if self.tracer is None or not self.tracer.active:
+            self.watcher.sees_clears = False
         self.notes.append(f"the {probe} probe failed and was detached: {type(error).__name__}: {error}")
 
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:
@@ -217,8 +221,9 @@ class Capture:
         first = args[0] if args else kwargs.get("tensors")
         roots = [first] if isinstance(first, torch.Tensor) else list(first or ())
         values = [tracer.see(root, stack) for root in roots]
-        since = len(tape.ops) - (tape.roots[-1].op if tape.roots else 0)
-        graph = walk(roots) if since <= WALK_LIMIT else GraphWalk(truncated=True)
+        made = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
+        graph = walk(roots) if made - self._made <= WALK_LIMIT else GraphWalk(truncated=True)
+        self._made = made
         for number, known in enumerate(self.watcher.book.known):
             if not known.groups:
                 self.watcher.book.read(number)

@@ -6,13 +6,13 @@ parameter when something changes, when some have gathered, or when a number is a
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gradscope.records import Backward, Event, OptimizerStep, Tally
+from gradscope.capture.columns import Column
+from gradscope.records import Backward, Clear, Event, OptimizerStep, Tally
 
 HEAD, TAIL = 400, 400
 """Events kept from the beginning and from the end of a run."""
@@ -22,62 +22,6 @@ ROWS = 64
 """Backward passes that are counted at once."""
 ZERO = 1e-18
 """A norm below this is zero: multiplied by any learning rate in use it is lost against any float32 weight."""
-
-
-class Cohort:
-    """Parameters that receive gradients together, again and again."""
-
-    __slots__ = ("everyone", "order", "places", "uids")
-
-    def __init__(self, uids: Iterable[int]) -> None:
-        self.order = tuple(uids)
-        """As they arrived; one that is used in several checkpoints may arrive twice."""
-        self.uids = tuple(dict.fromkeys(self.order))
-        self.places = {uid: place for place, uid in enumerate(self.uids)}
-        self.everyone = frozenset(self.uids)
-
-
-class Column(Mapping[int, float | None]):
-    """One number per parameter of a cohort, or None for each: what a dict would say in a tenth of the memory."""
-
-    __slots__ = ("_missing", "_values", "cohort")
-
-    def __init__(self, cohort: Cohort, values: Sequence[float | None] | None = None) -> None:
-        self.cohort = cohort
-        self._missing: frozenset[int] = frozenset()
-        self._values: array[float] | None = None
-        if values is not None:
-            if None in values:
-                self._missing = frozenset(place for place, value in enumerate(values) if value is None)
-            self._values = array("d", [0.0 if value is None else value for value in values])
-
-    def __getitem__(self, uid: int) -> float | None:
-        place = self.cohort.places[uid]
-        if self._values is None or place in self._missing:
-            return None
-        return self._values[place]
-
-    def __contains__(self, uid: object) -> bool:
-        return uid in self.cohort.places
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.cohort.uids)
-
-    def __len__(self) -> int:
-        return len(self.cohort.uids)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-    @property
-    def row(self) -> Sequence[float]:
-        """The numbers in the order of the cohort; empty unless all are there."""
-        return self._values if self._values is not None and not self._missing else ()
-
-    @property
-    def finite(self) -> bool:
-        """Whether no number is NaN or Inf."""
-        return self._values is None or math.isfinite(sum(self._values)) or all(map(math.isfinite, self._values))
 
 
 @dataclass(slots=True)
@@ -168,6 +112,8 @@ class Log:
     _tail: deque[Event] = field(default_factory=deque)
     _head_numbers: int = 0
     _tail_numbers: int = 0
+    _widened: Clear | None = None
+    _wide: set[int] = field(default_factory=set)
     _rows: list[tuple[int, Column]] = field(default_factory=list)
     _steps: dict[int, tuple[StepKind, int]] = field(default_factory=dict)
 
@@ -178,6 +124,7 @@ class Log:
     # --- events ----------------------------------------------------------------------------------------------
 
     def append(self, event: Event) -> None:
+        self._narrow()
         size = _numbers(event)
         if not self._tail and len(self._head) < HEAD and self._head_numbers + size <= NUMBERS:
             self._head.append(event)
@@ -193,6 +140,18 @@ class Log:
             self._tail[-1] = event
         else:
             self._head[-1] = event
+
+    def widen(self, event: Clear, more: frozenset[int]) -> None:
+        """Gradients are cleared one by one: add some to the last event, without a new set for each of thousands."""
+        self._wide.update(more if self._widened is event else event.parameters | more)
+        self._widened = event
+
+    def _narrow(self) -> None:
+        """Write down what was added to the last Clear."""
+        event, self._widened = self._widened, None
+        if event is not None:
+            self.replace_last(dataclasses.replace(event, parameters=frozenset(self._wide)))
+            self._wide.clear()
 
     def replace(self, old: Event, new: Event) -> None:
         """Put an event in the place of one that is not far back, if that is still kept."""
@@ -212,6 +171,7 @@ class Log:
         return self._tail[-1] if self._tail else self._head[-1] if self._head else None
 
     def events(self) -> tuple[Event, ...]:
+        self._narrow()
         return (*self._head, *self._tail)
 
     # --- tallies ---------------------------------------------------------------------------------------------

@@ -51,7 +51,8 @@ class Gradients:
     def arrived(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None], *, told: bool) -> Fate:
         """Gradients after a backward pass. `told`: whether clearing has been told."""
         refs, versions, holding = self._refs, self._versions, self.holding
-        added, zeroed = [], []
+        added: list[int] = []
+        zeroed: list[int] = []
         before = [refs.get(uid) for uid in uids]
         same = [ref is not None and ref() is grad for ref, grad in zip(before, grads, strict=True)]
         if told:

@@ -9,38 +9,37 @@ from __future__ import annotations
 import dataclasses
 import sys
 import threading
-from collections.abc import Callable, Sequence, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
 import torch
 
 from gradscope.capture.budget import Budget
-from gradscope.capture.events import Cohort, Column, Log
+from gradscope.capture.columns import Cohort, Column
 from gradscope.capture.failure import warn_once
-from gradscope.capture.gradients import Fate, Gradients, no_collection
+from gradscope.capture.gradients import no_collection
 from gradscope.capture.inbox import Inbox
+from gradscope.capture.ledger import Ledger
 from gradscope.capture.norms import Measured
 from gradscope.capture.optimizers import OptimizerBook
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY, Stack, resolve, snapshot
+from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.stepping import StepProbe
 from gradscope.capture.suspicions import Suspicions
 from gradscope.errors import StopRun
-from gradscope.records import Backward, Clear, Path, Write
+from gradscope.records import Backward, Path
 
 _READ_AGAIN = 50
 """Steps after which names are read again even if no module said that it was given a parameter."""
 
 
-class Watcher:
+class Watcher(Ledger):
     """Hooks on the parameters of a registry and on all optimizers, from attach() to detach()."""
 
     def __init__(self, registry: Registry, *, every: int = 1, discover: bool = False, limit: int | None = None) -> None:
-        self.registry = registry
-        self.log = Log()
+        super().__init__(registry)
         self.book = OptimizerBook(registry)
-        self.gradients = Gradients()
         self.budget = Budget()
         self.suspicions = Suspicions()
         self.every = every
@@ -49,8 +48,6 @@ class Watcher:
         self.explicit = False
         """The user says when a step is over."""
         self.measure_updates = False
-        self.sees_clears = False
-        """Tracing tells when gradients are cleared; without it that is read off the gradients."""
         self.on_step: list[Callable[[int], None]] = []
         self.before_optimizer: list[Callable[[Any, bool], None]] = []
         self.after_backward: list[Callable[[dict[int, torch.Tensor], int], None]] = []
@@ -69,7 +66,6 @@ class Watcher:
         """The step at which names were last read."""
         self._first: Path = ()
         """The backward line that began this step."""
-        self._paths: dict[tuple[Any, ...], Path] = {}
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -174,7 +170,11 @@ class Watcher:
             self._late = (event, cohort, self._late[2])
         else:
             self._count(event)
-        here = {uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None} if self.after_backward else {}
+        here = (
+            {uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None}
+            if self.after_backward
+            else {}
+        )
         for probe in self.after_backward:
             probe(here, self.log.step)
         self.log.backwards += 1
@@ -235,65 +235,6 @@ class Watcher:
         self.log.replace(old, event)
         self._count(event)
 
-    def path(self, stack: Stack) -> Path:
-        """The lines of a stack; the same stack gives the same path."""
-        known = self._paths.get(stack.frames)
-        if known is None:
-            if len(self._paths) > 4096:
-                self._paths.clear()
-            known = self._paths[stack.frames] = resolve(stack)
-        return known
-
-    def uid_of_grad(self, tensor: torch.Tensor) -> int:
-        """The parameter whose gradient a tensor is, or -1."""
-        return self.gradients.owner(tensor)
-
-    # --- clearing and writing --------------------------------------------------------------------------------
-
-    def log_clears(self, fate: Fate) -> None:
-        for gone, to_none in ((fate.gone, True), (fate.zeroed, False)):
-            if gone and not self.sees_clears:
-                self.log.append(Clear(self.log.tick(), self.log.step, gone, (), to_none))
-
-    def reconcile(self) -> None:
-        """Look for gradients that were cleared since the last look, before clearing is told."""
-        self.catch_up()
-        uids = sorted(self.gradients.holding)
-        tensors = [self.registry.tensor(uid) for uid in uids]
-        fate = self.gradients.compared(uids, [None if tensor is None else tensor.grad for tensor in tensors])
-        self.log_clears(fate)
-        self.gradients.holding -= fate.gone | fate.zeroed
-
-    def cleared(self, uids: Iterable[int], stack: Stack, *, to_none: bool) -> None:
-        """Gradients were set to None or zero."""
-        self.finish_backward()
-        gone = frozenset(uid for uid in uids if uid in self.gradients.holding)
-        if not gone:
-            return
-        self.gradients.holding -= gone
-        path = self.path(stack)
-        last = self.log.last()
-        if isinstance(last, Clear) and last.path == path and last.to_none == to_none:
-            self.log.replace_last(Clear(last.clock, last.step, last.parameters | gone, path, to_none, last.by))
-        else:
-            self.log.append(Clear(self.log.tick(), self.log.step, gone, path, to_none, _who(stack)))
-
-    def written(self, uids: Iterable[int], stack: Stack, what: str, by: str) -> None:
-        """Gradients or values were written by hand."""
-        self.finish_backward()
-        touched = frozenset(uids)
-        path = self.path(stack)
-        last = self.log.last()
-        if isinstance(last, Write) and last.path == path and last.what == what:
-            self.log.replace_last(Write(last.clock, last.step, last.parameters | touched, path, what, by))
-        elif touched:
-            self.log.append(Write(self.log.tick(), self.log.step, touched, path, what, by))
-
-    def assigned(self, uid: int, stack: Stack) -> None:
-        """The user put a gradient into `.grad` by hand."""
-        self.gradients.holding.add(uid)
-        self.written([uid], stack, "grad", "assigned")
-
     # --- names and steps -------------------------------------------------------------------------------------
 
     def look_around(self, stack: Stack) -> None:
@@ -352,7 +293,7 @@ _NOTHING = Backward(-1, -1, -1, (), {})
 
 
 def _on_cpu(tensors: list[torch.Tensor]) -> bool:
-    return not any([tensor.device.type != "cpu" for tensor in tensors])
+    return {tensor.device.type for tensor in tensors} == {"cpu"}
 
 
 def _backward_stack() -> Stack:
@@ -361,11 +302,3 @@ def _backward_stack() -> Stack:
     if stack.frames:
         return stack
     return snapshot(sys._current_frames().get(threading.main_thread().ident or 0))
-
-
-def _who(stack: Stack) -> str:
-    """Whose zero_grad() cleared a gradient."""
-    for mark in ("optimizer", "module"):
-        if stack.has(f"{mark}.zero_grad"):
-            return mark
-    return "hand" if stack.frames else ""

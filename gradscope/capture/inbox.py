@@ -58,7 +58,7 @@ class Inbox:
                 if known[0]() is tensor:
                     continue
                 known[1].remove()
-            handle = tensor.register_post_accumulate_grad_hook(_hook(self, uid))
+            handle = tensor.register_post_accumulate_grad_hook(_hook(self, uid))  # type: ignore[no-untyped-call]
             self._handles[uid] = (weakref.ref(tensor), handle)
             fresh.append(uid)
         return fresh
@@ -126,7 +126,7 @@ def _hook(inbox: Inbox, uid: int) -> Callable[[torch.Tensor], None]:
 
 
 def _after_forward(inbox: Inbox) -> Callable[[nn.Module, Any, Any], None]:
-    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+    def hook(module: nn.Module, *_: Any) -> None:
         inbox.materialized(module)
 
     return hook

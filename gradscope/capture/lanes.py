@@ -76,7 +76,9 @@ def _keep_carriers(tape: Tape, turn: Turn, sites: Sites, lanes: Lanes) -> None:
             continue
         lanes.shadow[i] = _in_shadow(tape, sites, lanes, i)
         if turn.start <= lanes.time[i] < turn.end:
-            lanes.kept[i] = lanes.carry[i] or (value.op in sites.at and _is_cut(tape, lanes, i))
+            if lanes.carry[i] or (value.op in sites.at and _is_cut(tape, lanes, i)):
+                # What is computed from an earlier turn only, for a log, would hang in the air.
+                lanes.kept[i] = any(lanes.kept[p] or tape.values[p].param >= 0 for p, _ in value.parents)
         elif value.op in sites.at:
             lanes.kept[i] = 1
 

@@ -26,6 +26,8 @@ from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.tape import Op, Tape, Value
 
+FAILURES = 20
+"""Operations that may fail to be written down before tracing stops."""
 _HALF = (torch.float16, torch.bfloat16)
 DATA_CAUSES = ("log_of_zero", "division_by_zero", "sqrt_at_zero", "pow_domain", "exp_overflow", "norm_division_by_zero",
                "unknown", "nan_in_data", "empty_or_single_reduction", "trig_domain_edge")  # fmt: skip
@@ -72,6 +74,7 @@ class Tracer(TorchFunctionMode):
         self._taken: dict[int, weakref.ref[torch.Tensor]] = {}
         """Per memory: the tensor whose `.data` or detached self was taken."""
         self._clock = 0
+        self._failures = 0
         self.in_optimizer = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -155,7 +158,7 @@ class Tracer(TorchFunctionMode):
         parents: tuple[tuple[int, bool], ...] = ()
         if kind.name not in operations.UNRELATED:
             copied = kind.inplace and uid >= 0
-            grown = requires and not copied and tensor.grad_fn is not None
+            grown = requires and not copied and _grad_fn(tensor) is not None
             parents = tuple([(v, live and grown) for v, live in op.inputs])
         value = self.tape.add(
             Value(
@@ -278,7 +281,7 @@ class Tracer(TorchFunctionMode):
             uid = self.registry.add(tensor)
         parents: tuple[tuple[int, bool], ...] = ()
         made = -1
-        if tensor.grad_fn is not None:
+        if _grad_fn(tensor) is not None:
             parents = self._graph_parents(tensor.grad_fn)
         else:
             alias = self.tape.find_memory(_pointer(tensor))
@@ -332,7 +335,7 @@ class Tracer(TorchFunctionMode):
     def _promoted(self, tensor: torch.Tensor, known: int) -> int:
         """A value that carried no gradient now does: it was made a leaf, or a custom function returned it."""
         parents: tuple[tuple[int, bool], ...] = ((known, False),)
-        if tensor.grad_fn is not None:
+        if _grad_fn(tensor) is not None:
             parents = (*parents, *self._graph_parents(tensor.grad_fn))
         old = self.tape.values[known]
         value = self.tape.add(
@@ -454,14 +457,18 @@ class Tracer(TorchFunctionMode):
             self.listener.optimizer_built(frame.f_locals["self"], snapshot(frame))
 
     def _guard(self, probe: Callable[..., Any], *args: Any) -> Any:
-        """Run a piece of our own; if it fails, stop tracing and let the training go on."""
+        """Run a piece of our own; what fails is left out, and after some failures tracing stops.
+
+        An operation that was left out is no wrong link: its result counts as coming from elsewhere.
+        """
         try:
             if self.tape.full:
                 self.active = False
                 return None
             return probe(*args)
         except Exception as error:  # noqa: BLE001 - the one place that shields the training from this probe
-            self.active = False
+            self._failures += 1
+            self.active = self._failures < FAILURES
             self.listener.failed("lineage", error)
             return None
 
@@ -516,17 +523,25 @@ def _size(tensor: torch.Tensor) -> float:
     return float(tensor.detach().abs().max())
 
 
+def _grad_fn(tensor: torch.Tensor) -> Any:
+    """The node that made a tensor; None where torch refuses to say (a view whose base was written to)."""
+    try:
+        return tensor.grad_fn
+    except RuntimeError:
+        return None
+
+
 def _pointer(tensor: torch.Tensor) -> int:
     try:
         return tensor.data_ptr()
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         return 0
 
 
 def _storage_pointer(tensor: torch.Tensor) -> int:
     try:
         return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError, ValueError):
         return 0
 
 

@@ -44,9 +44,9 @@ class Measured:
         self.ready = True
         with unseen():
             for places, same in _alike(tensors):
-                found = _fused(same)
+                found = list(_fused(same))
                 if wait and found[0].device.type == "cpu":
-                    self._parts.append((places, _look_again(list(found), same)))
+                    self._parts.append((places, _look_again(found, same)))
                 elif wait:
                     self._parts.append((places, _look_again(list(torch.stack(found).cpu().unbind()), same)))
                 else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from gradscope.capture.calls import Site, Sources, called, key_of, key_of_name
 from gradscope.capture.iterators import exhausted
@@ -142,10 +143,13 @@ def _by_hand(sources: Sources, aliases: set[str]) -> Path:
     """The line that writes `group["lr"]` of its groups."""
     groups = {key_of(target) for target, source in sources.loops() if _groups_of(source, aliases)}
     for site, target, _ in sources.binds():
-        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant) and target.slice.value == "lr":
-            if key_of(target.value) in groups or _groups_of(target.value, aliases):
-                return site.path
+        if _is_rate(target) and (key_of(target.value) in groups or _groups_of(target.value, aliases)):
+            return site.path
     return ()
+
+
+def _is_rate(target: ast.expr) -> TypeGuard[ast.Subscript]:
+    return isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant) and target.slice.value == "lr"
 
 
 def _groups_of(expression: ast.expr, aliases: set[str]) -> bool:

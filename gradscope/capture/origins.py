@@ -333,7 +333,7 @@ class OriginFinder:
                 elif consumer not in seen:
                     seen.add(consumer)
                     todo.append(consumer)
-        margins = [o for o in origins if (graph.steps[o].cause or ("",))[0] in ("satisfied_margin", "one_sided_clamp")]
+        margins = [o for o in origins if (graph.steps[o].cause or ("",))[0] in _HINGES and self._near_loss(graph, o)]
         return graph.steps[min(margins or origins)] if origins else None
 
     def _found(self, kind: str, cause: str, uid: int, step: Step) -> Found:
@@ -342,6 +342,7 @@ class OriginFinder:
         return Found(kind, cause, uid, op, step.name, stack)
 
 
+_HINGES = ("satisfied_margin", "one_sided_clamp", "relu")
 _PAIR = {0: 1, 1: 0}
 _OTHER_FACTOR = {
     "Mul": _PAIR, "Div": _PAIR, "Mm": _PAIR, "Bmm": _PAIR, "Mv": _PAIR, "Dot": _PAIR, "Addmm": {1: 1, 2: 0},

@@ -64,6 +64,8 @@ class WatchedModel:
     uids: tuple[int, ...] = ()
     lazy: bool = False
     """Some of its parameters have no shape yet."""
+    built: dict[str, Stack] = field(default_factory=dict)
+    """Per prefix of a module in it: where that module was put into its parent."""
 
     def named_tensors(self) -> list[tuple[str, torch.Tensor]]:
         module = self.module() if self.module is not None else None
@@ -154,7 +156,9 @@ class Registry:
             refs = tuple((fqn, weakref.ref(t)) for fqn, t in tensors)
             watched = WatchedModel(name, "parameters", None, refs, expected_idle=idle)
         if not watched.named_tensors():
-            raise NotTrainableError(f"{name!r} ({watched.class_name}) has no parameters, so nothing can be watched in it")
+            raise NotTrainableError(
+                f"{name!r} ({watched.class_name}) has no parameters, so nothing can be watched in it"
+            )
         self.models.append(watched)
         self.refresh()
         return watched
@@ -207,9 +211,11 @@ class Registry:
             root = model.module() if model.module is not None else None
             if root is None:
                 continue
-            for module in root.modules():
+            for prefix, module in root.named_modules():
                 self.module_ids.add(id(module))
                 built = self.built.get(id(module))
+                if built is not None and built[0]() is module:
+                    model.built[prefix] = built[1]
                 for tensor in module.parameters(recurse=False):
                     uid = self.uid(tensor)
                     if uid >= 0:
@@ -226,14 +232,10 @@ class Registry:
         """Per `model.prefix` of the modules that hold these parameters: where each was put into its parent."""
         lines: dict[str, Path] = {}
         for model in self.models:
-            root = model.module() if model.module is not None else None
-            if root is None or not uids.intersection(model.uids):
-                continue
-            for prefix, module in root.named_modules():
-                known = self.built.get(id(module))
-                mine = any(self.uid(p) in uids for p in module.parameters())
-                if mine and known is not None and known[0]() is module:
-                    lines[f"{model.name}.{prefix}" if prefix else model.name] = resolve(known[1])
+            names = [o.fqn for u in uids & set(model.uids) for o in self.entries[u].owners if o.model == model.name]
+            for prefix, stack in model.built.items():
+                if any(not prefix or name.startswith(f"{prefix}.") for name in names):
+                    lines[f"{model.name}.{prefix}" if prefix else model.name] = resolve(stack)
         return lines
 
     def current(self) -> set[int]:

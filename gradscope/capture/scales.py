@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -138,7 +139,8 @@ class ScaleFinder:
         first = way.ops[way.first]
         others = set(self._params(first)) if first is not None else set()
         foreign = bool(others) and not others & set(self._family(uid))
-        if base_name(worst[0].name) in _SQUASH | {"BinaryCrossEntropy", "Log"} and foreign:
+        squashing = base_name(worst[0].name)
+        if foreign and (squashing in _SQUASH | {"Log"} or squashing.startswith("BinaryCrossEntropy")):
             loss = next((op for _, op in outer if op is not None), worst[1])
             return self._found("vanishing", "saturating_gan_loss", uid, _usual([worst[1]]) or loss)
         if worst[1] is not None and self._small_factor(worst[1]):
@@ -224,7 +226,11 @@ class ScaleFinder:
             if count >= REPEATS:
                 return _usual([op for op in ops if uid in self._params(op)])
         recurrent = [op for op in ops if op.name in _RECURRENT]
-        return recurrent[0] if recurrent else None
+        if recurrent:
+            return recurrent[0]
+        lines = Counter((op.stack.frames[0], op.name) for op in ops if op.stack.frames)
+        again = [op for op in ops if op.stack.frames and lines[op.stack.frames[0], op.name] >= 3 * REPEATS]
+        return _last_line(self, again, any_operation=True)
 
     def _big_data(self, ops: list[Op]) -> Op | None:
         """An operation that reads large data: a batch, a target, or something computed from them alone."""
@@ -302,9 +308,10 @@ def _drops(steps: list[Step]) -> list[float]:
     return [math.log(a / b) if a > 0 and b > 0 and math.isfinite(a / b) else 0.0 for a, b in pairwise(sizes)]
 
 
-def _last_line(finder: ScaleFinder, ops: list[Op | None]) -> Op | None:
+def _last_line(finder: ScaleFinder, ops: Sequence[Op | None], *, any_operation: bool = False) -> Op | None:
     """Of the operations in the function that holds most of them, one on its last line: there a shortcut would be."""
-    codes = Counter(op.stack.frames[0][0] for op in ops if op is not None and op.stack.frames and finder._params(op))
+    chosen = [op for op in ops if op is not None and op.stack.frames and (any_operation or finder._params(op))]
+    codes = Counter(op.stack.frames[0][0] for op in chosen)
     if not codes:
         return None
     code = codes.most_common(1)[0][0]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from gradscope.capture.events import Cohort, Column, StepKind
+from gradscope.capture.columns import Cohort, Column
+from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
 from gradscope.capture.optimizers import Changes, Snapshot
 from gradscope.capture.source import Stack, snapshot
@@ -56,6 +57,10 @@ class StepProbe:
         """Optimizers that stepped in this turn of the loop."""
         self._opened: dict[int, Opened] = {}
         self._usual: dict[int, Usual] = {}
+        self._hooked: dict[int, tuple[int, ...]] = {}
+        """Per optimizer the parameters that were hooked because it holds them."""
+        self._fresh: set[int] = set()
+        """Those that were hooked only now: a pass may have reached them before."""
         self._handles: list[Any] = []
 
     def attach(self) -> None:
@@ -98,9 +103,11 @@ class StepProbe:
         known = watcher.book.known[uid]
         if not known.steps:
             watcher.look_around(stack)
-        if watcher.discover and watcher.unnamed is not None:
-            if any(not watcher.registry.entries[u].owners for u in known.uids):
-                watcher.unnamed(stack)
+        if self._hooked.get(uid) is not known.uids:
+            self._hooked[uid] = known.uids
+            self._fresh.update(watcher.attach_parameters(known.uids))
+        if watcher.unnamed is not None and any(not watcher.registry.entries[u].owners for u in known.uids):
+            watcher.unnamed(stack)
         if uid in self.stepped and not watcher.explicit:
             watcher.turn()
         watcher.stop_at_limit()
@@ -144,16 +151,18 @@ class StepProbe:
         """Gradients that no watched pass delivered: of parameters that were not hooked yet, or written by hand."""
         watcher = self.watcher
         places = {uid: place for place, uid in enumerate(usual.uids)}
-        fresh = set(watcher.attach_parameters(strange))
+        fresh = set(watcher.attach_parameters(strange)) | {u for u in strange if u in self._fresh}
+        self._fresh.clear()
         late = [uid for uid in strange if uid in fresh]
         written = [uid for uid in strange if uid not in fresh]
+        late = [uid for uid in late if watcher.registry.entries[uid].owners]
         if late:
             watcher.arrived_unseen(late)
         if written and not watcher.sees_clears and watcher.log.backwards:
             log = watcher.log
             log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", "assigned"))
-        watcher.gradients.holding.update(written)
-        watcher.gradients.note(written, [grads[places[uid]] for uid in written])
+        watcher.gradients.holding.update(strange)
+        watcher.gradients.note(strange, [grads[places[uid]] for uid in strange])
 
     def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool) -> Column:
         """The norms that are applied: those of the last pass if nobody wrote to the gradients since."""
@@ -215,5 +224,3 @@ class StepProbe:
 
 def _number(value: Any) -> float | None:
     return float(value) if value is not None else None
-
-

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from gradscope.capture.events import ZERO, Column, Log, StepKind
+from gradscope.capture.columns import Column
+from gradscope.capture.events import ZERO, Log, StepKind
 
 ZEROS = 3
 """Passes in a row that deliver only zeros: zero-initialised gates and LoRA need up to two to wake."""

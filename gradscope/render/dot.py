@@ -53,8 +53,8 @@ def to_dot(picture: Picture, clusters: Sequence[Cluster]) -> str:
         lines += _cluster(index, cluster, inside.get(index, []), entries.get(cluster.name, []))
     lines += [f"  {line}" for line in inside.get(-1, [])]
     lines += [f"  {line}" for line in _edges(picture, colours)]
-    for index, mark in enumerate(picture.marks):
-        lines += [f"  {line}" for line in _mark(index, mark)]
+    for index, marks in enumerate(_plates(picture.marks)):
+        lines += [f"  {line}" for line in _plate(index, marks)]
     return "\n".join([*lines, "}", ""])
 
 
@@ -174,21 +174,33 @@ def _edge_look(picture: Picture, link: Link, colours: dict[str, str], top: float
     return ", ".join(part for part in (f'color="{colour}", penwidth={width:.2f}', label, tip) if part)
 
 
-def _mark(index: int, mark: Mark) -> list[str]:
-    """A cut: a bold red line that ends at a bar, a plate with cause and line, dotted lines for the value."""
-    where = f" at {mark.location}" if mark.location else ""
-    lines = [f"<b>{safe(mark.cause + where)}</b>"]
-    if mark.location and mark.location.text:
-        lines.append(code(mark.location))
-    width = 3.5 if mark.harmful else 1.4
-    tip = quoted(str(mark.location or mark.cause))
-    value = f', label=< last value: {safe(mark.value)}>, fontcolor="{CUT}"' if mark.value and mark.harmful else ""
+def _plates(marks: Sequence[Mark]) -> list[list[Mark]]:
+    """Marks of one cause at one line share a plate: it is the line that is to blame."""
+    together: dict[object, list[Mark]] = {}
+    for index, mark in enumerate(marks):
+        together.setdefault((mark.cause, mark.location) if mark.location else index, []).append(mark)
+    return list(together.values())
+
+
+def _plate(index: int, marks: Sequence[Mark]) -> list[str]:
+    """Cuts at one line: bold red lines that end at a bar, a plate with cause and line, dotted lines for the value."""
+    first = marks[0]
+    harmful = any(mark.harmful for mark in marks)
+    where = f" at {first.location}" if first.location else ""
+    lines = [f"<b>{safe(first.cause + where)}</b>"]
+    if first.location and first.location.text:
+        lines.append(code(first.location))
+    tip = quoted(str(first.location or first.cause))
+    targets = dict.fromkeys(target for mark in marks for target in mark.targets)
     return [
         f'c{index} [label=<{"<br/>".join(lines)}>, style="filled", fillcolor="{tint(CUT, 0.12)}", color="{CUT}",'
-        f' fontcolor="{shade(CUT, 0.8)}", penwidth={1.6 if mark.harmful else 0.8}, tooltip="{tip}"];',
-        f'n{mark.source} -> c{index} [color="{CUT}", penwidth={width}, arrowhead=tee, arrowsize=1.2{value}];',
-        *(
-            f'c{index} -> n{target} [color="{DEAD}", penwidth=1.6, style=dotted, arrowhead=vee];'
-            for target in mark.targets
-        ),
+        f' fontcolor="{shade(CUT, 0.8)}", penwidth={1.6 if harmful else 0.8}, tooltip="{tip}"];',
+        *(f"n{mark.source} -> c{index} [{_cut_look(mark)}];" for mark in marks),
+        *(f'c{index} -> n{target} [color="{DEAD}", penwidth=1.6, style=dotted, arrowhead=vee];' for target in targets),
     ]
+
+
+def _cut_look(mark: Mark) -> str:
+    width = 3.5 if mark.harmful else 1.4
+    value = f', label=< last value: {safe(mark.value)}>, fontcolor="{CUT}"' if mark.value and mark.harmful else ""
+    return f'color="{CUT}", penwidth={width}, arrowhead=tee, arrowsize=1.2{value}'

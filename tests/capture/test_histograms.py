@@ -8,6 +8,7 @@ import numpy
 import pytest
 import torch
 
+import gradscope
 from gradscope.capture import histograms
 from gradscope.capture.histograms import HistogramBook, measure
 from gradscope.records import Histogram
@@ -105,3 +106,28 @@ def test_a_gradient_zeroed_since_is_not_taken_for_zero():
     book = HistogramBook()
     book.catch_up({0: torch.zeros(3), 1: torch.zeros(3)}, {0: 4, 1: 4}, {0})
     assert [(h.uid, h.step, h.zeros) for h in book.records()] == [(1, 4, 3)]
+
+
+def test_watching_counts_the_gradients_at_hand_when_the_report_is_made():
+    layer = torch.nn.Linear(3, 2)
+    with gradscope.watch(layer=layer) as scope:
+        layer(torch.ones(1, 3)).sum().backward()
+        run = scope.report().run
+    assert [(run.parameters[h.uid].owners[0].fqn, h.low, h.positive) for h in run.histograms] == [
+        ("weight", 0, (6,)),
+        ("bias", 0, (2,)),
+    ]
+
+
+def test_a_traced_run_keeps_the_first_and_the_last_backward():
+    layer = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.0)
+    scales = iter((1.0, 2.0, 8.0))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (layer(torch.ones(1, 3)).sum() * next(scales)).backward()
+        optimizer.step()
+
+    run = gradscope.explain(step, repeat=3, models={"layer": layer}).run
+    assert [(h.uid, h.low) for h in run.histograms] == [(0, 0), (0, 3), (1, 0), (1, 3)]

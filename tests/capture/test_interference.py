@@ -55,14 +55,14 @@ def run(script: Path) -> dict[str, Any]:
     """Run a script in this process; returns its namespace, output and the state of all random numbers."""
     torch.manual_seed(5)
     random.seed(5)
-    numpy.random.seed(5)  # noqa: NPY002 - the scripts use the global one
+    numpy.random.seed(5)
     out = io.StringIO()
     made: list[torch.Tensor] = []
     handle = register_module_parameter_registration_hook(lambda module, name, parameter: made.append(parameter))
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(script)}
     with contextlib.redirect_stdout(out):
         try:
-            exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), namespace)  # noqa: S102
+            exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), namespace)
             error = ""
         except Exception as failure:  # noqa: BLE001 - some of these scripts end with one
             error = repr(failure)
@@ -75,7 +75,7 @@ def run(script: Path) -> dict[str, Any]:
         "tensors": found,
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
-        "numpy": numpy.random.get_state()[1].tolist(),  # noqa: NPY002
+        "numpy": numpy.random.get_state()[1].tolist(),
         "grad": torch.is_grad_enabled(),
     }
 
@@ -95,7 +95,9 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> None:
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:
     """The bytes of a tensor: NaN is equal to itself, and 0.0 is not -0.0."""
-    return tensor.contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else tensor.new_zeros(0, dtype=torch.uint8)
+    return (
+        tensor.contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else tensor.new_zeros(0, dtype=torch.uint8)
+    )
 
 
 @pytest.fixture

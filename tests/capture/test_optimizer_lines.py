@@ -68,7 +68,10 @@ def test_built(code, name, line):
         ("opt = SGD(a)\nscaler.step(opt)", "scaler.step(opt)"),
         ("def turn(o):\n  o.step()\nopt = SGD(a)\nturn(opt)", "o.step()"),
         ("def turn(m, o=None):\n  o.step()\nopt = SGD(a)\nturn(1, o=opt)", "o.step()"),
-        ("class T:\n  def __init__(self, o):\n    self.o = o\n  def go(self):\n    self.o.step()\nT(opt)", "self.o.step()"),
+        (
+            "class T:\n  def __init__(self, o):\n    self.o = o\n  def go(self):\n    self.o.step()\nT(opt)",
+            "self.o.step()",
+        ),
         ("all = [x, opt]\nfor each in all:\n  each.step()", "each.step()"),
         ("both = {'a': opt}\nfor k, each in both.items():\n  each.step()", "each.step()"),
         ("first = all[0]\nall = [x, opt]\nfirst.step()", ""),

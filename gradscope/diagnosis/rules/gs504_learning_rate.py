@@ -48,7 +48,7 @@ def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Pa
         return "", ()
     added = optimizer.added[number] if number < len(optimizer.added) and optimizer.added[number] else optimizer.built
     if largest == 0.0:
-        return ("scheduler_to_zero", optimizer.scheduler_line) if optimizer.scheduled else ("zero_lr", added)
+        return ("scheduler_to_zero" if optimizer.scheduled else "zero_lr"), optimizer.scheduler_line or added
     if lost >= STEPS and lost >= SHARE * len(rates):
         return "scheduler_to_zero", optimizer.scheduler_line or added
     return "", ()

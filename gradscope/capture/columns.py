@@ -1,0 +1,63 @@
+"""Numbers of many parameters at one moment, in a tenth of the memory that a dict of floats takes."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+class Cohort:
+    """Parameters that receive gradients together, again and again."""
+
+    __slots__ = ("everyone", "order", "places", "uids")
+
+    def __init__(self, uids: Iterable[int]) -> None:
+        self.order = tuple(uids)
+        """As they arrived; one that is used in several checkpoints may arrive twice."""
+        self.uids = tuple(dict.fromkeys(self.order))
+        self.places = {uid: place for place, uid in enumerate(self.uids)}
+        self.everyone = frozenset(self.uids)
+
+
+class Column(Mapping[int, float | None]):
+    """One number per parameter of a cohort, or None for each: what a dict would say in a tenth of the memory."""
+
+    __slots__ = ("_missing", "_values", "cohort")
+
+    def __init__(self, cohort: Cohort, values: Sequence[float | None] | None = None) -> None:
+        self.cohort = cohort
+        self._missing: frozenset[int] = frozenset()
+        self._values: array[float] | None = None
+        if values is not None:
+            if None in values:
+                self._missing = frozenset(place for place, value in enumerate(values) if value is None)
+            self._values = array("d", [0.0 if value is None else value for value in values])
+
+    def __getitem__(self, uid: int) -> float | None:
+        place = self.cohort.places[uid]
+        if self._values is None or place in self._missing:
+            return None
+        return self._values[place]
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self.cohort.places
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.cohort.uids)
+
+    def __len__(self) -> int:
+        return len(self.cohort.uids)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    @property
+    def row(self) -> Sequence[float]:
+        """The numbers in the order of the cohort; empty unless all are there."""
+        return self._values if self._values is not None and not self._missing else ()
+
+    @property
+    def finite(self) -> bool:
+        """Whether no number is NaN or Inf."""
+        return self._values is None or math.isfinite(sum(self._values)) or all(map(math.isfinite, self._values))
