@@ -5,22 +5,22 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, overload
 
-import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
+from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
 from gradscope.report import Report
 
-Model = nn.Module | Sequence[torch.Tensor]
+Model = nn.Module | Tensors
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 

@@ -172,10 +172,17 @@ def test_a_closed_scope_still_reports(parts):
 
 
 def test_leaving_with_an_exception_closes(parts):
-    with pytest.raises(KeyboardInterrupt), gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
-        for _ in scope.steps(range(2)):
-            step(*parts)
-            raise KeyboardInterrupt
+    scope = gradscope.watch(encoder=parts[0], decoder=parts[1])
+
+    def interrupted() -> None:
+        with scope:
+            for _ in scope.steps(range(2)):
+                step(*parts)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    gc.collect()
     assert hooks(parts[0]) == 0
     assert scope.report().run.backwards == 1
 
@@ -314,8 +321,7 @@ def test_a_failing_probe_warns_once_and_training_goes_on(parts, where, monkeypat
     with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
         monkeypatch.setattr(type(scope._capture.watcher), where, broken)
         with pytest.warns(ProbeWarning, match="broken on purpose") as told:
-            for _ in range(3):
-                step(*parts)
+            [step(*parts) for _ in range(3)]
         assert len(told) == 1
         assert hooks(parts[0]) == 0
         assert any("broken on purpose" in note for note in scope.report().run.notes)

@@ -50,12 +50,8 @@ _HEAD_SIZES = (
     "head_dim d_kv kv_channels d_head attention_head_dim head_size qk_rope_head_dim qk_nope_head_dim v_head_dim"
     " patch_size state_size mamba_d_state linear_key_head_dim linear_value_head_dim attention_window"
 )
-_HIDDEN = (
-    "intermediate_size d_ff ffn_dim encoder_ffn_dim decoder_ffn_dim n_inner d_inner ffn_hidden_size hidden_size_ffn mlp_dim"
-)
-_LENGTHS = (
-    "max_position_embeddings n_positions n_ctx max_seq_len max_source_positions max_target_positions"
-)
+_HIDDEN = "intermediate_size d_ff ffn_dim encoder_ffn_dim decoder_ffn_dim n_inner d_inner ffn_hidden_size hidden_size_ffn mlp_dim"
+_LENGTHS = "max_position_embeddings n_positions n_ctx max_seq_len max_source_positions max_target_positions"
 SMALL: dict[str, int] = {
     **dict.fromkeys(_WIDTHS.split(), 32),
     **dict.fromkeys(_DEPTHS.split(), 2),

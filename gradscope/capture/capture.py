@@ -22,7 +22,8 @@ from gradscope.capture.graph import build_graph
 from gradscope.capture.histograms import HistogramBook
 from gradscope.capture.hooks import Watcher
 from gradscope.capture.lineage import Tracer
-from gradscope.capture.origins import Found, OriginFinder, explain, group
+from gradscope.capture.nonfinite import NonfiniteFinder
+from gradscope.capture.origins import Found, explain, group
 from gradscope.capture.parameters import Registry
 from gradscope.capture.places import Places
 from gradscope.capture.scales import ScaleFinder
@@ -30,6 +31,7 @@ from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack, here, resolve, snapshot
 from gradscope.capture.tape import Root, Tape
 from gradscope.capture.turns import MEASURED_STEPS, Sizes, sizes_of
+from gradscope.capture.zeros import ZeroFinder
 from gradscope.records import Backward, Graph, Origin, Run
 
 
@@ -104,7 +106,7 @@ class Capture:
             nn_module.register_module_forward_pre_hook(self._enter_module),
             nn_module.register_module_forward_hook(self._leave_module, always_call=True),
         ]
-        self.tracer.__enter__()
+        self.tracer.__enter__()  # type: ignore[no-untyped-call]
 
     def stop_tracing(self) -> None:
         if self.tracer is None:
@@ -112,7 +114,7 @@ class Capture:
         tracer, self.tracer = self.tracer, None
         tracer.active = False
         with contextlib.suppress(Exception):
-            tracer.__exit__(None, None, None)
+            tracer.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         for handle in self._module_hooks:
             handle.remove()
         self.watcher.sees_clears = self.watcher.measure_updates = False
@@ -267,18 +269,18 @@ class Capture:
             return
         self.places.read(self._modules, self.registry)
         self.histograms.sample(self._gradients(event.norms), event.step)
-        if graph.truncated:
+        if graph.truncated or not graph.steps:
             return
         if recorder.norms:
             self._sizes[event.index] = sizes_of(graph, self.tape)
         delivered = {u: event.norms.get(u) for u in event.connected or () if u not in event.added}
-        finder = OriginFinder(self.tape, self.registry, self.tracer.hook_lines if self.tracer else {})
+        hooks = self.tracer.hook_lines if self.tracer else {}
         now = (event.step, event.index)
         if any(n is None or n < ZERO for n in delivered.values()) or event.added:
-            for found in finder.zeros(graph, delivered):
+            for found in ZeroFinder(self.tape, self.registry, hooks).find(graph, delivered):
                 self._zeros[found.uid] = (found, *now)
         if any(n is not None and not math.isfinite(n) for n in event.norms.values()):
-            for found in finder.nonfinite(graph, dict(event.norms), root):
+            for found in NonfiniteFinder(self.tape, self.registry).find(graph, dict(event.norms), root):
                 self._nonfinite.setdefault(found.uid, (found, *now))
         self._scales(graph, event)
 
@@ -396,7 +398,7 @@ class Capture:
         return dataclasses.replace(run, graph=self._drawn(run, finder))
 
     def _origins(self) -> tuple[Origin, ...]:
-        answer = []
+        answer: list[Origin] = []
         for table in (self._nonfinite, self._zeros, self._huge, self._tiny, self._sums):
             for when in sorted({(step, index) for _, step, index in table.values()}):
                 here_ = [found for found, *at in table.values() if tuple(at) == when]

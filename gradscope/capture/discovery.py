@@ -166,7 +166,7 @@ def name_orphans(registry: Registry) -> None:
     holders = [
         obj
         for obj in gc.get_objects()
-        if isinstance(obj, nn.Module) and any(id(p) in wanted for p in obj.parameters())
+        if issubclass(type(obj), nn.Module) and any(id(p) in wanted for p in obj.parameters())
     ]
     inner = {id(child) for holder in holders for child in holder.modules() if child is not holder}
     for holder in holders:

@@ -153,9 +153,6 @@ class Watcher(Ledger):
         self._fetch()
         cohort = self._cohort(received + self._not_hooked_yet())
         grads = self._grads(cohort.uids)
-        if None in grads:  # the hook fires for a custom function that returned None, too
-            cohort = self._cohort([uid for uid, grad in zip(cohort.uids, grads, strict=True) if grad is not None])
-            grads = self._grads(cohort.uids)
         uids = cohort.uids
         fate = self.gradients.arrived(uids, grads, told=self.sees_clears)
         path = self.path(stack)
@@ -163,20 +160,15 @@ class Watcher(Ledger):
         self.log_clears(fate)
         event = Backward(
             self.log.tick(), self.log.step, self.log.backwards, path, self._measure(cohort, grads),
-            fate.added, extra.get("root"), extra.get("connected"), extra.get("loss"), extra.get("again", frozenset()),
+            fate.added, **extra,
         )  # fmt: skip
         self.log.append(event)
         if self._late is not None and self._late[1] is cohort:
             self._late = (event, cohort, self._late[2])
         else:
             self._count(event)
-        here = (
-            {uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None}
-            if self.after_backward
-            else {}
-        )
         for probe in self.after_backward:
-            probe(here, self.log.step)
+            probe({uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None}, self.log.step)
         self.log.backwards += 1
         if self.log.backwards in (1, 2):
             self.look_around(stack)

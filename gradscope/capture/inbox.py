@@ -117,10 +117,13 @@ class Inbox:
 def _hook(inbox: Inbox, uid: int) -> Callable[[torch.Tensor], None]:
     add = inbox.uids.append
 
-    def hook(_: torch.Tensor) -> None:
+    def hook(parameter: torch.Tensor) -> None:
         if _task() != inbox.task:
             inbox.switch(_task())
-        add(uid)
+        # Now: it is called for a custom function that returned None, too; and a hook of the user's, called after it,
+        # may step and free the gradient at once.
+        if parameter.grad is not None:
+            add(uid)
 
     return hook
 

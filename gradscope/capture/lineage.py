@@ -9,30 +9,25 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType
 from typing import Any, Protocol
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
 from gradscope.capture import operations
-from gradscope.capture.nonfinite_causes import forward_cause
+from gradscope.capture.births import explain_birth
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
-from gradscope.capture.tape import Op, Tape, Value
+from gradscope.capture.tape import Op, Tape
+from gradscope.capture.tensors import has_float, sequence, tensors_in
+from gradscope.capture.values import Values
 
 FAILURES = 20
 """Operations that may fail to be written down before tracing stops."""
-_HALF = (torch.float16, torch.bfloat16)
-DATA_CAUSES = ("log_of_zero", "division_by_zero", "sqrt_at_zero", "pow_domain", "exp_overflow", "norm_division_by_zero",
-               "unknown", "nan_in_data", "empty_or_single_reduction", "trig_domain_edge")  # fmt: skip
-"""Causes that, in an operation on data alone, only mean that the data is not clean."""
-_SHAPING = {"unsqueeze", "view", "reshape", "__getitem__", "expand", "expand_as", "detach", "__add__", "add", "keepdim"}
 
 
 class Listener(Protocol):
@@ -63,6 +58,7 @@ class Tracer(TorchFunctionMode):
         self.tape = tape
         self.registry = registry
         self.listener = listener
+        self.values = Values(tape, registry, listener)
         self.active = True
         self.modules: list[int] = []
         self.hook_lines: dict[int, Stack] = {}
@@ -70,12 +66,13 @@ class Tracer(TorchFunctionMode):
         self._kinds: dict[Any, Kind] = {}
         self._off: Stack = EMPTY
         self._pid = os.getpid()
-        self._storage: dict[int, int] = {}
-        self._taken: dict[int, weakref.ref[torch.Tensor]] = {}
-        """Per memory: the tensor whose `.data` or detached self was taken."""
         self._clock = 0
         self._failures = 0
         self.in_optimizer = False
+
+    def see(self, tensor: torch.Tensor, stack: Stack) -> int:
+        """The value of a tensor that is being read."""
+        return self.values.see(tensor, stack)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -117,9 +114,9 @@ class Tracer(TorchFunctionMode):
             return None
         if stack.marks and (stack.has("print") or stack.has("module_to")):
             return None
-        inputs = tuple([(self.see(tensor, stack), tensor.requires_grad) for tensor in tensors])
+        inputs = tuple([(self.values.see(tensor, stack), tensor.requires_grad) for tensor in tensors])
         op = Op(len(self.tape.ops), kind.name, stack, inputs)
-        op.scalars = _has_float(args) or (bool(kwargs) and _has_float(tuple(kwargs.values())))
+        op.scalars = has_float(args) or (bool(kwargs) and has_float(tuple(kwargs.values())))
         op.module = self.modules[-1] if self.modules else -1
         op.summed = bool(kwargs) and kwargs.get("reduction") == "sum"
         op.escape = kind.action == operations.ESCAPE
@@ -127,252 +124,27 @@ class Tracer(TorchFunctionMode):
             op.cause = "inference_mode" if torch.is_inference_mode_enabled() else "no_grad"
             op.blame = self._off
         self.tape.ops.append(op)
-        self.tape.note_nodes(_sequence(), op.index)
+        self.tape.note_nodes(sequence(), op.index)
         return op
 
     def _after(self, op: Op, kind: Kind, args: Any, result: Any) -> None:
         if op.escape:
             op.cause = kind.cause if not op.cause or kind.cause != "item" else op.cause
-            self._remember_array(op, result)
+            self.values.array(op, result)
             return
         outputs = []
         made = (args[0],) if result is None and kind.inplace and args else (result,)
         for tensor in tensors_in(made):
-            outputs.append(self._output(op, kind, tensor))
+            outputs.append(self.values.output(op, kind, tensor))
         op.outputs = tuple(outputs)
-        if kind.name in ("data", "detach") and isinstance(args[0], torch.Tensor) and len(self._taken) < 10_000:
-            self._taken[_storage_pointer(args[0])] = weakref.ref(args[0])
+        if kind.name in ("data", "detach") and isinstance(args[0], torch.Tensor):
+            self.values.handed_on(args[0])
         if not op.cause:
             op.cause = kind.cause
         if any(self.tape.values[v].bad for v in outputs):
-            self._explain_bad(op, kind, args)
+            explain_birth(self.tape, op, args)
         if kind.inplace and args and isinstance(args[0], torch.Tensor):
-            self._alias_write(op, kind, args[0])
-
-    def _output(self, op: Op, kind: Kind, tensor: torch.Tensor) -> int:
-        requires = tensor.requires_grad
-        known = self.tape.find(tensor)
-        if known >= 0 and not kind.inplace and any(v == known for v, _ in op.inputs):
-            return known
-        uid = self.registry.uid(tensor)
-        parents: tuple[tuple[int, bool], ...] = ()
-        if kind.name not in operations.UNRELATED:
-            copied = kind.inplace and uid >= 0
-            grown = requires and not copied and _grad_fn(tensor) is not None
-            parents = tuple([(v, live and grown) for v, live in op.inputs])
-        value = self.tape.add(
-            Value(
-                op.index,
-                parents,
-                requires,
-                uid,
-                tensor.is_floating_point() or tensor.is_complex(),
-                tensor.ndim,
-                tensor.numel(),
-                _size(tensor),
-                tensor.dtype in _HALF,
-            )
-        )
-        if uid >= 0:
-            self.tape.params.setdefault(uid, []).append(value)
-            if kind.inplace:
-                self._wrote(uid, op.stack, kind.name)
-        self.tape.bind(tensor, value)
-        if requires or kind.name in ("detach", "data", "clone", "contiguous", "cpu"):
-            self.tape.remember_memory(tensor, _pointer(tensor), value)
-        return value
-
-    def _explain_bad(self, op: Op, kind: Kind, args: Any) -> None:
-        """Work out why an operation made NaN or Inf, while its arguments are at hand."""
-        values = self.tape.values
-        inputs = {values[v].bad for v, _ in op.inputs} - {""}
-        if "nan" in inputs or (inputs and not any(values[v].bad == "nan" for v in op.outputs)):
-            return
-        maker = values[op.inputs[1][0]].op if len(op.inputs) > 1 else -1
-        maker = self._past_shaping(maker)
-        half = any(values[v].half for v in op.outputs)
-        op.bad = forward_cause(kind.name, args, inputs, half, self.tape.ops[maker].name if maker >= 0 else "")
-        if op.bad in DATA_CAUSES and not any(self._trained(v) for v, _ in op.inputs):
-            op.bad = "nan_in_data"
-
-    def _trained(self, value: int) -> bool:
-        """Whether a value was computed from a parameter, with gradient or without."""
-        todo, seen = [value], {value}
-        while todo and len(seen) < 5000:
-            at = self.tape.values[todo.pop()]
-            if at.param >= 0 or at.requires:
-                return True
-            for parent, _ in at.parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    todo.append(parent)
-        return False
-
-    def _past_shaping(self, op: int) -> int:
-        """The operation behind views and added epsilons."""
-        for _ in range(4):
-            if op < 0 or self.tape.ops[op].name not in _SHAPING or not self.tape.ops[op].inputs:
-                break
-            op = self.tape.values[self.tape.ops[op].inputs[0][0]].op
-        return op
-
-    def _wrote(self, uid: int, stack: Stack, name: str) -> None:
-        entry = self.registry.entries[uid]
-        entry.init_at = stack
-        if not stack.has("init"):
-            entry.loaded = True
-        self.listener.value_written(uid, stack, "load_state_dict" if stack.has("load_state_dict") else name)
-
-    def _alias_write(self, op: Op, kind: Kind, target: torch.Tensor) -> None:
-        """An in-place write to a tensor that shares its memory with a parameter writes the parameter."""
-        if self.registry.uid(target) >= 0:
-            return
-        self._write_behind(op, target)
-        uid = self._storage.get(target.untyped_storage().data_ptr(), -1)
-        parameter = self.registry.tensor(uid) if uid >= 0 else None
-        if parameter is None or parameter.untyped_storage().data_ptr() != target.untyped_storage().data_ptr():
-            return
-        self._wrote(uid, op.stack, kind.name)
-        self.new_version(uid, parameter, op, tuple(v for v, _ in op.inputs[1:]))
-
-    def _write_behind(self, op: Op, target: torch.Tensor) -> None:
-        """A write through `.data` or a detached view changes the tensor it was taken from, unseen by autograd."""
-        entry = self._taken.get(_storage_pointer(target))
-        source = entry() if entry is not None else None
-        if source is None or source is target or self.registry.uid(source) >= 0:
-            return
-        if _storage_pointer(source) != _storage_pointer(target):
-            return
-        old = self.see(source, op.stack)
-        op.cause = op.cause if op.cause not in ("", "no_grad", "copied") else "data"
-        before = self.tape.values[old]
-        parents = ((old, before.requires), *((v, False) for v, _ in op.inputs[1:]))
-        value = self.tape.add(
-            Value(op.index, parents, source.requires_grad, -1, before.floating, before.ndim, before.numel)
-        )
-        op.outputs = (*op.outputs, value)
-        self.tape.bind(source, value)
-
-    def new_version(self, uid: int, parameter: torch.Tensor, op: Op, sources: tuple[int, ...]) -> None:
-        """A parameter was given new contents computed from `sources`."""
-        op.cause = op.cause if op.cause not in ("", "no_grad") else "copied"
-        old = self.see(parameter, op.stack)
-        value = self.tape.add(
-            Value(op.index, ((old, False), *((s, False) for s in sources)), parameter.requires_grad, uid)
-        )
-        op.outputs = (*op.outputs, value)
-        self.tape.params.setdefault(uid, []).append(value)
-        self.tape.bind(parameter, value)
-
-    # --- values ----------------------------------------------------------------------------------------------
-
-    def see(self, tensor: torch.Tensor, stack: Stack) -> int:
-        """The value of a tensor that is being read; makes one for a tensor from elsewhere."""
-        if isinstance(tensor, UninitializedTensorMixin):
-            return self.tape.add(Value(-1, (), False))
-        known = self.tape.find(tensor)
-        if known >= 0:
-            value = self.tape.values[known]
-            if value.param >= 0 or value.requires == tensor.requires_grad or not tensor.requires_grad:
-                return known
-            return self._promoted(tensor, known)
-        uid = self.registry.uid(tensor)
-        if uid < 0 and isinstance(tensor, nn.Parameter):
-            uid = self.registry.add(tensor)
-        parents: tuple[tuple[int, bool], ...] = ()
-        made = -1
-        if _grad_fn(tensor) is not None:
-            parents = self._graph_parents(tensor.grad_fn)
-        else:
-            alias = self.tape.find_memory(_pointer(tensor))
-            if alias >= 0:
-                parents = ((alias, False),)
-                self._copied_parameter(uid, alias)
-                made = self._rewrapped(uid, alias, stack)
-        value = self.tape.add(
-            Value(
-                made,
-                parents,
-                tensor.requires_grad,
-                uid,
-                tensor.is_floating_point(),
-                tensor.ndim,
-                tensor.numel(),
-                _size(tensor),
-                tensor.dtype in _HALF,
-            )
-        )
-        if uid >= 0:
-            self.tape.params.setdefault(uid, []).append(value)
-            pointer = _storage_pointer(tensor)
-            if pointer:
-                self._storage[pointer] = uid
-        self.tape.bind(tensor, value)
-        return value
-
-    def _rewrapped(self, uid: int, alias: int, stack: Stack) -> int:
-        """A tensor was wrapped anew (nn.Parameter, Variable, from_numpy): an operation that nobody saw."""
-        if uid >= 0:
-            stack = self.registry.line_of(uid) or stack
-        op = Op(len(self.tape.ops), "new_tensor", stack, ((alias, self.tape.values[alias].requires),))
-        op.cause = "new_tensor"
-        self.tape.ops.append(op)
-        return op.index
-
-    def _copied_parameter(self, uid: int, alias: int) -> None:
-        if uid < 0:
-            return
-        op = self.tape.values[alias].op
-        if op >= 0 and self.tape.ops[op].stack.has("deepcopy"):
-            for parent, _ in self.tape.values[alias].parents:
-                source = self.tape.values[parent]
-                if source.param < 0 and source.parents:
-                    source = self.tape.values[source.parents[0][0]]
-                if source.param >= 0:
-                    self.registry.entries[uid].copy_of = source.param
-                    self.registry.entries[uid].copied_at = self.tape.ops[op].stack
-
-    def _promoted(self, tensor: torch.Tensor, known: int) -> int:
-        """A value that carried no gradient now does: it was made a leaf, or a custom function returned it."""
-        parents: tuple[tuple[int, bool], ...] = ((known, False),)
-        if _grad_fn(tensor) is not None:
-            parents = (*parents, *self._graph_parents(tensor.grad_fn))
-        old = self.tape.values[known]
-        value = self.tape.add(
-            Value(old.op, parents, True, -1, old.floating, old.ndim, old.numel, old.size, old.half)
-        )
-        self.tape.bind(tensor, value)
-        return value
-
-    def _graph_parents(self, node: Any) -> tuple[tuple[int, bool], ...]:
-        """Values that autograd says a tensor was computed from, for a tensor whose making was not seen."""
-        parents: dict[int, None] = {}
-        todo, seen = [node], set()
-        while todo and len(seen) < 200:
-            for child, _ in todo.pop().next_functions:
-                if child is None or child in seen:
-                    continue
-                seen.add(child)
-                variable = getattr(child, "variable", None)
-                if variable is not None:
-                    found = self.tape.find(variable)
-                    parents[found if found >= 0 else self.see(variable, EMPTY)] = None
-                    continue
-                op = self.tape.op_of_node(child._sequence_nr())
-                live = [v for v in self.tape.ops[op].outputs if self.tape.values[v].requires] if op >= 0 else []
-                if live:
-                    parents[live[0]] = None
-                else:
-                    todo.append(child)
-        return tuple((value, True) for value in parents)
-
-    def _remember_array(self, op: Op, result: Any) -> None:
-        """Keep the memory of an array made from a tensor recognisable, and its value on the tape."""
-        value = self.tape.add(Value(op.index, tuple((v, False) for v, _ in op.inputs), False))
-        op.outputs = (value,)
-        interface = getattr(result, "__array_interface__", None)
-        if interface is not None and getattr(result, "ndim", 0):
-            self.tape.remember_memory(result, interface["data"][0], value)
+            self.values.alias_write(op, kind, args[0])
 
     # --- everything else -------------------------------------------------------------------------------------
 
@@ -402,7 +174,7 @@ class Tracer(TorchFunctionMode):
             if uid >= 0:
                 self.hook_lines[uid] = stack
             else:
-                self.tape.hooked[self.see(target, stack)] = stack
+                self.tape.hooked[self.values.see(target, stack)] = stack
         elif kind.action in ("set_requires_grad", "requires_grad_"):
             wanted = args[1] if len(args) > 1 else kwargs.get("requires_grad", True)
             if isinstance(target, nn.Parameter):
@@ -432,11 +204,11 @@ class Tracer(TorchFunctionMode):
         self.registry.entries[self.registry.add(target)].cast_at = stack
 
     def _data_was_set(self, uid: int, target: torch.Tensor, source: torch.Tensor, stack: Stack) -> None:
-        op = Op(len(self.tape.ops), "data", stack, ((self.see(source, stack), source.requires_grad),))
+        op = Op(len(self.tape.ops), "data", stack, ((self.values.see(source, stack), source.requires_grad),))
         op.cause = "data"
         self.tape.ops.append(op)
-        self._wrote(uid, stack, "data")
-        self.new_version(uid, target, op, (op.inputs[0][0],))
+        self.values.wrote(uid, stack, "data")
+        self.values.new_version(uid, target, op, (op.inputs[0][0],))
 
     def _grad_mode(self, enabled: bool, frame: Any) -> None:
         if enabled:
@@ -487,63 +259,3 @@ def _turned_off(frame: Any) -> Stack:
             continue
         break
     return snapshot(frame)
-
-
-def tensors_in(items: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested lists, tuples and dicts; long lists of numbers are not searched."""
-    for item in items.values() if isinstance(items, dict) else items:
-        if isinstance(item, torch.Tensor):
-            yield item
-        elif isinstance(item, (list, tuple)):
-            if item and not isinstance(item[0], (int, float, str)):
-                yield from tensors_in(item)
-        elif isinstance(item, dict):
-            yield from tensors_in(item)
-
-
-def _has_float(items: Any) -> bool:
-    for item in items:
-        if type(item) is float:
-            return True
-        if isinstance(item, (list, tuple)) and item and _has_float(item[:64]):
-            return True
-        if type(item).__module__ == "numpy":
-            return True
-    return False
-
-
-def _size(tensor: torch.Tensor) -> float:
-    """Largest absolute value of a floating tensor; NaN or Inf if it holds one. One reduction."""
-    if not tensor.is_floating_point() or tensor.numel() == 0 or tensor.device.type == "meta":
-        return 0.0
-    if torch._C._functorch.peek_interpreter_stack() is not None or tensor.layout is not torch.strided:
-        return 0.0
-    if type(tensor) not in (torch.Tensor, nn.Parameter):
-        return 0.0
-    return float(tensor.detach().abs().max())
-
-
-def _grad_fn(tensor: torch.Tensor) -> Any:
-    """The node that made a tensor; None where torch refuses to say (a view whose base was written to)."""
-    try:
-        return tensor.grad_fn
-    except RuntimeError:
-        return None
-
-
-def _pointer(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.data_ptr()
-    except (RuntimeError, ValueError):
-        return 0
-
-
-def _storage_pointer(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError, ValueError):
-        return 0
-
-
-def _sequence() -> int:
-    return torch.autograd._get_sequence_nr()  # type: ignore[attr-defined,no-any-return]

@@ -14,6 +14,8 @@ from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
 
+Tensors = Sequence[torch.Tensor] | Sequence[tuple[str, torch.Tensor]]
+
 
 @dataclass(slots=True, eq=False)
 class Entry:
@@ -136,7 +138,7 @@ class Registry:
         entry.trainable = entry.trainable or tensor.requires_grad
         self._ids[id(tensor)] = (entry.ref, uid)
 
-    def add_model(self, name: str, model: nn.Module | Sequence[torch.Tensor], *, idle: bool = False) -> WatchedModel:
+    def add_model(self, name: str, model: nn.Module | Tensors, *, idle: bool = False) -> WatchedModel:
         """Register a model under a name.
 
         Raises NameClashError for a name or a model that is registered already, NotTrainableError for one
@@ -280,6 +282,6 @@ def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
     return () if is_lazy(tensor) else tuple(tensor.shape)
 
 
-def _named(tensors: Sequence[torch.Tensor]) -> Iterable[tuple[str, torch.Tensor]]:
+def _named(tensors: Tensors) -> Iterable[tuple[str, torch.Tensor]]:
     for index, item in enumerate(tensors):
         yield item if isinstance(item, tuple) else (str(index), item)

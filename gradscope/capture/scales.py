@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
-from gradscope.capture.backward import GraphWalk, Step
+from gradscope.capture.backward import GraphWalk
 from gradscope.capture.origins import Found
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Op, Tape
+from gradscope.capture.ways import Way, Ways, largest, last_line, usual
 from gradscope.capture.zero_causes import base_name
 
 TINY = 1e-7
@@ -36,22 +34,8 @@ SMALL_FACTOR = 1e-3
 _SQUASH = {"Sigmoid", "Tanh", "Softmax", "LogSigmoid", "Softplus", "Erf", "Hardsigmoid", "Hardtanh", "Atan"}
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 _ADDS = {"add", "__add__", "__radd__", "__iadd__", "stack", "cat", "sum"}
-_VIEWS = {"T", "t", "mT", "transpose", "view", "expand", "unsqueeze", "squeeze", "to", "float", "half", "clone", "reshape",
-          "permute", "expand_as", "view_as", "contiguous", "bfloat16"}  # fmt: skip
 MANY = 64
 """Elements of a sum whose mean would make a difference."""
-
-
-@dataclass(slots=True)
-class Way:
-    """The strongest way of one gradient from the loss (first) to a parameter (last)."""
-
-    steps: list[Step]
-    ops: list[Op | None]
-    first: int
-    """Position of the first operation, seen from the loss, that has a parameter among its inputs."""
-    drops: list[float]
-    """By how many powers of e each node shrank what went on along this way."""
 
 
 class ScaleFinder:
@@ -60,6 +44,7 @@ class ScaleFinder:
     def __init__(self, tape: Tape, registry: Registry) -> None:
         self.tape = tape
         self.registry = registry
+        self.ways = Ways(tape)
 
     def find(self, graph: GraphWalk, norms: dict[int, float | None]) -> list[Found]:
         """One origin for each parameter whose gradient is tiny or huge."""
@@ -72,47 +57,15 @@ class ScaleFinder:
             rms = norm / math.sqrt(variable.numel())
             if TINY <= rms <= HUGE:
                 continue
-            way = self._way(graph, leaf)
+            way = self.ways.way(graph, leaf)
             if way is not None:
                 found.append(self._vanishing(way, uid) if rms < TINY else self._exploding(way, uid))
         return found
 
-    def _way(self, graph: GraphWalk, leaf: int) -> Way | None:
-        steps: list[Step] = []
-        at, seen = leaf, {leaf}
-        while graph.consumers[at]:
-            sizes = [(graph.steps[c].out[slot] if graph.steps[c].fired else None, c) for c, slot in graph.consumers[at]]
-            alive = [(size, c) for size, c in sizes if size is not None and size == size and c not in seen]
-            if not alive:
-                break
-            at = max(alive)[1]
-            seen.add(at)
-            steps.append(graph.steps[at])
-        if not steps:
-            return None
-        steps.reverse()
-        indices = [self.tape.op_of_node(step.sequence) for step in steps]
-        ops = [self.tape.ops[i] if i >= 0 else None for i in indices]
-        first = next((i for i, op in enumerate(ops) if op is not None and self._params(op)), len(steps) - 1)
-        return Way(steps, ops, first, _drops(steps))
-
-    def _params(self, op: Op) -> list[int]:
-        found = [self._param_of(v) for v, _ in op.inputs]
-        return [] if op.name in _VIEWS else [uid for uid in found if uid >= 0]
-
-    def _param_of(self, value: int) -> int:
-        """The parameter a value is, or is a view or cast of; -1 if it is none."""
-        for _ in range(4):
-            at = self.tape.values[value]
-            if at.param >= 0 or at.op < 0 or self.tape.ops[at.op].name not in _VIEWS or not at.parents:
-                return at.param
-            value = at.parents[0][0]
-        return -1
-
     # --- tiny ------------------------------------------------------------------------------------------------
 
     def _vanishing(self, way: Way, uid: int) -> Found:
-        entering = _size(way.steps[way.first].into)
+        entering = largest(way.steps[way.first].into)
         if entering < 10 * TINY:
             return self._tiny_loss(way, uid)
         repeated = self._recurrence(way)
@@ -122,14 +75,14 @@ class ScaleFinder:
         drops = way.drops[way.first :]
         squashed = sum(d for d, (step, _) in zip(drops, inner, strict=True) if base_name(step.name) in _SQUASH)
         total = sum(drops)
-        gains = [g for u in self._along(way) if (g := self._gain(u)) is not None]
+        gains = [g for u in self.ways.along(way) if (g := self._gain(u)) is not None]
         small = sum(g < SMALL_GAIN for g in gains)
         if squashed > SQUASHED * total > 0:
-            op = _usual([op for step, op in inner if base_name(step.name) in _SQUASH])
+            op = usual([op for step, op in inner if base_name(step.name) in _SQUASH])
             return self._found("vanishing", "saturating_depth", uid, op)
         if gains and small >= 0.5 * len(gains):
-            return self._found("vanishing", "small_init", uid, _usual([op for _, op in inner]), self._init_line(uid))
-        return self._found("vanishing", "missing_residual", uid, _last_line(self, [op for _, op in inner]))
+            return self._found("vanishing", "small_init", uid, usual([op for _, op in inner]), self._init_line(uid))
+        return self._found("vanishing", "missing_residual", uid, last_line(self.ways, [op for _, op in inner]))
 
     def _tiny_loss(self, way: Way, uid: int) -> Found:
         """The gradient is tiny before it reaches the first weights."""
@@ -137,12 +90,12 @@ class ScaleFinder:
         drops = way.drops[: len(outer)]
         worst = outer[drops.index(max(drops))]
         first = way.ops[way.first]
-        others = set(self._params(first)) if first is not None else set()
+        others = set(self.ways.params(first)) if first is not None else set()
         foreign = bool(others) and not others & set(self._family(uid))
         squashing = base_name(worst[0].name)
         if foreign and (squashing in _SQUASH | {"Log"} or squashing.startswith("BinaryCrossEntropy")):
             loss = next((op for _, op in outer if op is not None), worst[1])
-            return self._found("vanishing", "saturating_gan_loss", uid, _usual([worst[1]]) or loss)
+            return self._found("vanishing", "saturating_gan_loss", uid, usual([worst[1]]) or loss)
         if worst[1] is not None and self._small_factor(worst[1]):
             return self._found("vanishing", "small_init", uid, worst[1], self._init_line(uid))
         shrinks = (op for (_, op), drop in zip(outer, drops, strict=True) if op is not None and drop > 0)
@@ -161,17 +114,17 @@ class ScaleFinder:
     # --- huge ------------------------------------------------------------------------------------------------
 
     def _exploding(self, way: Way, uid: int) -> Found:
-        before = self._ancestors(way)
+        before = self.ways.ancestors(way)
         repeated = self._repeated(before)
         if repeated is not None:
             return self._found("exploding", "long_recurrence", uid, repeated)
         divided = self._tiny_division(way)
         if divided is not None:
             return self._found("exploding", "near_zero_normalisation", uid, divided)
-        gains = {u: g for u in self._used(before) if (g := self._gain(u)) is not None}
+        gains = {u: g for u in self.ways.used(before) if (g := self._gain(u)) is not None}
         large = [u for u, g in gains.items() if g > LARGE_GAIN]
         if len(large) >= max(1, 0.3 * len(gains)):
-            return self._found("exploding", "large_init", uid, _usual(way.ops), self._init_line(large[0]))
+            return self._found("exploding", "large_init", uid, usual(way.ops), self._init_line(large[0]))
         big = self._big_data(before)
         if big is not None:
             cause = "near_zero_normalisation" if big.name in _DIVISIONS else "unnormalised_data"
@@ -180,7 +133,8 @@ class ScaleFinder:
 
     def summed(self, graph: GraphWalk) -> Op | None:
         """The operation that sums the loss over many elements, if nothing divides it afterwards."""
-        way, at, seen = [], 0, {0}
+        way: list[Step] = []
+        at, seen = 0, {0}
         while at >= 0 and len(way) < 40:
             step = graph.steps[at]
             way.append(step)
@@ -189,48 +143,28 @@ class ScaleFinder:
         for step in way:
             index = self.tape.op_of_node(step.sequence)
             op = self.tape.ops[index] if index >= 0 else None
-            if op is not None and self._params(op):
+            if op is not None and self.ways.params(op):
                 return None
             sums = op is not None and (op.summed or op.name == "sum")
-            if sums and step.fired and _size(step.into) >= 0.5 and self._elements(op) >= MANY:
+            if sums and step.fired and largest(step.into) >= 0.5 and self._elements(op) >= MANY:
                 return op
         return None
 
     def _elements(self, op: Op | None) -> int:
         return max((self.tape.values[v].numel for v, _ in op.inputs), default=0) if op is not None else 0
 
-    def _ancestors(self, way: Way) -> list[Op]:
-        """All operations that the gradient's size depends on: those on the way and what they were computed from."""
-        found: dict[int, Op] = {op.index: op for op in way.ops if op is not None}
-        todo = [v for op in found.values() for v, _ in op.inputs]
-        seen = set(todo)
-        while todo and len(seen) < 20_000:
-            value = self.tape.values[todo.pop()]
-            if value.op >= 0:
-                found.setdefault(value.op, self.tape.ops[value.op])
-            if value.param >= 0:
-                continue
-            for parent, _ in value.parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    todo.append(parent)
-        return [found[index] for index in sorted(found)]
-
-    def _used(self, ops: list[Op]) -> list[int]:
-        return list(dict.fromkeys(u for op in ops for u in self._params(op)))
-
     def _repeated(self, ops: list[Op]) -> Op | None:
         """One parameter applied again and again."""
-        uses = Counter(u for op in ops for u in set(self._params(op)))
+        uses = Counter(u for op in ops for u in set(self.ways.params(op)))
         for uid, count in uses.most_common(1):
             if count >= REPEATS:
-                return _usual([op for op in ops if uid in self._params(op)])
+                return usual([op for op in ops if uid in self.ways.params(op)])
         recurrent = [op for op in ops if op.name in _RECURRENT]
         if recurrent:
             return recurrent[0]
         lines = Counter((op.stack.frames[0], op.name) for op in ops if op.stack.frames)
         again = [op for op in ops if op.stack.frames and lines[op.stack.frames[0], op.name] >= 3 * REPEATS]
-        return _last_line(self, again, any_operation=True)
+        return last_line(self.ways, again, any_operation=True)
 
     def _big_data(self, ops: list[Op]) -> Op | None:
         """An operation that reads large data: a batch, a target, or something computed from them alone."""
@@ -248,7 +182,7 @@ class ScaleFinder:
     def _tiny_division(self, way: Way) -> Op | None:
         for step, op in zip(way.steps, way.ops, strict=True):
             base = base_name(step.name)
-            grows = _size(step.out) > 1e3 * max(_size(step.into), 1e-30)
+            grows = largest(step.out) > 1e3 * max(largest(step.into), 1e-30)
             if grows and base in ("Div", "Rsqrt", "Reciprocal", "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"):
                 return op
         return None
@@ -261,18 +195,15 @@ class ScaleFinder:
         for op in inner:
             if op is not None and op.name in _RECURRENT and sum(o is op for o in inner) > REPEATS:
                 return op
-        uses = Counter(u for index, op in enumerate(inner) if op is not None and op is not _before(inner, index) for u in self._params(op))
+        uses = Counter(u for index, op in enumerate(inner) if op is not None and op is not _before(inner, index) for u in self.ways.params(op))
         for uid, count in uses.most_common(1):
             if count >= REPEATS:
-                return _usual([op for op in inner if op is not None and uid in self._params(op)])
-        lines = Counter(op.stack.frames[:1] for i, op in enumerate(inner) if op is not None and op is not _before(inner, i) and not self._params(op))
+                return usual([op for op in inner if op is not None and uid in self.ways.params(op)])
+        lines = Counter(op.stack.frames[:1] for i, op in enumerate(inner) if op is not None and op is not _before(inner, i) and not self.ways.params(op))
         for line, count in lines.most_common(1):
             if count >= 4 * REPEATS and line:
                 return next(op for op in inner if op is not None and op.stack.frames[:1] == line)
         return None
-
-    def _along(self, way: Way) -> list[int]:
-        return list(dict.fromkeys(u for op in way.ops if op is not None for u in self._params(op)))
 
     def _gain(self, uid: int) -> float | None:
         tensor = self.registry.tensor(uid)
@@ -296,34 +227,3 @@ _DIVISIONS = {"div", "__truediv__", "true_divide", "div_", "normalize"}
 
 def _before(ops: list[Op | None], index: int) -> Op | None:
     return ops[index - 1] if index else None
-
-
-def _size(values: list[float | None]) -> float:
-    return max((v for v in values if v is not None and v == v), default=0.0)
-
-
-def _drops(steps: list[Step]) -> list[float]:
-    sizes = [_size(step.into) for step in steps]
-    sizes.append(min((v for v in steps[-1].out if v), default=0.0))
-    return [math.log(a / b) if a > 0 and b > 0 and math.isfinite(a / b) else 0.0 for a, b in pairwise(sizes)]
-
-
-def _last_line(finder: ScaleFinder, ops: Sequence[Op | None], *, any_operation: bool = False) -> Op | None:
-    """Of the operations in the function that holds most of them, one on its last line: there a shortcut would be."""
-    chosen = [op for op in ops if op is not None and op.stack.frames and (any_operation or finder._params(op))]
-    codes = Counter(op.stack.frames[0][0] for op in chosen)
-    if not codes:
-        return None
-    code = codes.most_common(1)[0][0]
-    mine = [op for op in ops if op is not None and op.stack.frames and op.stack.frames[0][0] is code]
-    return max(mine, key=lambda op: op.stack.frames[0][1])
-
-
-def _usual(ops: list[Op | None]) -> Op | None:
-    """Of several operations one on the line that occurs most."""
-    lines = Counter(op.stack.frames[:1] for op in ops if op is not None and op.stack.frames)
-    if not lines:
-        return None
-    line = lines.most_common(1)[0][0]
-    return next(op for op in ops if op is not None and op.stack.frames[:1] == line)
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gradscope.capture.cuts import Candidate, CutFinder
 from gradscope.capture.origins import Found, group
-from gradscope.capture.source import line_of, resolve
+from gradscope.capture.source import resolve
 from gradscope.capture.tape import Op
 from gradscope.capture.turns import Turn
 from gradscope.records import Cut, Location, Parameter, Run
@@ -96,12 +96,12 @@ def _same(op: Op, culprit: Op) -> bool:
 def _returns(finder: CutFinder, value: int) -> int:
     """The operation on the way to a loss that used what had left torch, or -1."""
     for escape in finder._escapes(value):
-        lines = finder._taint(escape.stack)
-        for op in finder.tape.ops[escape.index + 1 :] if lines else ():
+        taint = finder._taint(escape.stack)
+        for op in finder.tape.ops[escape.index + 1 :] if taint else ():
             if not any(v in finder.distance for v in op.outputs):
                 continue
             foreign = op.scalars or any(_is_foreign(finder, v) for v, _ in op.inputs)
-            if foreign and any((code.co_filename, line_of(code, lasti)) in lines for code, lasti in op.stack.frames):
+            if foreign and taint.marks(op.stack):
                 return op.index
     return -1
 

@@ -120,7 +120,7 @@ class Tape:
         """Let a later tensor over the same memory be recognised, as long as the memory lives."""
         alive: object
         if isinstance(holder, torch.Tensor):
-            alive = StorageWeakRef(holder.untyped_storage())
+            alive = StorageWeakRef(holder.untyped_storage())  # type: ignore[no-untyped-call]
         else:
             alive = weakref.ref(holder)
         self._memory[pointer] = (alive, value)
@@ -132,7 +132,7 @@ class Tape:
             return -1
         alive, value = entry
         if isinstance(alive, StorageWeakRef):
-            return -1 if alive.expired() else value
+            return -1 if alive.expired() else value  # type: ignore[no-untyped-call]
         return value if alive() is not None else -1  # type: ignore[operator]
 
     def note_nodes(self, first: int, op: int) -> None:

@@ -24,7 +24,9 @@ SCRIPTS = sorted(path.parent.name for path in CASES.glob("*/train.py"))[::9]
 assert len(SCRIPTS) >= 20
 
 
-def tensors(value: Any, depth: int = 3, seen: set[int] | None = None) -> Iterator[torch.Tensor]:
+def tensors(  # noqa: C901 - one branch per kind
+    value: Any, depth: int = 3, seen: set[int] | None = None
+) -> Iterator[torch.Tensor]:
     """All tensors that a namespace leads to, in a fixed order, each followed by its gradient."""
     seen = set() if seen is None else seen
     if id(value) in seen or depth < 0:

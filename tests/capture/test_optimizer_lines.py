@@ -100,7 +100,7 @@ def test_the_scheduler(code, line):
 @pytest.mark.parametrize(
     ("code", "empty", "line"),
     [
-        ("it = m.parameters()\nn = sum(p.numel() for p in it)\nopt = SGD([{'params': it}, b])", True, "n = sum(p.numel() for p in it)"),
+        ("it = m.parameters()\nn = sum(p for p in it)\nopt = SGD([{'params': it}, b])", True, "n = sum(p for p in it)"),
         ("it = filter(f, m.parameters())\nfor p in it:\n  pass\nopt = SGD([{'params': it}])", True, "for p in it:"),
         ("it = (p for p in m)\nopt = SGD([{'params': it}, b])", True, "it = (p for p in m)"),
         ("it = (p for p in m)\nopt = SGD([{'params': it}, b])", False, ""),

@@ -1,0 +1,77 @@
+"""Small questions about tensors, asked without disturbing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def tensors_in(items: Any) -> Iterator[torch.Tensor]:
+    """All tensors in nested lists, tuples and dicts; long lists of numbers are not searched."""
+    for item in items.values() if isinstance(items, dict) else items:
+        if isinstance(item, torch.Tensor):
+            yield item
+        elif isinstance(item, (list, tuple)):
+            if item and not isinstance(item[0], (int, float, str)):
+                yield from tensors_in(item)
+        elif isinstance(item, dict):
+            yield from tensors_in(item)
+
+
+def has_float(items: Any) -> bool:
+    for item in items:
+        if type(item) is float:
+            return True
+        if isinstance(item, (list, tuple)) and item and has_float(item[:64]):
+            return True
+        if type(item).__module__ == "numpy":
+            return True
+    return False
+
+
+def size(tensor: torch.Tensor) -> float:
+    """Largest absolute value of a floating tensor; NaN or Inf if it holds one. One reduction."""
+    if not tensor.is_floating_point() or tensor.numel() == 0 or tensor.device.type == "meta":
+        return 0.0
+    if torch._C._functorch.peek_interpreter_stack() is not None or tensor.layout is not torch.strided:
+        return 0.0
+    if type(tensor) not in (torch.Tensor, nn.Parameter):
+        return 0.0
+    return float(tensor.detach().abs().max())
+
+
+def made_by_autograd(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has a node. Asking for the node itself would wrap it: see `backward.WALK_LIMIT`."""
+    try:
+        return not tensor.is_leaf
+    except RuntimeError:
+        return False
+
+
+def grad_fn(tensor: torch.Tensor) -> Any:
+    """The node that made a tensor; None where torch refuses to say (a view whose base was written to)."""
+    try:
+        return tensor.grad_fn
+    except RuntimeError:
+        return None
+
+
+def pointer(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.data_ptr()
+    except (RuntimeError, ValueError):
+        return 0
+
+
+def storage_pointer(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError, ValueError):
+        return 0
+
+
+def sequence() -> int:
+    return torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]

@@ -1,0 +1,210 @@
+"""Zeros: at which node of a traced backward a parameter's gradient became zero, and why."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
+from gradscope.capture.origins import Found, found_at, origins_above
+from gradscope.capture.parameters import Registry
+from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.tape import Tape
+from gradscope.capture.zero_causes import base_name
+
+_HINGES = ("satisfied_margin", "one_sided_clamp", "relu")
+_PAIR = {0: 1, 1: 0}
+_OTHER_FACTOR = {
+    "Mul": _PAIR, "Div": _PAIR, "Mm": _PAIR, "Bmm": _PAIR, "Mv": _PAIR, "Dot": _PAIR, "Addmm": {1: 1, 2: 0},
+    "Baddbmm": {1: 1, 2: 0}, "Convolution": _PAIR, "Linear": _PAIR, "MkldnnLinear": _PAIR,
+}  # fmt: skip
+"""Per product node: which argument of the torch call is the other factor of each of the node's inputs."""
+
+_LOSS_ARITHMETIC = {
+    "Mean", "Sum", "Add", "Sub", "Mul", "Div", "Neg", "Stack", "Cat", "Unsqueeze", "Squeeze", "View", "Reshape",
+    "ToCopy", "Pow", "Select", "Index", "Rsub", "MaskedSelect", "Expand", "UnsafeView", "Alias", "Unbind", "Max", "Amax",
+    "Permute", "Transpose", "T", "Clone", "Slice",
+}  # fmt: skip
+
+
+class ZeroFinder:
+    """Reads a recorded graph walk against the tape."""
+
+    def __init__(self, tape: Tape, registry: Registry, hook_lines: dict[int, Stack]) -> None:
+        self.tape = tape
+        self.registry = registry
+        self.hook_lines = hook_lines
+
+    def find(self, graph: GraphWalk, delivered: dict[int, float | None]) -> list[Found]:
+        """One origin for each parameter that was sent zeros, or whose gradient became zero on arrival."""
+        found = []
+        for leaf, variable in graph.leaves.items():
+            uid = self.registry.uid(variable)
+            if uid < 0 or delivered.get(uid) is None and uid in delivered:
+                continue
+            sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[leaf] if graph.steps[c].fired]
+            arrived = [s for s in sent if s is not None]
+            if sent and not arrived:
+                found.append(self._undefined(graph, leaf, uid))
+            elif arrived and not any(arrived) or self._faint(graph, arrived):
+                found.append(self._zero(graph, leaf, uid))
+            elif delivered.get(uid) == 0.0 and arrived:
+                found.append(self._lost_on_arrival(graph, leaf, uid, len(arrived)))
+        return [f for f in found if f is not None]
+
+    def _faint(self, graph: GraphWalk, arrived: list[float]) -> bool:
+        top = max((s for s in graph.steps[0].into if s is not None), default=0.0)
+        return bool(arrived) and math.isfinite(top) and max(arrived) < top * COLLAPSE * COLLAPSE
+
+    def _undefined(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
+        """Connected, yet a node sent nothing at all: a custom function that returned None."""
+        above = origins_above(graph, leaf, lambda s, slot: s.out[slot] is None, lambda s: any(v is not None for v in s.into))
+        if not above:
+            return None
+        step = graph.steps[above[0]]
+        found = found_at(self.tape, "none", "custom_function", uid, step)
+        if step.where.frames:
+            found.stack = Stack((*step.where.frames, *found.stack.frames))
+        return found
+
+    def _zero(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
+        def dead(value: float | None) -> bool:
+            return value is None or value == 0.0 or value < 1e-18
+
+        above = origins_above(
+            graph, leaf, lambda s, slot: dead(s.out[slot]), lambda s: any(v is not None and not dead(v) for v in s.into)
+        )
+        if not above:
+            cancelled = self._cancelled(graph, leaf)
+            if cancelled is not None:
+                return self._vanished_between(graph, cancelled, uid)
+            return found_at(self.tape, "zero", "zero_multiplier", uid, graph.steps[0])
+        hinges = [o for o in above if (graph.steps[o].cause or ("",))[0] in _HINGES and self._near_loss(graph, o)]
+        number = (hinges or above)[0]
+        cause, operand = graph.steps[number].cause or ("unknown", 0)
+        return self._settle(graph, number, cause, operand, uid)
+
+    def _cancelled(self, graph: GraphWalk, leaf: int) -> int | None:
+        """A node whose users sent gradients that add up to zero: where their ways met in the forward pass."""
+        todo, seen = deque([leaf]), {leaf}
+        while todo:
+            at = todo.popleft()
+            sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[at] if graph.steps[c].fired]
+            if any(sent) and not any(graph.steps[at].into):
+                return at
+            for consumer, _ in graph.consumers[at]:
+                if consumer not in seen:
+                    seen.add(consumer)
+                    todo.append(consumer)
+        return None
+
+    def _vanished_between(self, graph: GraphWalk, number: int, uid: int) -> Found:
+        """Users of a tensor sent gradients, its maker received zeros: a hook on it, or they cancelled."""
+        maker = self.tape.op_of_node(graph.steps[number].sequence)
+        for value in self.tape.ops[maker].outputs if maker >= 0 else ():
+            if value in self.tape.hooked:
+                found = found_at(self.tape, "zero", "grad_hook", uid, graph.steps[number])
+                found.stack = self.tape.hooked[value]
+                return found
+        return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, number)])
+
+    def _meeting(self, graph: GraphWalk, number: int) -> int:
+        """The node nearest to `number` through which all ways from it to the loss lead."""
+        reached: dict[int, int] = {}
+        starts = list(dict.fromkeys(c for c, _ in graph.consumers[number]))
+        for start in starts:
+            todo, seen = [start], {start}
+            while todo:
+                for consumer, _ in graph.consumers[todo.pop()]:
+                    if consumer not in seen:
+                        seen.add(consumer)
+                        todo.append(consumer)
+            for node in seen:
+                reached[node] = reached.get(node, 0) + 1
+        common = [node for node, count in reached.items() if count == len(starts)]
+        return max(common, default=starts[0] if starts else number)
+
+    def _settle(self, graph: GraphWalk, number: int, cause: str, operand: int, uid: int) -> Found:
+        """Turn the node's own answer into a cause of the list, asking the tape about operands."""
+        step = graph.steps[number]
+        found = found_at(self.tape, "zero", cause, uid, step)
+        if cause == "relu":
+            found.cause = "satisfied_margin" if self._near_loss(graph, number) else "dead_relu"
+        elif cause in ("operand_zero", "disjoint", "zero_multiplier") and base_name(step.name) in _OTHER_FACTOR:
+            self._ask_operand(found, step, operand, cause)
+        elif cause == "one_sided_clamp":
+            found.cause = "satisfied_margin" if self._near_loss(graph, number) else "clamp_out_of_range"
+        return found
+
+    def _ask_operand(self, found: Found, step: Step, operand: int, cause: str) -> None:
+        """A product was zero because of its other factor: who made that factor?"""
+        found.cause = {"disjoint": "masked", "zero_multiplier": "zero_multiplier"}.get(cause, "zero_multiplier")
+        inputs = self.tape.ops[found.op].inputs if found.op >= 0 else ()
+        other = _OTHER_FACTOR[base_name(step.name)].get(operand, -1)
+        if not 0 <= other < len(inputs):
+            return
+        answer, source = self._maker(inputs[other][0], 0)
+        if answer:
+            found.cause = answer
+            if source >= 0 and answer == "dead_relu":
+                found.op, found.stack = source, self.tape.ops[source].stack
+
+    def _maker(self, value: int, depth: int) -> tuple[str, int]:
+        maker = self.tape.values[value]
+        if maker.param >= 0:
+            tensor = self.registry.tensor(maker.param)
+            return ("zero_init", -1) if tensor is not None and not bool(tensor.detach().any()) else ("", -1)
+        if maker.op < 0 or depth > 12:
+            return "", -1
+        op = self.tape.ops[maker.op]
+        if op.name in ("relu", "relu_", "threshold", "prelu", "relu6", "rrelu"):
+            return "dead_relu", op.index
+        if op.name in ("clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "clamp_"):
+            return "dead_relu", op.index
+        if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
+            return "masked", op.index
+        if not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half"):
+            if any(not self.tape.values[v].floating for v, _ in op.inputs):
+                return "masked", op.index
+        for parent, _ in op.inputs:
+            cause, source = self._maker(parent, depth + 1)
+            if cause:
+                return cause, source
+        return "", -1
+
+    def _near_loss(self, graph: GraphWalk, number: int) -> bool:
+        """Only reductions and sums of losses lie between a node and the loss: no weights."""
+        todo, seen = deque([number]), {number}
+        while todo:
+            at = todo.popleft()
+            for consumer, _ in graph.consumers[at]:
+                if consumer in seen:
+                    continue
+                seen.add(consumer)
+                base = base_name(graph.steps[consumer].name)
+                if base not in _LOSS_ARITHMETIC:
+                    return False
+                todo.append(consumer)
+        return True
+
+    def _lost_on_arrival(self, graph: GraphWalk, leaf: int, uid: int, ways: int) -> Found | None:
+        variable = graph.leaves[leaf]
+        hooks = getattr(variable, "_backward_hooks", None)
+        consumer = graph.steps[graph.consumers[leaf][0][0]]
+        if hooks:
+            found = found_at(self.tape, "zero", "grad_hook", uid, consumer)
+            found.stack = self.hook_lines.get(uid) or _hook_code(hooks)
+            return found
+        if ways > 1:
+            return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])
+        return None
+
+
+def _hook_code(hooks: dict[int, Any]) -> Stack:
+    """Where the function of a gradient hook is defined."""
+    for hook in hooks.values():
+        code = getattr(hook, "__code__", None)
+        if code is not None:
+            return Stack(((code, -1),))
+    return EMPTY
