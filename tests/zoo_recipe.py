@@ -50,7 +50,10 @@ _HEAD_SIZES = (
     "head_dim d_kv kv_channels d_head attention_head_dim head_size qk_rope_head_dim qk_nope_head_dim v_head_dim"
     " patch_size state_size mamba_d_state linear_key_head_dim linear_value_head_dim attention_window"
 )
-_HIDDEN = "intermediate_size d_ff ffn_dim encoder_ffn_dim decoder_ffn_dim n_inner d_inner ffn_hidden_size hidden_size_ffn mlp_dim"
+_HIDDEN = (
+    "intermediate_size d_ff ffn_dim encoder_ffn_dim decoder_ffn_dim n_inner d_inner ffn_hidden_size"
+    " hidden_size_ffn mlp_dim"
+)
 _LENGTHS = "max_position_embeddings n_positions n_ctx max_seq_len max_source_positions max_target_positions"
 SMALL: dict[str, int] = {
     **dict.fromkeys(_WIDTHS.split(), 32),
@@ -133,7 +136,7 @@ def _shorten(config: Any, values: dict[str, Any]) -> None:
 def seed(number: int) -> None:
     """All generators that models draw from."""
     random.seed(number)
-    np.random.seed(number)  # noqa: NPY002 - what the models use
+    np.random.seed(number)
     torch.manual_seed(number)
 
 

@@ -50,7 +50,6 @@ class Capture:
         self.tape: Tape | None = None
         self.tracer: Tracer | None = None
         self.traced_steps = 0
-        self.names = Names()
         self.notes: list[str] = []
         self._handles: list[Any] = []
         self._zeros: dict[int, tuple[Found, int, int]] = {}
@@ -291,8 +290,8 @@ class Capture:
         summed = finder.summed(graph) if event.step < 3 else None
         for uid in event.norms if summed is not None else ():
             self._sums.setdefault(uid, (Found("summed", "sum_reduction", uid, summed.index, summed.name, summed.stack), event.step, event.index))
-        for found in finder.find(graph, dict(event.norms)):
-            if found.kind == "vanishing":
+        for found in finder.find(graph, dict(event.norms), event.loss):
+            if found.kind != "exploding":
                 self._tiny[found.uid] = (found, event.step, event.index)
             else:
                 self._huge.setdefault(found.uid, (found, event.step, event.index))
@@ -302,19 +301,20 @@ class Capture:
     def _name(self, stack: Stack) -> None:
         """Parameters without a name turned up: look in the variables of the running frames."""
         self.registry.refresh()
-        self.names = Names()
-        self.names.read_frames(sys._getframe(1))
-        self._use_names()
+        names = Names()
+        names.read_frames(sys._getframe(1))
+        self._use_names(names)
 
     def read_namespace(self, variables: dict[str, Any]) -> None:
         """Look for names in one more namespace."""
-        self.names.read(variables)
-        self._use_names()
+        names = Names()
+        names.read(variables)
+        self._use_names(names)
 
-    def _use_names(self) -> None:
-        name_models(self.registry, self.names)
+    def _use_names(self, names: Names) -> None:
+        name_models(self.registry, names)
         book = self.watcher.book
-        for name, optimizer in self.names.optimizers.values():
+        for name, optimizer in names.optimizers.values():
             number = book.uid(optimizer)
             if number >= 0 and not book.known[number].name:
                 book.known[number].name = name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from torch import nn
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import is_library
 from gradscope.capture.statements import scope_of
+from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError
 
 _DEPTH = 4
@@ -48,8 +50,8 @@ class Names:
             if id(frame.f_globals) not in scopes:
                 scopes[id(frame.f_globals)] = None
                 self.read(frame.f_globals, frame)
-            if frame.f_locals is not frame.f_globals:
-                self.read(frame.f_locals, frame)
+            if frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+                self.read(variables_of(frame), frame)
 
     def read(self, variables: dict[str, Any], frame: types.FrameType | None = None) -> None:
         """Read one namespace."""

@@ -179,6 +179,7 @@ class Tracer(TorchFunctionMode):
             wanted = args[1] if len(args) > 1 else kwargs.get("requires_grad", True)
             if isinstance(target, nn.Parameter):
                 entry = self.registry.entries[self.registry.add(target)]
+                entry.trainable = bool(wanted)
                 if wanted:
                     entry.thaws += not target.requires_grad
                     entry.thawed = entry.thawed or not target.requires_grad
@@ -201,7 +202,8 @@ class Tracer(TorchFunctionMode):
         return result
 
     def _was_moved(self, target: nn.Parameter, source: torch.Tensor, stack: Stack) -> None:
-        self.registry.entries[self.registry.add(target)].cast_at = stack
+        entry = self.registry.entries[self.registry.add(target)]
+        entry.cast_at, entry.dtype = stack, str(source.dtype).removeprefix("torch.")
 
     def _data_was_set(self, uid: int, target: torch.Tensor, source: torch.Tensor, stack: Stack) -> None:
         op = Op(len(self.tape.ops), "data", stack, ((self.values.see(source, stack), source.requires_grad),))

@@ -275,6 +275,9 @@ def _record(entry: Entry) -> Parameter:
         thaws=entry.thaws,
         frozen_clock=entry.frozen_clock,
         thawed=entry.thawed,
+        evaluating=entry.evaluating,
+        copied_at=resolve(entry.copied_at),
+        cast_at=resolve(entry.cast_at),
     )
 
 

@@ -29,6 +29,8 @@ SQUASHED = 0.3
 REPEATS = 8
 """Uses of one parameter along one way that make it a recurrence."""
 BIG_DATA = 1e3
+REACHED = 1e-3
+"""A loss that is bounded below by zero and this close to it has got what it wants: its gradient may be tiny."""
 SMALL_FACTOR = 1e-3
 """A factor computed from parameters that is everywhere below this was initialised too small."""
 _SQUASH = {"Sigmoid", "Tanh", "Softmax", "LogSigmoid", "Softplus", "Erf", "Hardsigmoid", "Hardtanh", "Atan"}
@@ -45,8 +47,9 @@ class ScaleFinder:
         self.tape = tape
         self.registry = registry
         self.ways = Ways(tape)
+        self._reached = False
 
-    def find(self, graph: GraphWalk, norms: dict[int, float | None]) -> list[Found]:
+    def find(self, graph: GraphWalk, norms: dict[int, float | None], loss: float | None = None) -> list[Found]:
         """One origin for each parameter whose gradient is tiny or huge."""
         found = []
         for leaf, variable in graph.leaves.items():
@@ -57,6 +60,7 @@ class ScaleFinder:
             rms = norm / math.sqrt(variable.numel())
             if TINY <= rms <= HUGE:
                 continue
+            self._reached = loss is not None and loss < REACHED and math.copysign(1.0, loss) > 0
             way = self.ways.way(graph, leaf)
             if way is not None:
                 found.append(self._vanishing(way, uid) if rms < TINY else self._exploding(way, uid))
@@ -92,8 +96,11 @@ class ScaleFinder:
         first = way.ops[way.first]
         others = set(self.ways.params(first)) if first is not None else set()
         foreign = bool(others) and not others & set(self._family(uid))
-        squashing = base_name(worst[0].name)
-        if foreign and (squashing in _SQUASH | {"Log"} or squashing.startswith("BinaryCrossEntropy")):
+        name = base_name(worst[0].name)
+        squashing = name in _SQUASH | {"Log"} or name.startswith("BinaryCrossEntropy")
+        if squashing and self._reached:
+            return self._found("satisfied", "unknown", uid, worst[1])
+        if foreign and squashing:
             loss = next((op for _, op in outer if op is not None), worst[1])
             return self._found("vanishing", "saturating_gan_loss", uid, usual([worst[1]]) or loss)
         if worst[1] is not None and self._small_factor(worst[1]):

@@ -120,7 +120,10 @@ class Tape:
         """Let a later tensor over the same memory be recognised, as long as the memory lives."""
         alive: object
         if isinstance(holder, torch.Tensor):
-            alive = StorageWeakRef(holder.untyped_storage())  # type: ignore[no-untyped-call]
+            try:
+                alive = StorageWeakRef(holder.untyped_storage())  # type: ignore[no-untyped-call]
+            except RuntimeError:  # the wrappers of torch.func have no memory of their own
+                return
         else:
             alive = weakref.ref(holder)
         self._memory[pointer] = (alive, value)

@@ -80,9 +80,10 @@ class Values:
         if self.registry.uid(target) >= 0:
             return
         self._write_behind(op, target)
-        uid = self._storage.get(target.untyped_storage().data_ptr(), -1)
+        memory = storage_pointer(target)
+        uid = self._storage.get(memory, -1) if memory else -1
         parameter = self.registry.tensor(uid) if uid >= 0 else None
-        if parameter is None or parameter.untyped_storage().data_ptr() != target.untyped_storage().data_ptr():
+        if parameter is None or storage_pointer(parameter) != memory:
             return
         self.wrote(uid, op.stack, kind.name)
         self.new_version(uid, parameter, op, tuple(v for v, _ in op.inputs[1:]))

@@ -18,7 +18,6 @@ def lbfgs(watch: Watch) -> list[float]:
     watch(model=model)
     optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=4, line_search_fn="strong_wolfe")
     x, y = batch()
-    losses = []
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -26,9 +25,7 @@ def lbfgs(watch: Watch) -> list[float]:
         loss.backward()
         return loss
 
-    for _ in range(5):
-        losses.append(float(optimizer.step(closure)))
-    return losses
+    return [float(optimizer.step(closure)) for _ in range(5)]
 
 
 def warm_up_from_zero(watch: Watch) -> list[float]:
@@ -202,7 +199,7 @@ def lookahead(watch: Watch) -> list[float]:
         losses += fit(model, optimizer, 5)
         with torch.no_grad():
             for p, s in zip(model.parameters(), slow, strict=True):
-                s += 0.5 * (p - s)
+                s.add_(p - s, alpha=0.5)
                 p.copy_(s)
     return losses
 

@@ -240,7 +240,8 @@ def hard_negative_mining(watch: Watch) -> list[float]:
 
 
 def masked_autoencoder(watch: Watch) -> list[float]:
-    encoder, decoder = mlp(4, 32, 16), mlp(16, 32, 4)
+    encoder = mlp(4, 32, 16)
+    decoder = nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), nn.Linear(16, 4))
     token = nn.Parameter(torch.zeros(16))
     watch(encoder=encoder, decoder=decoder, token=[token])
     optimizer = torch.optim.AdamW([*encoder.parameters(), *decoder.parameters(), token], lr=1e-3)

@@ -35,11 +35,12 @@ def check(run: Run) -> Iterable[Finding]:
     told = {(f.model, p) for f in zeros(run) for p in f.parameters}
     origins: dict[int, Origin] = {}
     for origin in run.origins:
-        if origin.kind == "vanishing":
+        if origin.kind in ("vanishing", "satisfied"):
             for uid in origin.parameters:
                 origins[uid] = origin
     best = _best(run)
     tiny = [u for u in best if _is_tiny(run, u, best[u]) and not is_shift(run, u)]
+    tiny = [u for u in tiny if u not in origins or origins[u].kind == "vanishing"]
     tiny = [u for u in tiny if not any((o.model, o.fqn) in told for o in run.parameters[u].owners)]
     groups: dict[tuple[str, object], tuple[Origin | None, list[int]]] = {}
     for uid in tiny:
