@@ -1,6 +1,6 @@
 """Writes the generated parts of README.md and draws its pictures, each from a real run: `python assets/make.py`.
 
-A part stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
+A part stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; tests/test_readme.py asks whether it is true.
 """
 
 from __future__ import annotations
@@ -8,24 +8,38 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from gradscope.cli.rules import summary
 from gradscope.diagnosis.rules import RULES
 
-README = Path(__file__).parents[1] / "README.md"
+ASSETS = Path(__file__).parent
+ROOT = ASSETS.parent
+README = ROOT / "README.md"
+CONSTRAINTS = ROOT / "constraints.txt"
+
+GALLERY = (
+    "inference_mode_decorator_on_retriever",
+    "loss_terms_on_the_next_line",
+    "kl_weight_integer_division",
+    "domain_loss_added_to_its_negative",
+    "ctc_transcript_longer_than_downsampled_audio",
+    "context_encoder_only_sets_initial_state",
+    "classifier_replaced_after_configure",
+    "best_weights_restored_after_every_epoch",
+)
+TESTED = ("torch", "numpy", "matplotlib", "graphviz", "torchviz", "pygraphviz")
 
 
-def demo() -> str:
-    """What `gradscope demo` prints, as a reader sees it."""
+def example() -> str:
+    """The example and what it prints."""
+    code = (ASSETS / "example.py").read_text(encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "gradscope", "demo"],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
+        [sys.executable, "example.py"], check=True, cwd=ASSETS, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    return f"```console\n$ gradscope demo\n{done.stdout.strip()}\n```"
+    return f"```python\n{code}```\n\n```\n{done.stdout.rstrip()}\n```"
 
 
 def rules() -> str:
@@ -34,7 +48,31 @@ def rules() -> str:
     return "\n".join(["| code | name | finds |", "| --- | --- | --- |", *rows])
 
 
-PARTS = {"demo": demo, "rules": rules}
+def gallery() -> str:
+    """What is found in some scripts of tests/cases."""
+    import pictures  # beside this file: found when it is run, not when a test reads it
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            gallery_row(case, pictures.run(ROOT / "tests" / "cases" / case, Path(folder, case)).to_dict()["findings"])
+            for case in GALLERY
+        ]
+    return "\n".join(rows)
+
+
+def gallery_row(case: str, findings: list[dict[str, Any]]) -> str:
+    """One case, its worst finding and the line to blame."""
+    worst = findings[0]
+    return f"- [{case}](tests/cases/{case}/train.py): {worst['message']}<br>`{worst['location']['text']}`"
+
+
+def tested() -> str:
+    """The versions that the tests run against."""
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE))
+    return ", ".join(f"{name} {pinned[name]}" for name in TESTED)
+
+
+PARTS = {"example": example, "rules": rules, "gallery": gallery, "tested": tested}
 
 
 def insert(text: str, name: str, part: str) -> str:
@@ -44,15 +82,18 @@ def insert(text: str, name: str, part: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{part}\n{match[2]}", text)
 
 
-def main() -> None:
-    import pictures  # beside this file: found when it is run, not when a test reads it
-
+def main(names: list[str]) -> None:
+    """Write the parts that are named, or all of them and the pictures."""
     text = README.read_text(encoding="utf-8")
     for name, make in PARTS.items():
-        text = insert(text, name, make())
+        if not names or name in names:
+            text = insert(text, name, make())
     README.write_text(text, encoding="utf-8")
-    pictures.main()
+    if not names:
+        import pictures
+
+        pictures.main()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -155,37 +155,37 @@ class Report:
         """Histograms of the gradients, one panel per model."""
         from gradscope.render.figures import plot_histograms
 
-        return plot_histograms(self, ax=ax, model=model)
+        return plot_histograms(self, ax, model=model)
 
     def plot_norms(self, ax: Axes | None = None) -> Figure:
         """Gradient norm of each model over the backward passes."""
         from gradscope.render.figures import plot_norms
 
-        return plot_norms(self, ax=ax)
+        return plot_norms(self, ax)
 
     def plot_flow(self, ax: Axes | None = None) -> Figure:
         """The flow matrix as a heat map: which `backward()` line reached which model."""
         from gradscope.render.figures import plot_flow
 
-        return plot_flow(self, ax=ax)
+        return plot_flow(self, ax)
 
     def plot_depth(self, ax: Axes | None = None) -> Figure:
         """Gradient norm along the depth of each model, absences marked."""
         from gradscope.render.figures import plot_depth
 
-        return plot_depth(self, ax=ax)
+        return plot_depth(self, ax)
 
     def plot_heatmap(self, ax: Axes | None = None) -> Figure:
         """Parameter by step: log10 of the gradient norm, absences hatched."""
         from gradscope.render.figures import plot_heatmap
 
-        return plot_heatmap(self, ax=ax)
+        return plot_heatmap(self, ax)
 
     def plot_updates(self, ax: Axes | None = None) -> Figure:
         """Update ratio of each model over the optimizer steps."""
         from gradscope.render.figures import plot_updates
 
-        return plot_updates(self, ax=ax)
+        return plot_updates(self, ax)
 
     def graph(self, depth: int = 2) -> Drawing:
         """The traced step as a graph: models as clusters, the dead part grey, the cut in red with its line."""

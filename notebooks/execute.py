@@ -35,9 +35,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     place = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(
-        notebook, timeout=TIMEOUT, kernel_name="python3", coalesce_streams=True, resources=place
-    )
+    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", coalesce_streams=True, resources=place)
     client.execute(env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
     del notebook.cells[0]
     for cell in notebook.cells:

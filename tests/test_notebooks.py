@@ -35,7 +35,11 @@ KEY = {
         "If it is meant: assert_flow(allow=",
     ),
     "03_gan_that_will_not_train": (f"generator {CUT}5.", "g_loss.backward()", "✓ Gradients flow in both models"),
-    "04_gradients_over_a_long_run": ("the scheduler takes its learning rate to practically zero at", "schedule.step()", "✓ Gradients flow in all 3 models"),
+    "04_gradients_over_a_long_run": (
+        "the scheduler takes its learning rate to practically zero at",
+        "schedule.step()",
+        "✓ Gradients flow in all 3 models",
+    ),
 }
 
 

@@ -17,8 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradscope.capture import operations
+from gradscope.capture.returns import Returns
 from gradscope.capture.source import EMPTY, Stack, library_line, resolve
-from gradscope.capture.statements import Taint, bound_in, decorator_line, grad_off_line, taint_of
+from gradscope.capture.statements import bound_in, decorator_line, grad_off_line
 from gradscope.capture.tape import Op, Tape
 from gradscope.records import Cut
 
@@ -50,7 +51,7 @@ class CutFinder:
         self.down = tape.children()
         self.distance = self._distances()
         self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
-        self._taints: dict[Stack, Taint] = {}
+        self.returns = Returns(tape, self.down, self.distance)
 
     def _distances(self) -> dict[int, int]:
         """Per value on the way to a loss: how many operations away from it."""
@@ -84,7 +85,9 @@ class CutFinder:
                 op = self.tape.values[child].op
                 if self.tape.values[child].param == uid or op < 0:
                     continue
-                if not any(self.tape.ops[op].stack.has(m) for m in ("state_dict", "deepcopy", "init", "load_state_dict")):
+                if not any(
+                    self.tape.ops[op].stack.has(m) for m in ("state_dict", "deepcopy", "init", "load_state_dict")
+                ):
                     return True
         return False
 
@@ -130,7 +133,7 @@ class CutFinder:
             cause, stack = "copied", carrier.stack
         evidence = "traced"
         if reach is None:
-            reach = self._comes_back(child)
+            reach = RETURNED if self.returns.does(child) else None
             evidence = "inferred"
         if reach is None:
             return None
@@ -239,43 +242,6 @@ class CutFinder:
             "rsub",
         )  # fmt: skip
 
-    def _comes_back(self, start: int) -> int | None:
-        """Whether a value left torch below `start` and its name is used again in making a loss."""
-        for op in self._escapes(start):
-            if self._made_with(self._taint(op.stack), op.index):
-                return RETURNED
-        return None
-
-    def _escapes(self, start: int) -> list[Op]:
-        found, todo, seen = [], [start], {start}
-        while todo and len(seen) < 2000:
-            value = todo.pop()
-            index = self.tape.values[value].op
-            if index >= 0 and self.tape.ops[index].escape:
-                found.append(self.tape.ops[index])
-            for child, _ in self.down[value]:
-                if child not in seen and not self.tape.values[child].requires:
-                    seen.add(child)
-                    todo.append(child)
-        return found
-
-    def _taint(self, stack: Stack) -> Taint:
-        if stack not in self._taints:
-            self._taints[stack] = taint_of(stack)
-        return self._taints[stack]
-
-    def _made_with(self, taint: Taint, after: int) -> bool:
-        for op in self.tape.ops[after + 1 :]:
-            if not any(v in self.distance for v in op.outputs):
-                continue
-            foreign = op.scalars or any(
-                self.tape.values[v].op < 0 and not self.tape.values[v].parents and self.tape.values[v].param < 0
-                for v, _ in op.inputs
-            )
-            if foreign and taint.marks(op.stack):
-                return True
-        return False
-
     # --- computed and dropped --------------------------------------------------------------------------------
 
     def _unused(self, carry: set[int]) -> list[Candidate]:
@@ -294,7 +260,6 @@ class CutFinder:
             if best is None or candidate.order < best.order:
                 best = candidate
         return [best] if best is not None else []
-
 
     def _just_before_step(self, op: int) -> bool:
         """Between the last backward of a turn and a step: a loss on which backward() was forgotten."""

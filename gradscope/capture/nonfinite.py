@@ -59,7 +59,9 @@ class NonfiniteFinder:
             return cause
         maker = self.tape.values[self.tape.ops[op].inputs[1][0]].op
         name = self.tape.ops[maker].name if maker >= 0 else ""
-        return "norm_division_by_zero" if name in ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm") else cause
+        return (
+            "norm_division_by_zero" if name in ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm") else cause
+        )
 
     def _under_where(self, graph: GraphWalk, number: int) -> bool:
         todo, seen = deque([(number, 0)]), {number}

@@ -117,7 +117,7 @@ def backward_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str,
     """Why a node that was given a finite gradient sent on NaN or Inf."""
     base = base_name(name)
     lower = base.lower()
-    if lower in _DECOMPOSITIONS or lower.startswith(("linalg", "svd", "eig")) and "norm" not in lower:
+    if lower in _DECOMPOSITIONS or (lower.startswith(("linalg", "svd", "eig")) and "norm" not in lower):
         return "degenerate_decomposition", operand
     if any(g is not None and g.dtype is torch.float16 for g in grads) and lower not in _BY_NAME:
         return "half_overflow", operand

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from gradscope.capture.backward import GraphWalk
+from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.origins import Found
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
@@ -190,7 +190,14 @@ class ScaleFinder:
         for step, op in zip(way.steps, way.ops, strict=True):
             base = base_name(step.name)
             grows = largest(step.out) > 1e3 * max(largest(step.into), 1e-30)
-            if grows and base in ("Div", "Rsqrt", "Reciprocal", "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"):
+            if grows and base in (
+                "Div",
+                "Rsqrt",
+                "Reciprocal",
+                "NativeBatchNorm",
+                "NativeLayerNorm",
+                "NativeGroupNorm",
+            ):
                 return op
         return None
 
@@ -202,11 +209,20 @@ class ScaleFinder:
         for op in inner:
             if op is not None and op.name in _RECURRENT and sum(o is op for o in inner) > REPEATS:
                 return op
-        uses = Counter(u for index, op in enumerate(inner) if op is not None and op is not _before(inner, index) for u in self.ways.params(op))
+        uses = Counter(
+            u
+            for index, op in enumerate(inner)
+            if op is not None and op is not _before(inner, index)
+            for u in self.ways.params(op)
+        )
         for uid, count in uses.most_common(1):
             if count >= REPEATS:
                 return usual([op for op in inner if op is not None and uid in self.ways.params(op)])
-        lines = Counter(op.stack.frames[:1] for i, op in enumerate(inner) if op is not None and op is not _before(inner, i) and not self.ways.params(op))
+        lines = Counter(
+            op.stack.frames[:1]
+            for i, op in enumerate(inner)
+            if op is not None and op is not _before(inner, i) and not self.ways.params(op)
+        )
         for line, count in lines.most_common(1):
             if count >= 4 * REPEATS and line:
                 return next(op for op in inner if op is not None and op.stack.frames[:1] == line)

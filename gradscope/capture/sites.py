@@ -95,8 +95,8 @@ def _same(op: Op, culprit: Op) -> bool:
 
 def _returns(finder: CutFinder, value: int) -> int:
     """The operation on the way to a loss that used what had left torch, or -1."""
-    for escape in finder._escapes(value):
-        taint = finder._taint(escape.stack)
+    for escape in finder.returns.escapes(value):
+        taint = finder.returns.taint(escape.stack)
         for op in finder.tape.ops[escape.index + 1 :] if taint else ():
             if not any(v in finder.distance for v in op.outputs):
                 continue

@@ -243,7 +243,7 @@ _OFF = {"no_grad", "inference_mode", "set_grad_enabled"}
 
 def _turns_off(expression: ast.expr) -> bool:
     for node in ast.walk(expression):
-        if isinstance(node, ast.Attribute) and node.attr in _OFF or isinstance(node, ast.Name) and node.id in _OFF:
+        if (isinstance(node, ast.Attribute) and node.attr in _OFF) or (isinstance(node, ast.Name) and node.id in _OFF):
             return True
     return False
 

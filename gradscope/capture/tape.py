@@ -20,6 +20,10 @@ LIMIT = 400_000
 """Values kept; beyond it tracing stops. About 100 MB."""
 
 
+RECENT = 8
+"""Backward passes back to which it is looked whether a loss contains an earlier one."""
+
+
 @dataclass(slots=True, eq=False)
 class Op:
     """One operation that was seen. Times are positions on the tape."""
@@ -63,7 +67,6 @@ class Value:
     size: float = 0.0
     """Largest absolute value; NaN or Inf if it held one."""
     half: bool = False
-
 
     @property
     def bad(self) -> str:
@@ -153,6 +156,17 @@ class Tape:
             for parent, live in value.parents:
                 down[parent].append((index, live))
         return down
+
+    def contained(self, root: int) -> frozenset[int]:
+        """Roots of the last backward passes that this one was computed from: they are gone through again."""
+        recent = {r.value for r in self.roots[-RECENT:] if r.value != root}
+        todo, seen = [root] if recent else [], {root}
+        while todo and len(seen) < 5000:
+            for parent, live in self.values[todo.pop()].parents:
+                if live and parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+        return frozenset(recent & seen)
 
     def forget_tensors(self) -> None:
         """Drop bookkeeping of tensors that are gone."""

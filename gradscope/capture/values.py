@@ -184,9 +184,7 @@ class Values:
         if grad_fn(tensor) is not None:
             parents = (*parents, *self._graph_parents(tensor.grad_fn))
         old = self.tape.values[known]
-        value = self.tape.add(
-            Value(old.op, parents, True, -1, old.floating, old.ndim, old.numel, old.size, old.half)
-        )
+        value = self.tape.add(Value(old.op, parents, True, -1, old.floating, old.ndim, old.numel, old.size, old.half))
         self.tape.bind(tensor, value)
         return value
 

@@ -41,13 +41,13 @@ class ZeroFinder:
         found = []
         for leaf, variable in graph.leaves.items():
             uid = self.registry.uid(variable)
-            if uid < 0 or delivered.get(uid) is None and uid in delivered:
+            if uid < 0 or (delivered.get(uid) is None and uid in delivered):
                 continue
             sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[leaf] if graph.steps[c].fired]
             arrived = [s for s in sent if s is not None]
             if sent and not arrived:
                 found.append(self._undefined(graph, leaf, uid))
-            elif arrived and not any(arrived) or self._faint(graph, arrived):
+            elif (arrived and not any(arrived)) or self._faint(graph, arrived):
                 found.append(self._zero(graph, leaf, uid))
             elif delivered.get(uid) == 0.0 and arrived:
                 found.append(self._lost_on_arrival(graph, leaf, uid, len(arrived)))
@@ -59,7 +59,9 @@ class ZeroFinder:
 
     def _undefined(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
         """Connected, yet a node sent nothing at all: a custom function that returned None."""
-        above = origins_above(graph, leaf, lambda s, slot: s.out[slot] is None, lambda s: any(v is not None for v in s.into))
+        above = origins_above(
+            graph, leaf, lambda s, slot: s.out[slot] is None, lambda s: any(v is not None for v in s.into)
+        )
         if not above:
             return None
         step = graph.steps[above[0]]

@@ -216,7 +216,9 @@ def head(ax: Axes, words: str, handles: Iterable[Artist] = ()) -> None:
 
     shown = list(handles)
     widest = max((len(str(handle.get_label())) for handle in shown), default=0)
-    columns = max(1, int(ax.bbox.width / ax.get_figure(root=True).dpi * CHARACTERS_PER_INCH) // (widest + 7))
+    figure = ax.get_figure(root=True)
+    inches = ax.bbox.width / (figure.dpi if figure is not None else 100)
+    columns = max(1, int(inches * CHARACTERS_PER_INCH) // (widest + 7))
     if len(shown) > columns * MAX_LEGEND_ROWS:
         most = columns * MAX_LEGEND_ROWS - 1
         shown = [*shown[:most], Line2D([], [], linestyle="", label=f"{len(shown) - most} more")]

@@ -58,6 +58,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")  # as user code does
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_correct_loop_gets_silence(name: str) -> None:
     plain = _run(LOOPS[name], _nobody)

@@ -57,10 +57,14 @@ def check(run: Run) -> Iterable[Finding]:
 
 def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dict[int, list[Cut]]) -> Finding:
     whole = covers_model(run, model, uids)
-    severity = Severity.ERROR if whole or cut is not None and cut.cause != "unused_output" else Severity.WARNING
+    severity = Severity.ERROR if whole or (cut is not None and cut.cause != "unused_output") else Severity.WARNING
     says = "gets no gradient"
     if cut is None:
-        hint = "" if run.traced else "mark the steps (for batch in scope.steps(loader)) or use `gradscope run` to learn the line"
+        hint = (
+            ""
+            if run.traced
+            else "mark the steps (for batch in scope.steps(loader)) or use `gradscope run` to learn the line"
+        )
         return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=hint)
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))

@@ -63,7 +63,10 @@ def _twin(run: Run, uids: tuple[int, ...]) -> Path | None:
 def _modules(run: Run, model: str, uids: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Group by the topmost module all of whose trainable parameters are unused."""
     names = {
-        owner.fqn: uid for uid, p in run.parameters.items() for owner in p.owners if owner.model == model and p.trainable
+        owner.fqn: uid
+        for uid, p in run.parameters.items()
+        for owner in p.owners
+        if owner.model == model and p.trainable
     }
     unused = set(uids)
     groups: dict[str, list[int]] = {}

@@ -79,7 +79,11 @@ def _dead_terms(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
             continue
         frozen = [u for u in cut.parameters if _frozen(run.parameters[u]) and not tally(run, u).backwards]
         if frozen:
-            yield _frozen_last(run, frozen), Severity.WARNING, "gets no gradient from a term of the loss that depends on it alone"
+            yield (
+                _frozen_last(run, frozen),
+                Severity.WARNING,
+                "gets no gradient from a term of the loss that depends on it alone",
+            )
 
 
 def _frozen_last(run: Run, uids: list[int]) -> list[int]:

@@ -39,15 +39,15 @@ def check(run: Run) -> Iterable[Finding]:
     groups: dict[Origin | None, list[int]] = {}
     for uid in _dead(run, origins):
         groups.setdefault(origins.get(uid), []).append(uid)
-    for origin, uids in groups.items():
+    for source, uids in groups.items():
         if all(is_shift(run, uid) for uid in uids):
             continue
         for model, mine in by_model(run, [u for u in uids if not is_shift(run, u)]):
             yield finding(
                 CODE, Severity.ERROR, run, model, mine,
-                state="zero", cause=origin.cause if origin else "unknown", says="gets only zeros as gradient",
-                path=origin.path if origin else (),
-                evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
+                state="zero", cause=source.cause if source else "unknown", says="gets only zeros as gradient",
+                path=source.path if source else (),
+                evidence=Evidence.TRACED if source else Evidence.OBSERVED,
             )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
         if cause in HEALTHY_STREAK:
             streak = streak and cause == "masked" and _whole_model_stopped(run, uid)
         faint = (count.norm_max or 0.0) > 0.0 and cause == "unknown"
-        if not faint and (always or streak and count.zero < count.measured):
+        if not faint and (always or (streak and count.zero < count.measured)):
             yield uid
 
 

@@ -28,7 +28,9 @@ def check(run: Run) -> Iterable[Finding]:
     huge, grown = exploded(run)
     firsts = {u: t.first_nonfinite for u, t in run.tallies.items() if t.first_nonfinite is not None}
     wild = {owner.model for u in huge | grown for owner in run.parameters[u].owners}
-    firsts = {u: first for u, first in firsts.items() if not wild.intersection(o.model for o in run.parameters[u].owners)}
+    firsts = {
+        u: first for u, first in firsts.items() if not wild.intersection(o.model for o in run.parameters[u].owners)
+    }
     if not firsts or not run.parameters:
         return
     first = min(firsts.values())

@@ -44,22 +44,24 @@ def check(run: Run) -> Iterable[Finding]:
     tiny = [u for u in tiny if not any((o.model, o.fqn) in told for o in run.parameters[u].owners)]
     groups: dict[tuple[str, object], tuple[Origin | None, list[int]]] = {}
     for uid in tiny:
-        origin = origins.get(uid)
-        key = (origin.cause if origin else "unknown", origin.path[-1:] if origin else ())
-        groups.setdefault(key, (origin, []))[1].append(uid)
-    for origin, uids in _merged(run, groups):
+        source = origins.get(uid)
+        key = (source.cause if source else "unknown", source.path[-1:] if source else ())
+        groups.setdefault(key, (source, []))[1].append(uid)
+    for source, uids in _merged(run, groups):
         for model, mine in by_model(run, uids):
             if not any(len(run.parameters[u].shape) > 1 for u in mine):
                 continue
             yield finding(
                 CODE, Severity.ERROR, run, model, mine,
-                state="vanishing", cause=origin.cause if origin else "unknown",
+                state="vanishing", cause=source.cause if source else "unknown",
                 says=f"gets a vanishing gradient (at most {max(best[u][0] for u in mine):.0e} per weight)",
-                path=origin.path if origin else (), evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
+                path=source.path if source else (), evidence=Evidence.TRACED if source else Evidence.OBSERVED,
             )  # fmt: skip
 
 
-def _merged(run: Run, groups: dict[tuple[str, object], tuple[Origin | None, list[int]]]) -> list[tuple[Origin | None, list[int]]]:
+def _merged(
+    run: Run, groups: dict[tuple[str, object], tuple[Origin | None, list[int]]]
+) -> list[tuple[Origin | None, list[int]]]:
     """One model is told one cause: the one most of its tiny parameters have."""
     largest = sorted(groups.values(), key=lambda group: -len(group[1]))
     taken: dict[str, tuple[Origin | None, list[int]]] = {}
@@ -90,7 +92,7 @@ def _is_tiny(run: Run, uid: int, best: tuple[float, float]) -> bool:
     alone, relative = best
     if not parameter.owners or is_idle(run, parameter) or not tally(run, uid).steps or alone <= 0.0:
         return False
-    return alone < TINY and relative < RELATIVE or alone < NOTHING
+    return (alone < TINY and relative < RELATIVE) or alone < NOTHING
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle
-from gradscope.records import Backward, Origin, OptimizerStep, Path, Run
+from gradscope.records import Backward, OptimizerStep, Origin, Path, Run
 
 CODE = ("GS402", "exploding-gradient")
 
@@ -68,7 +68,11 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
             if size > 0:
                 first.setdefault(uid, size)
             largest[uid] = max(largest.get(uid, 0.0), size)
-            if event.ratios.get(uid, 0.0) > RATIO and event.weights.get(uid, 0.0) > 0.0 and len(run.parameters[uid].shape) > 1:
+            if (
+                event.ratios.get(uid, 0.0) > RATIO
+                and event.weights.get(uid, 0.0) > 0.0
+                and len(run.parameters[uid].shape) > 1
+            ):
                 wild.add(uid)
     falls = _loss_falls(run)
     huge = {u for u, size in first.items() if size > HUGE and not falls}

@@ -61,7 +61,10 @@ def check(run: Run) -> Iterable[Finding]:
             for uid in _stale(run, event, pending, again, polluted):
                 counts[event.optimizer, uid] = counts.get((event.optimizer, uid), 0) + 1
     for optimizer in run.optimizers:
-        for found, says in ((again, "is stepped with gradients of earlier steps"), (polluted, "is stepped with the gradient of another loss")):
+        for found, says in (
+            (again, "is stepped with gradients of earlier steps"),
+            (polluted, "is stepped with the gradient of another loss"),
+        ):
             paths = found.get(optimizer.uid, {})
             uids = [u for u in paths if _often(counts.get((optimizer.uid, u), 0), total.get(optimizer.uid, 0))]
             uids = [u for u in uids if not is_idle(run, run.parameters[u])]
@@ -78,7 +81,11 @@ def _often(times: int, of: int) -> bool:
 
 
 def _stale(
-    run: Run, event: OptimizerStep, pending: dict[int, Pending], again: dict[int, dict[int, Path]], polluted: dict[int, dict[int, Path]]
+    run: Run,
+    event: OptimizerStep,
+    pending: dict[int, Pending],
+    again: dict[int, dict[int, Path]],
+    polluted: dict[int, dict[int, Path]],
 ) -> list[int]:
     stale = []
     mine = run.optimizers[event.optimizer].parameters

@@ -66,7 +66,7 @@ def _why(
     clear = where.get(uids[0])
     cleared = clear.path if clear is not None else ()
     partly = bool(applied.intersection(run.optimizers[optimizer].parameters))
-    if partly or clear is not None and clear.by in ("module", "hand"):
+    if partly or (clear is not None and clear.by in ("module", "hand")):
         return "zeroed_before_step", cleared, steps[-1].path
     first = next((e for e in run.backward_events if set(uids).intersection(e.norms)), None)
     if first is not None and steps[0].clock < first.clock:

@@ -62,7 +62,9 @@ def _moves(run: Run, uid: int) -> bool:
     count = tally(run, uid)
     rates = [g.lr for o in run.optimizers_of(uid) if o.steps for g in o.groups if uid in g.parameters]
     rated = any(rate is None or rate > 0 for rate in rates) and not any(o.scheduled for o in run.optimizers_of(uid))
-    return _applied(run, uid) > SMALL and not is_shift(run, uid) and rated and count.backwards > 0 and not count.nonfinite
+    return (
+        _applied(run, uid) > SMALL and not is_shift(run, uid) and rated and count.backwards > 0 and not count.nonfinite
+    )
 
 
 def _applied(run: Run, uid: int) -> float:

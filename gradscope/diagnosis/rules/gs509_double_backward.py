@@ -25,11 +25,11 @@ def check(run: Run) -> Iterable[Finding]:
     for event in run.events:
         if isinstance(event, Backward) and event.root is not None:
             for uid in event.norms:
-                mine = roots.setdefault(uid, set())
-                if event.root in mine or mine & event.again:
+                seen = roots.setdefault(uid, set())
+                if event.root in seen or seen & event.again:
                     counts[uid] = counts.get(uid, 0) + 1
                     where = event.path
-                mine.add(event.root)
+                seen.add(event.root)
         elif isinstance(event, Clear):
             for uid in event.parameters:
                 roots.pop(uid, None)

@@ -13,24 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gradscope.records.drawn import Edge as Edge
+from gradscope.records.drawn import Graph as Graph
+from gradscope.records.drawn import Histogram as Histogram
+from gradscope.records.drawn import Node as Node
+from gradscope.records.lines import Location as Location
+from gradscope.records.lines import Path as Path
+from gradscope.records.traced import Cut as Cut
+from gradscope.records.traced import Origin as Origin
+
 SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A line of source. `file` is relative to the working directory where it can be; `text` is stripped."""
-
-    file: str
-    line: int
-    function: str = ""
-    text: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-Path = tuple[Location, ...]
-"""The user's frames that lead to a line, outermost first; the last entry is the line itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,38 +250,6 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A place where the influence of parameters went on while their gradient did not (or ended)."""
-
-    cause: str
-    parameters: frozenset[int]
-    path: Path
-    op: str
-    rank: int
-    """Smaller is the likelier culprit among the cuts of one parameter."""
-    evidence: str = "traced"
-    detail: str = ""
-    library: str = ""
-    """`file:line` inside a library where the operation ran, if not in the user's code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where in a traced backward the gradient of parameters first became zero, NaN, Inf, tiny or huge."""
-
-    kind: str
-    """`zero`, `nan`, `inf`, `vanishing` or `exploding`."""
-    cause: str
-    parameters: frozenset[int]
-    path: Path
-    op: str
-    step: int
-    backward: int
-    evidence: str = "traced"
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """All facts of one run: what capture hands to diagnosis, and what a run file holds."""
 
@@ -313,8 +273,8 @@ class Run:
     """Per `model.prefix` of a module without any used parameter: the line that put it into its parent."""
     never_used: frozenset[int] = frozenset()
     """Parameters that no traced operation read, over all traced steps."""
-    graph: "Graph | None" = None
-    histograms: tuple["Histogram", ...] = ()
+    graph: Graph | None = None
+    histograms: tuple[Histogram, ...] = ()
 
     @property
     def backward_events(self) -> list[Backward]:
@@ -327,64 +287,3 @@ class Run:
     def optimizers_of(self, uid: int) -> list[Optimizer]:
         """Optimizers that hold this parameter."""
         return [optimizer for optimizer in self.optimizers if uid in optimizer.parameters]
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Distribution of one parameter's gradient at one step, on a log2 axis.
-
-    `counts[i]` is the number of entries with 2**(low + i) <= |g| < 2**(low + i + 1), first all negative
-    entries, then (in `positive`) the positive ones; zeros and non-finite entries are counted apart.
-    """
-
-    uid: int
-    step: int
-    low: int
-    negative: tuple[int, ...]
-    positive: tuple[int, ...]
-    zeros: int = 0
-    nan: int = 0
-    inf: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node of the drawn graph: a module, an operation, a parameter, a loss, or a cut."""
-
-    id: int
-    kind: str
-    """`module`, `op`, `parameter`, `loss`, `input`."""
-    label: str
-    model: str = ""
-    module: str = ""
-    """fqn of the module it ran in, inside `model`; empty for glue code."""
-    live: bool = True
-    """The gradient of the loss passes here."""
-    norm: float | None = None
-    location: Location | None = None
-    uid: int | None = None
-    """Of a parameter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """Data went from `source` to `target` in the forward pass; `cut` names the cause where its gradient was lost."""
-
-    source: int
-    target: int
-    live: bool = True
-    norm: float | None = None
-    cut: str = ""
-    location: Location | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """One traced step, ready to be folded and drawn: forward direction, numbered deterministically."""
-
-    nodes: tuple[Node, ...] = ()
-    edges: tuple[Edge, ...] = ()
-    step: int = 0
-    truncated: int = 0
-    """How many nodes were left out because the step was too large to keep."""
-

@@ -1,0 +1,75 @@
+"""From a capture to facts: everything that was seen, as one Run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradscope import _version
+from gradscope.capture.cuts import CutFinder
+from gradscope.capture.discovery import name_orphans
+from gradscope.capture.graph import build_graph
+from gradscope.records import Graph, Run
+
+if TYPE_CHECKING:
+    from gradscope.capture.capture import Capture
+
+
+def facts_of(capture: Capture, script: str) -> Run:
+    """All facts but those that the tape gives."""
+    capture.watcher.catch_up()
+    if capture.is_open:
+        capture.take_histograms()
+    optimizers = capture.watcher.book.records()
+    if capture.discover:
+        if any(not e.owners and e.ref() is not None for e in capture.registry.entries.values()):
+            capture.registry.refresh()
+            name_orphans(capture.registry)
+    models, parameters = capture.registry.records()
+    log = capture.watcher.log
+    return Run(
+        torch=torch.__version__,
+        gradscope=_version.__version__,
+        script=script,
+        steps=log.steps,
+        backwards=log.backwards,
+        models=models,
+        parameters=parameters,
+        optimizers=optimizers,
+        events=log.events(),
+        tallies=log.tallies(),
+        origins=capture.origins.records(),
+        notes=(*capture.notes, *capture.watcher.failures, *filter(None, [capture.watcher.budget.note()])),
+        histograms=capture.histograms.records(),
+    )
+
+
+def with_cuts(capture: Capture, run: Run) -> Run:
+    """Add what the tape tells: cuts, what was never used, the picture."""
+    if capture.tape is None:
+        return run
+    finder = CutFinder(capture.tape)
+    missing = [u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards]
+    silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
+    unused = frozenset(u for u in run.parameters if not finder.used(u))
+    held = {u for o in run.optimizers for u in o.parameters}
+    loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
+    run = dataclasses.replace(
+        run,
+        cuts=finder.find(silent),
+        never_used=unused,
+        traced=run.steps,
+        built=capture.registry.built_lines(unused | loose),
+    )
+    return dataclasses.replace(run, graph=_drawn(capture, run, finder))
+
+
+def _drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:
+    try:
+        capture.places.read(capture.calls.modules, capture.registry)
+        return build_graph(finder, run, capture.places.known, capture.sizes, capture.origins.drawn())
+    except Exception as error:  # noqa: BLE001 - a report without its picture is still a report
+        capture.failed("graph", error)
+        return None

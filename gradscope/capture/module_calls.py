@@ -1,0 +1,51 @@
+"""Modules: which are running, and where each parameter and module was put into its parent."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any
+
+from torch import nn
+
+from gradscope.capture.parameters import Registry
+from gradscope.capture.source import snapshot
+
+
+class ModuleCalls:
+    """The hooks on all modules of the process."""
+
+    def __init__(self, registry: Registry, *, discover: bool) -> None:
+        self.registry = registry
+        self.discover = discover
+        self.modules: list[weakref.ref[nn.Module]] = []
+        """All modules that ran, by number."""
+        self.running: list[int] = []
+        """Numbers of the modules that are running, the innermost last."""
+        self._numbers: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
+
+    def parameter_registered(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        """A module was given a parameter."""
+        self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
+        if parameter is not None and self.discover:
+            self.registry.registered(parameter, snapshot(sys._getframe(1)))
+
+    def module_registered(self, module: nn.Module, name: str, child: nn.Module | None) -> None:
+        """A module was given a child."""
+        self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
+        if child is not None and self.discover:
+            self.registry.built[id(child)] = (weakref.ref(child), snapshot(sys._getframe(1)))
+
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        """A module begins to run."""
+        known = self._numbers.get(id(module))
+        if known is None or known[0]() is not module:
+            known = (weakref.ref(module), len(self.modules))
+            self._numbers[id(module)] = known
+            self.modules.append(known[0])
+        self.running.append(known[1])
+
+    def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        """A module has run."""
+        if self.running:
+            self.running.pop()

@@ -1,0 +1,74 @@
+"""The origins found so far: for zeros and tiny gradients the last, for NaN and huge ones the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from gradscope.capture.backward import GraphWalk
+from gradscope.capture.events import ZERO
+from gradscope.capture.nonfinite import NonfiniteFinder
+from gradscope.capture.origins import Found, group
+from gradscope.capture.parameters import Registry
+from gradscope.capture.scales import ScaleFinder
+from gradscope.capture.source import Stack, resolve
+from gradscope.capture.tape import Tape
+from gradscope.capture.zeros import ZeroFinder
+from gradscope.records import Backward, Origin
+
+SUMMED_STEPS = 3
+"""Turns in which it is looked whether the loss is a sum: it does not change later."""
+Table = dict[int, tuple[Found, int, int]]
+
+
+class OriginBook:
+    """Per parameter and kind: where its gradient became what it is."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.zeros: Table = {}
+        self.nonfinite: Table = {}
+        self._tiny: Table = {}
+        self._huge: Table = {}
+        self._sums: Table = {}
+
+    def read(self, tape: Tape, graph: GraphWalk, event: Backward, root: int, hooks: dict[int, Stack]) -> None:
+        """Read what a traced backward did."""
+        delivered = {u: event.norms.get(u) for u in event.connected or () if u not in event.added}
+        now = (event.step, event.index)
+        if any(n is None or n < ZERO for n in delivered.values()) or event.added:
+            for found in ZeroFinder(tape, self.registry, hooks).find(graph, delivered):
+                self.zeros[found.uid] = (found, *now)
+        if any(n is not None and not math.isfinite(n) for n in event.norms.values()):
+            for found in NonfiniteFinder(tape, self.registry).find(graph, dict(event.norms), root):
+                self.nonfinite.setdefault(found.uid, (found, *now))
+        finder = ScaleFinder(tape, self.registry)
+        summed = finder.summed(graph) if event.step < SUMMED_STEPS else None
+        if summed is not None:
+            for uid in event.norms:
+                found = Found("summed", "sum_reduction", uid, summed.index, summed.name, summed.stack)
+                self._sums.setdefault(uid, (found, *now))
+        for found in finder.find(graph, dict(event.norms), event.loss):
+            if found.kind == "exploding":
+                self._huge.setdefault(found.uid, (found, *now))
+            else:
+                self._tiny[found.uid] = (found, *now)
+
+    def drawn(self) -> list[Found]:
+        """Origins that belong into a picture."""
+        return [found for table in (self.nonfinite, self.zeros) for found, _, _ in table.values()]
+
+    def records(self) -> tuple[Origin, ...]:
+        """All origins as facts, those of several parameters that are one and the same together."""
+        answer: list[Origin] = []
+        for table in (self.nonfinite, self.zeros, self._huge, self._tiny, self._sums):
+            for when in sorted({(step, index) for _, step, index in table.values()}):
+                found = [item for item, *at in table.values() if tuple(at) == when]
+                answer.extend(_record(item, uids, *when) for item, uids in group(found))
+        return tuple(answer)
+
+
+def _record(found: Found, uids: Iterable[int], step: int, backward: int) -> Origin:
+    return Origin(
+        found.kind, found.cause, frozenset(uids), resolve(found.stack), found.name, step, backward, detail=found.detail
+    )

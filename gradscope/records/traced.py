@@ -1,0 +1,39 @@
+"""Facts of tracing: where gradients were cut, and where they became zero or not finite. See the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradscope.records.lines import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where the influence of parameters went on while their gradient did not (or ended)."""
+
+    cause: str
+    parameters: frozenset[int]
+    path: Path
+    op: str
+    rank: int
+    """Smaller is the likelier culprit among the cuts of one parameter."""
+    evidence: str = "traced"
+    detail: str = ""
+    library: str = ""
+    """`file:line` inside a library where the operation ran, if not in the user's code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where in a traced backward the gradient of parameters first became zero, NaN, Inf, tiny or huge."""
+
+    kind: str
+    """`zero`, `nan`, `inf`, `vanishing` or `exploding`."""
+    cause: str
+    parameters: frozenset[int]
+    path: Path
+    op: str
+    step: int
+    backward: int
+    evidence: str = "traced"
+    detail: str = ""
