@@ -158,8 +158,6 @@ class RunRecorder:
         """The events that were not handed over, up to the first whose norms are still on their way."""
         assert self._capture is not None
         watcher = self._capture.watcher
-        if watcher._late is not None and watcher._late[2].ready and not _in_backward():
-            watcher.catch_up()
         late = watcher._late[0].clock if watcher._late is not None else None
         kept = watcher.log.events()
         first = len(kept)

@@ -149,6 +149,15 @@ class Report:
 
         return render_markdown(self)
 
+    def to_frame(self) -> Any:
+        """One row per parameter: a pandas DataFrame, or a polars one where pandas is not installed.
+
+        Raises MissingExtraError if neither is.
+        """
+        from gradscope.render.frame import to_frame
+
+        return to_frame(self)
+
     # --- drawing it ------------------------------------------------------------------------------------------
 
     def plot_histograms(self, ax: Axes | None = None, model: str | None = None) -> Figure:
@@ -187,10 +196,19 @@ class Report:
 
         return plot_updates(self, ax)
 
-    def graph(self, depth: int = 2) -> Drawing:
-        """The traced step as a graph: models as clusters, the dead part grey, the cut in red with its line."""
+    def graph(self, depth: int = 2, *, detail: str = "modules") -> Drawing:
+        """The traced step as a graph: models as clusters, the dead part grey, the cut in red with its line.
+
+        Raises GradscopeError for another detail than `modules`: a report keeps no tensor to draw operations from.
+        """
         from gradscope.render.graph import draw_graph
 
+        if detail == "ops":
+            names = ", ".join(f"{m.name}={m.name}" for m in self.run.models if m.name.isidentifier())
+            call = f"gradscope.graph({', '.join(filter(None, ['loss', names]))})"
+            raise GradscopeError(f"the graph of single operations needs the live loss, not a report: use {call}")
+        if detail != "modules":
+            raise GradscopeError(f"detail={detail!r} makes no sense: a report draws 'modules'")
         return draw_graph(self, depth=depth)
 
     # --- guarding it -----------------------------------------------------------------------------------------

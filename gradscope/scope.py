@@ -10,15 +10,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
+from gradscope.recording import RunRecorder
 from gradscope.report import Report
+
+if TYPE_CHECKING:
+    from gradscope.render.graph import Drawing
 
 Model = nn.Module | Tensors
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,13 +51,18 @@ class Scope:
         every: int = 1,
         expect_no_grad: Iterable[str] = (),
         budget: float | None = None,
+        to: str | Path | None = None,
+        histograms: int | None = None,
     ) -> None:
         if every < 1:
             raise GradscopeError(f"every={every} makes no sense: norms are measured at every n-th backward, n >= 1")
+        if histograms is not None and histograms < 1:
+            raise GradscopeError(f"histograms={histograms} makes no sense: they are counted at every n-th step, n >= 1")
         if budget is not None and not 0 < budget < 1:
             raise GradscopeError(f"budget={budget} makes no sense: it is a share of the run's time, such as 0.01")
         self._capture = Capture(every=every)
         self._capture.watcher.budget.share = budget
+        self._capture.histograms.every = histograms
         idle = set(expect_no_grad)
         for name, model in models.items():
             self._capture.registry.add_model(name, model, idle=name in idle)
@@ -61,7 +71,10 @@ class Scope:
             raise GradscopeError(f"expect_no_grad names {sorted(unknown)}, but the models are {sorted(models)}")
         if not any(t.requires_grad for m in self._capture.registry.models for _, t in m.named_tensors()):
             raise NotTrainableError("no parameter of these models requires a gradient: nothing can be trained")
+        self._recorder = RunRecorder(to) if to is not None else None
         self._capture.open()
+        if self._recorder is not None:
+            self._recorder.follow(self._capture)
         _scopes.append(weakref.ref(self))
 
     def add(self, **models: Model) -> None:
@@ -120,9 +133,7 @@ class Scope:
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:
         """Call `callback` with a StepSummary after each completed step."""
-        me = weakref.ref(
-            self
-        )  # torch's global hooks hold the capture: a strong reference would keep the scope for ever
+        me = weakref.ref(self)  # torch's global hooks hold the capture: a strong one would keep the scope for ever
 
         def tell(step: int) -> None:
             scope = me()
@@ -144,8 +155,10 @@ class Scope:
         return StepSummary(step, norms, ratios)
 
     def close(self) -> None:
-        """Remove every hook. The report stays available."""
+        """Remove every hook and finish the run file. The report stays available."""
         self._capture.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def __enter__(self) -> Scope:
         return self
@@ -156,9 +169,8 @@ class Scope:
         self.close()
 
     def __del__(self) -> None:
-        capture = getattr(self, "_capture", None)
-        if capture is not None:
-            capture.close()
+        if hasattr(self, "_recorder"):
+            self.close()
 
     def __str__(self) -> str:
         return str(self.report())
@@ -168,22 +180,31 @@ class Session:
     """Watches and traces everything a script trains: models and their names are discovered."""
 
     def __init__(
-        self, *, discover: bool = True, steps: int | None = None, to: str | Path | None = None, trace: bool = True
+        self,
+        *,
+        discover: bool = True,
+        steps: int | None = None,
+        to: str | Path | RunRecorder | None = None,
+        trace: bool = True,
     ) -> None:
         self._capture = Capture(discover=discover, limit=steps)
         self._trace = trace
-        self.to = to
+        self._recorder = RunRecorder(to) if isinstance(to, str | Path) else to
 
     def __enter__(self) -> Session:
         self._capture.open()
         if self._trace:
             self._capture.start_tracing()
+        if self._recorder is not None:
+            self._recorder.follow(self._capture)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._capture.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def read_namespace(self, variables: dict[str, Any]) -> None:
         """Look for the names of models in a namespace, for example that of a finished script."""
@@ -199,6 +220,7 @@ def watch(
     to: str | Path | None = None,
     expect_no_grad: Iterable[str] = (),
     budget: float | None = None,
+    histograms: int | None = None,
     **named: Model,
 ) -> Scope:
     """Watch models through an unchanged training loop.
@@ -206,9 +228,11 @@ def watch(
     Names come from keywords, from a dict, or for positional models from the caller's variables. `every`
     measures norms at every n-th backward pass only (who received a gradient is always recorded).
     `expect_no_grad` names models that are meant to get none. `budget` is the share of the run's time that
-    watching may take, such as 0.01: norms are measured less often to stay within it.
+    watching may take, such as 0.01: norms are measured less often to stay within it. `to` names the
+    run file that is written meanwhile. `histograms` counts gradients by magnitude at every n-th step.
 
-    Raises NotTrainableError for a model without parameters and NameClashError for a name or model given twice.
+    Raises NotTrainableError for a model without parameters, NameClashError for a name or model given twice, and
+    RunFileError if the run file cannot be created.
     """
     found: dict[str, Model] = {}
     for index, model in enumerate(models):
@@ -219,7 +243,7 @@ def watch(
     found.update(named)
     if not found:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
-    return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget)
+    return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget, to=to, histograms=histograms)
 
 
 def _variable_name(model: object, frame: FrameType) -> str | None:
@@ -241,6 +265,13 @@ def report() -> Report:
 def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
     """Raise GradientFlowError if a model of the scope opened last does not receive the gradient it should."""
     _last().assert_flow(allow=allow, warnings=warnings)
+
+
+def graph(loss: torch.Tensor, **models: nn.Module) -> Drawing:
+    """The autograd graph of one live loss, every operation, with the parameters by their names in `models`."""
+    from gradscope.render.opgraph import op_graph
+
+    return op_graph(loss, models)
 
 
 def _last() -> Scope:

@@ -32,6 +32,7 @@ LAYERS = {
     "render": 3,
     "report": 4,
     "capture": 5,
+    "recording": 5,
     "scope": 6,
     "demo": 0,
     "cli": 7,

@@ -74,8 +74,3 @@ def write_outputs(report: Report, args: Namespace) -> None:
             print(render(report), file=sys.__stdout__, flush=True)
         elif path is not None:
             Path(path).write_text(render(report), encoding="utf-8")
-    kept = getattr(args, "out", None)
-    if kept is not None and not Path(kept).exists():  # a session that ends normally has written it step by step
-        from gradscope.runfile import write_run
-
-        write_run(kept, report.run)

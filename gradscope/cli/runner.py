@@ -27,6 +27,7 @@ from gradscope.errors import ScriptError, StopRun
 from gradscope.torch_import import when_torch_is_imported
 
 if TYPE_CHECKING:
+    from gradscope.recording import RunRecorder
     from gradscope.report import Report
     from gradscope.scope import Session
 
@@ -77,12 +78,15 @@ def run_script(args: Namespace) -> Outcome:
     if args.no_compile:
         os.environ["TORCHDYNAMO_DISABLE"] = os.environ["TORCH_COMPILE_DISABLE"] = "1"
     outcome = Outcome(name)
+    recorder = _recorder(args.out, name)
     with ExitStack() as stack:
+        if recorder is not None:
+            stack.callback(recorder.close)  # of a script that never imports torch; twice is once
 
         def watch() -> None:
             from gradscope.scope import Session
 
-            outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=args.out))
+            outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=recorder))
 
         stack.enter_context(when_torch_is_imported(watch))
         outcome.status = _run(load_module if args.module else load_script, name, rest)
@@ -90,6 +94,15 @@ def run_script(args: Namespace) -> Outcome:
         if outcome.session is not None:
             outcome.session.read_namespace(vars(sys.modules["__main__"]))
     return outcome
+
+
+def _recorder(out: str | None, script: str) -> RunRecorder | None:
+    """What writes the run file: made before the script runs, so that a name it cannot have is told at once."""
+    if out is None:
+        return None
+    from gradscope.recording import RunRecorder
+
+    return RunRecorder(out, script)
 
 
 def _run(load: Callable[[str, list[str]], Program], name: str, args: list[str]) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, is_idle, tally
-from gradscope.records import Cut, Run
+from gradscope.records import Cut, Origin, Run
 
 CODE = ("GS101", "no-gradient")
 
@@ -45,11 +45,23 @@ def missing(run: Run) -> list[int]:
 def check(run: Run) -> Iterable[Finding]:
     """One finding per cut and model."""
     cuts = best_cuts(run)
+    swallowed = {u: o for o in run.origins if o.kind == "none" for u in o.parameters}
     groups: dict[Cut | None, list[int]] = {}
+    kept: dict[Origin, list[int]] = {}
     for uid in missing(run):
         if uid in run.never_used and uid not in cuts:
             continue
+        if uid in swallowed:
+            kept.setdefault(swallowed[uid], []).append(uid)
+            continue
         groups.setdefault(cuts[uid][0] if uid in cuts else None, []).append(uid)
+    for origin, uids in kept.items():
+        for model, mine in by_model(run, uids):
+            yield finding(
+                CODE, Severity.ERROR, run, model, mine,
+                state="none", cause=origin.cause, says="gets no gradient although it is connected", path=origin.path,
+                evidence=Evidence.TRACED,
+            )  # fmt: skip
     for cut, uids in groups.items():
         for model, mine in by_model(run, uids):
             yield _one(run, cut, model, mine, cuts)
