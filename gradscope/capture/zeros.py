@@ -41,12 +41,14 @@ class ZeroFinder:
         found = []
         for leaf, variable in graph.leaves.items():
             uid = self.registry.uid(variable)
-            if uid < 0 or (delivered.get(uid) is None and uid in delivered):
+            if uid < 0:
                 continue
             sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[leaf] if graph.steps[c].fired]
             arrived = [s for s in sent if s is not None]
             if sent and not arrived:
                 found.append(self._undefined(graph, leaf, uid))
+            elif uid in delivered and delivered[uid] is None:
+                continue
             elif (arrived and not any(arrived)) or self._faint(graph, arrived):
                 found.append(self._zero(graph, leaf, uid))
             elif delivered.get(uid) == 0.0 and arrived:
