@@ -31,6 +31,16 @@ RENEW_EVERY = 200
 """Steps between two snapshots of everything but the events."""
 PATIENCE, JOIN_PATIENCE = 100, 10
 """A snapshot waits until this many times what the last one took has passed; one for something that joined, less."""
+FREE_JOINS = 20
+"""So many of these wait for nothing: models and optimizers join at the beginning."""
+
+
+class NoRecorder:
+    """Writes nothing, and hooks nothing."""
+
+    def follow(self, capture: Capture) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class RunRecorder:
@@ -51,7 +61,7 @@ class RunRecorder:
         self._handed_over_at = -1
         """How many calls there had been when this turn was handed over; -1 if it was not yet."""
         self._known: tuple[int, ...] = ()
-        self._renew_step = 0
+        self._joins = self._renew_step = 0
         self._renew_time = self._join_time = 0.0
         atexit.register(self.close)
 
@@ -141,7 +151,8 @@ class RunRecorder:
         inside = _in_backward()
         now = perf_counter()
         joined = self._gap or self._shape() != self._known
-        renews = (step >= self._renew_step and now >= self._renew_time) or (joined and now >= self._join_time)
+        due = step >= self._renew_step and now >= self._renew_time
+        renews = due or (joined and (self._joins < FREE_JOINS or now >= self._join_time))
         renews = renews and not (inside and (watcher._open or watcher._late))
         if renews and not inside:
             watcher.catch_up()
@@ -151,6 +162,7 @@ class RunRecorder:
             self._clock = events[-1].clock
         if renews:
             self._writer.snapshot(self._capture.run(self.script))
+            self._joins += joined
             self._renew_step = step + RENEW_EVERY
             self._renewed(now)
 
@@ -193,6 +205,17 @@ class RunRecorder:
             self._writer.events(events[-1].step, events)
             self._clock = events[-1].clock
         self._writer.finish(self._capture.run(self.script))
+
+
+Destination = str | Path | RunRecorder | None
+"""Where facts go: a run file, a recorder that was made before, or nowhere."""
+
+
+def recorder_of(to: Destination) -> RunRecorder | NoRecorder:
+    """What writes there. Raises RunFileError if the file cannot be created."""
+    if to is None:
+        return NoRecorder()
+    return to if isinstance(to, RunRecorder) else RunRecorder(to)
 
 
 def _in_backward() -> bool:

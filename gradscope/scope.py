@@ -19,7 +19,7 @@ from gradscope.capture.capture import Capture
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
-from gradscope.recording import RunRecorder
+from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Scope:
         every: int = 1,
         expect_no_grad: Iterable[str] = (),
         budget: float | None = None,
-        to: str | Path | None = None,
+        to: Destination = None,
         histograms: int | None = None,
     ) -> None:
         if every < 1:
@@ -71,10 +71,9 @@ class Scope:
             raise GradscopeError(f"expect_no_grad names {sorted(unknown)}, but the models are {sorted(models)}")
         if not any(t.requires_grad for m in self._capture.registry.models for _, t in m.named_tensors()):
             raise NotTrainableError("no parameter of these models requires a gradient: nothing can be trained")
-        self._recorder = RunRecorder(to) if to is not None else None
+        self._recorder = recorder_of(to)
         self._capture.open()
-        if self._recorder is not None:
-            self._recorder.follow(self._capture)
+        self._recorder.follow(self._capture)
         _scopes.append(weakref.ref(self))
 
     def add(self, **models: Model) -> None:
@@ -157,8 +156,7 @@ class Scope:
     def close(self) -> None:
         """Remove every hook and finish the run file. The report stays available."""
         self._capture.close()
-        if self._recorder is not None:
-            self._recorder.close()
+        self._recorder.close()
 
     def __enter__(self) -> Scope:
         return self
@@ -180,31 +178,24 @@ class Session:
     """Watches and traces everything a script trains: models and their names are discovered."""
 
     def __init__(
-        self,
-        *,
-        discover: bool = True,
-        steps: int | None = None,
-        to: str | Path | RunRecorder | None = None,
-        trace: bool = True,
+        self, *, discover: bool = True, steps: int | None = None, to: Destination = None, trace: bool = True
     ) -> None:
         self._capture = Capture(discover=discover, limit=steps)
         self._trace = trace
-        self._recorder = RunRecorder(to) if isinstance(to, str | Path) else to
+        self._recorder = recorder_of(to)
 
     def __enter__(self) -> Session:
         self._capture.open()
         if self._trace:
             self._capture.start_tracing()
-        if self._recorder is not None:
-            self._recorder.follow(self._capture)
+        self._recorder.follow(self._capture)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._capture.close()
-        if self._recorder is not None:
-            self._recorder.close()
+        self._recorder.close()
 
     def read_namespace(self, variables: dict[str, Any]) -> None:
         """Look for the names of models in a namespace, for example that of a finished script."""

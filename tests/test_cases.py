@@ -17,9 +17,6 @@ KNOWN_MISSES: dict[str, str] = {
     "contrastive_margin_below_all_distances": "cause",
     "differentiable_sort_built_from_data": "cause",
     "freeze_by_substring_catches_time_embedding": "found line cause",
-    "half_precision_model_tiny_rate": "line",
-    "needs_input_grad_index_off_by_one": "line",
-    "second_stage_optimizer_over_frozen_encoder": "found line cause",
     "warmup_lambda_floor_division": "line",
 }
 """What is not right yet, and which columns of it; a case that gets better fails until it is taken out."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from gradscope.capture import operations
 from gradscope.capture.returns import Returns
-from gradscope.capture.source import EMPTY, Stack, library_line, resolve
+from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
 from gradscope.capture.statements import bound_in, decorator_line, grad_off_line
 from gradscope.capture.tape import Op, Tape
 from gradscope.records import Cut
@@ -238,8 +238,8 @@ class CutFinder:
     def _is_sum(self, value: int) -> bool:
         op = self.tape.values[value].op
         return op >= 0 and self.tape.ops[op].name in (
-            "add", "__add__", "__radd__", "__iadd__", "add_", "sub", "__sub__", "__rsub__", "stack", "cat", "sum", "__isub__",
-            "rsub",
+            "add", "__add__", "__radd__", "__iadd__", "add_", "sub", "__sub__", "__rsub__", "stack", "cat", "sum",
+            "__isub__", "rsub",
         )  # fmt: skip
 
     # --- computed and dropped --------------------------------------------------------------------------------
@@ -273,5 +273,5 @@ def _record(candidate: Candidate, uids: frozenset[int]) -> Cut:
     stack = candidate.stack if candidate.stack.frames else (op.stack if op is not None else EMPTY)
     return Cut(
         candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
-        candidate.evidence, candidate.detail, library,
+        candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
     )  # fmt: skip

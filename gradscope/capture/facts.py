@@ -23,10 +23,10 @@ def facts_of(capture: Capture, script: str) -> Run:
     if capture.is_open:
         capture.take_histograms()
     optimizers = capture.watcher.book.records()
-    if capture.discover:
-        if any(not e.owners and e.ref() is not None for e in capture.registry.entries.values()):
-            capture.registry.refresh()
-            name_orphans(capture.registry)
+    entries = capture.registry.entries.values()
+    if capture.discover and any(not e.owners and e.ref() is not None for e in entries):
+        capture.registry.refresh()
+        name_orphans(capture.registry)
     models, parameters = capture.registry.records()
     log = capture.watcher.log
     return Run(

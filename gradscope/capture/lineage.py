@@ -132,10 +132,8 @@ class Tracer(TorchFunctionMode):
             op.cause = kind.cause if not op.cause or kind.cause != "item" else op.cause
             self.values.array(op, result)
             return
-        outputs = []
         made = (args[0],) if result is None and kind.inplace and args else (result,)
-        for tensor in tensors_in(made):
-            outputs.append(self.values.output(op, kind, tensor))
+        outputs = [self.values.output(op, kind, tensor) for tensor in tensors_in(made)]
         op.outputs = tuple(outputs)
         if kind.name in ("data", "detach") and isinstance(args[0], torch.Tensor):
             self.values.handed_on(args[0])

@@ -14,8 +14,8 @@ from gradscope.capture.tape import Op, Tape
 from gradscope.capture.zero_causes import base_name
 
 _ELEMENTWISE = {
-    "Mul", "Div", "Add", "Sub", "Neg", "View", "Squeeze", "Unsqueeze", "Expand", "Reshape", "Exp", "Pow", "Clone", "Rsub",
-    "Abs", "Reciprocal", "Select", "Slice", "Permute", "Transpose", "Log", "Sum", "Index", "ToCopy",
+    "Mul", "Div", "Add", "Sub", "Neg", "View", "Squeeze", "Unsqueeze", "Expand", "Reshape", "Exp", "Pow", "Clone",
+    "Rsub", "Abs", "Reciprocal", "Select", "Slice", "Permute", "Transpose", "Log", "Sum", "Index", "ToCopy",
 }  # fmt: skip
 
 

@@ -51,8 +51,9 @@ _NORMS = ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm", "sqrt", "c
 
 
 _LITERAL = {
-    "masked_fill", "masked_fill_", "where", "full", "full_like", "tensor", "as_tensor", "__setitem__", "fill_", "new_full",
-    "index_fill", "index_fill_", "masked_scatter", "triu", "tril", "constant_pad_nd", "pad", "scatter", "scatter_",
+    "masked_fill", "masked_fill_", "where", "full", "full_like", "tensor", "as_tensor", "__setitem__", "fill_",
+    "new_full", "index_fill", "index_fill_", "masked_scatter", "triu", "tril", "constant_pad_nd", "pad", "scatter",
+    "scatter_",
     "index_put_", "new_tensor", "float", "to", "nan_to_num", "copy_", "from_numpy",
 }  # fmt: skip
 """Operations that put a value where they are told: an infinity they make was meant, or is in the data."""

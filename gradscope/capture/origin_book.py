@@ -11,7 +11,7 @@ from gradscope.capture.nonfinite import NonfiniteFinder
 from gradscope.capture.origins import Found, group
 from gradscope.capture.parameters import Registry
 from gradscope.capture.scales import ScaleFinder
-from gradscope.capture.source import Stack, resolve
+from gradscope.capture.source import THIRD_PARTY, Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zeros import ZeroFinder
 from gradscope.records import Backward, Origin
@@ -70,5 +70,6 @@ class OriginBook:
 
 def _record(found: Found, uids: Iterable[int], step: int, backward: int) -> Origin:
     return Origin(
-        found.kind, found.cause, frozenset(uids), resolve(found.stack), found.name, step, backward, detail=found.detail
-    )
+        found.kind, found.cause, frozenset(uids), resolve(found.stack), found.name, step, backward,
+        detail=found.detail, third_party=found.stack.inside(THIRD_PARTY),
+    )  # fmt: skip

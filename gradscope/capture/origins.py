@@ -39,7 +39,7 @@ def explain(step: Step, operand: int, grads: Any) -> tuple[str, int] | None:
 def origins_above(
     graph: GraphWalk, leaf: int, bad: Callable[[Step, int], bool], sound: Callable[[Step], bool]
 ) -> list[int]:
-    """From a leaf towards the loss along bad edges: the nodes that were given something sound, nearest to the loss first."""
+    """From a leaf towards the loss along bad edges: the nodes given something sound, the nearest to the loss first."""
     todo, seen = deque([leaf]), {leaf}
     origins: set[int] = set()
     while todo:

@@ -21,10 +21,7 @@ class Returns:
 
     def does(self, start: int) -> bool:
         """Whether a value left torch below `start` and its name is used again in making a loss."""
-        for op in self.escapes(start):
-            if self._made_with(self.taint(op.stack), op.index):
-                return True
-        return False
+        return any(self._made_with(self.taint(op.stack), op.index) for op in self.escapes(start))
 
     def escapes(self, start: int) -> list[Op]:
         """Operations below a value that took it out of torch."""

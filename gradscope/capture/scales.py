@@ -107,7 +107,9 @@ class ScaleFinder:
             return self._found("vanishing", "small_init", uid, worst[1], self._init_line(uid))
         shrinks = (op for (_, op), drop in zip(outer, drops, strict=True) if op is not None and drop > 0)
         loss = next((op for op in shrinks if op.name not in _ADDS), worst[1])
-        return self._found("vanishing", "tiny_loss_scale", uid, loss)
+        frames = loss.stack.frames if loss is not None else ()
+        marks = first.stack.marks if first is not None else ()  # whose architecture it is that gets so little
+        return self._found("vanishing", "tiny_loss_scale", uid, loss, Stack(frames, marks))
 
     def _small_factor(self, op: Op) -> bool:
         """A product with something small that was computed from parameters."""
@@ -136,7 +138,9 @@ class ScaleFinder:
         if big is not None:
             cause = "near_zero_normalisation" if big.name in _DIVISIONS else "unnormalised_data"
             return self._found("exploding", cause, uid, big)
-        return self._found("exploding", "unknown", uid, None)
+        last = usual(way.ops)
+        marks = last.stack.marks if last is not None else ()
+        return Found("exploding", "unknown", uid, -1, "", Stack((), marks))
 
     def summed(self, graph: GraphWalk) -> Op | None:
         """The operation that sums the loss over many elements, if nothing divides it afterwards."""

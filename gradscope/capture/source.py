@@ -58,6 +58,9 @@ _MARKS = {
     ("torch/_tensor_str.py", "*"): "print",
     ("torch/serialization.py", "*"): "serialize",
 }
+THIRD_PARTY = "third_party"
+"""Mark of a package other than torch, if an operation ran in its code and not in the user's."""
+_ITSELF = ("torch", "functorch", "torchgen", "numpy")
 
 
 class Stack(NamedTuple):
@@ -107,7 +110,8 @@ def _classify(code: CodeType) -> str | None:
     for (suffix, function), mark in _MARKS.items():
         if name.endswith(suffix) and function in (code.co_name, "*"):
             return mark
-    return ""
+    _, found, inside = name.rpartition("/site-packages/")
+    return THIRD_PARTY if found and inside.split("/")[0] not in _ITSELF else ""
 
 
 def snapshot(frame: FrameType | None) -> Stack:
@@ -123,7 +127,7 @@ def snapshot(frame: FrameType | None) -> Stack:
         if kind is None:
             frames.append((code, frame.f_lasti))
         else:
-            if kind:
+            if kind and not (kind is THIRD_PARTY and (frames or (THIRD_PARTY, 0) in marks)):
                 marks.append((kind, len(frames)))
             if library is None and not frames and not code.co_filename.startswith(_HERE):
                 library = (code, frame.f_lasti)

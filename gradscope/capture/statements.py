@@ -34,12 +34,16 @@ def tree_of(filename: str) -> ast.Module | None:
 def statement_at(filename: str, line: int) -> ast.stmt | None:
     """The innermost statement that covers a line."""
     tree = tree_of(filename)
-    best: ast.stmt | None = None
-    for node in ast.walk(tree) if tree is not None else ():
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):
-            if best is None or (node.lineno, -(node.end_lineno or 0)) >= (best.lineno, -(best.end_lineno or 0)):
-                best = node
-    return best
+    found = [
+        node
+        for node in (ast.walk(tree) if tree is not None else ())
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    return max(found, key=_extent, default=None)
+
+
+def _extent(statement: ast.stmt) -> tuple[int, int]:
+    return statement.lineno, -(statement.end_lineno or 0)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -228,9 +232,12 @@ def grad_off_line(stack: Stack) -> Stack:
         scope = scope_of(code.co_filename, code)
         line = line_of(code, lasti)
         for node in ast.walk(scope) if scope is not None else ():
-            if isinstance(node, (ast.With, ast.AsyncWith)) and node.lineno <= line <= (node.end_lineno or 0):
-                if any(_turns_off(item.context_expr) for item in node.items):
-                    return Stack(((code, -node.lineno), *stack.frames[depth + 1 :]))
+            if not isinstance(node, (ast.With, ast.AsyncWith)) or not any(
+                _turns_off(i.context_expr) for i in node.items
+            ):
+                continue
+            if node.lineno <= line <= (node.end_lineno or 0):
+                return Stack(((code, -node.lineno), *stack.frames[depth + 1 :]))
         if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in scope.decorator_list:
                 if _turns_off(decorator):

@@ -55,9 +55,8 @@ class Values:
             grown = requires and not copied and made_by_autograd(tensor)
             parents = tuple([(v, live and grown) for v, live in op.inputs])
         value = self._add(op.index, parents, tensor, uid)
-        if uid >= 0:
-            if kind.inplace:
-                self.wrote(uid, op.stack, kind.name)
+        if uid >= 0 and kind.inplace:
+            self.wrote(uid, op.stack, kind.name)
         self.tape.bind(tensor, value)
         if requires or kind.name in _KEEPS_MEMORY:
             self.tape.remember_memory(tensor, pointer(tensor), value)

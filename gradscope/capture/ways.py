@@ -11,8 +11,8 @@ from itertools import pairwise
 from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.tape import Op, Tape
 
-_VIEWS = {"T", "t", "mT", "transpose", "view", "expand", "unsqueeze", "squeeze", "to", "float", "half", "clone", "reshape",
-          "permute", "expand_as", "view_as", "contiguous", "bfloat16"}  # fmt: skip
+_VIEWS = {"T", "t", "mT", "transpose", "view", "expand", "unsqueeze", "squeeze", "to", "float", "half", "clone",
+          "reshape", "permute", "expand_as", "view_as", "contiguous", "bfloat16"}  # fmt: skip
 
 
 @dataclass(slots=True)

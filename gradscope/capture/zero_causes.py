@@ -55,7 +55,7 @@ def zero_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str, int
     if base.startswith("GridSampler"):
         nearest = getattr(node, "_saved_interpolation_mode", 0) == 1
         return ("zero_derivative" if nearest and operand == 1 else "out_of_range_sampling"), operand
-    if _tiny(node, grads):
+    if _tiny(grads):
         return "low_precision_underflow", operand
     if base.startswith("Div") and getattr(node, "_saved_rounding_mode", None):
         return "zero_derivative", operand
@@ -141,7 +141,7 @@ def _product(node: Any, base: str, operand: int) -> str:
     return "operand_zero" if not bool(saved.any()) else "disjoint"
 
 
-def _tiny(node: Any, grads: Any) -> bool:
+def _tiny(grads: Any) -> bool:
     """The gradient that came in is so small that its dtype cannot hold a product of it."""
     for grad in grads:
         if grad is None or not grad.is_floating_point() or grad.numel() == 0:

@@ -23,8 +23,8 @@ _OTHER_FACTOR = {
 
 _LOSS_ARITHMETIC = {
     "Mean", "Sum", "Add", "Sub", "Mul", "Div", "Neg", "Stack", "Cat", "Unsqueeze", "Squeeze", "View", "Reshape",
-    "ToCopy", "Pow", "Select", "Index", "Rsub", "MaskedSelect", "Expand", "UnsafeView", "Alias", "Unbind", "Max", "Amax",
-    "Permute", "Transpose", "T", "Clone", "Slice",
+    "ToCopy", "Pow", "Select", "Index", "Rsub", "MaskedSelect", "Expand", "UnsafeView", "Alias", "Unbind", "Max",
+    "Amax", "Permute", "Transpose", "T", "Clone", "Slice",
 }  # fmt: skip
 
 
@@ -142,7 +142,7 @@ class ZeroFinder:
         return found
 
     def _ask_operand(self, found: Found, step: Step, operand: int, cause: str) -> None:
-        """A product was zero because of its other factor: who made that factor?"""
+        """A product was zero because of its other factor: find who made that factor."""
         found.cause = {"disjoint": "masked", "zero_multiplier": "zero_multiplier"}.get(cause, "zero_multiplier")
         inputs = self.tape.ops[found.op].inputs if found.op >= 0 else ()
         other = _OTHER_FACTOR[base_name(step.name)].get(operand, -1)
@@ -168,9 +168,9 @@ class ZeroFinder:
             return "dead_relu", op.index
         if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
             return "masked", op.index
-        if not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half"):
-            if any(not self.tape.values[v].floating for v, _ in op.inputs):
-                return "masked", op.index
+        cast = not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half")
+        if cast and any(not self.tape.values[v].floating for v, _ in op.inputs):
+            return "masked", op.index
         for parent, _ in op.inputs:
             cause, source = self._maker(parent, depth + 1)
             if cause:

@@ -21,6 +21,8 @@ class Cut:
     detail: str = ""
     library: str = ""
     """`file:line` inside a library where the operation ran, if not in the user's code."""
+    third_party: bool = False
+    """That library is not torch: whoever wrote the architecture made this cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,5 @@ class Origin:
     backward: int
     evidence: str = "traced"
     detail: str = ""
+    third_party: bool = False
+    """The operation ran in the code of a package other than torch: the architecture is not the user's."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
-from gradscope.records import Cut, Location, Model, Parameter, Path, Run, Tally
+from gradscope.records import Cut, Location, Model, Origin, Parameter, Path, Run, Tally
 
 EMPTY = Tally()
 
@@ -63,6 +63,11 @@ def covers_model(run: Run, name: str, uids: Iterable[int]) -> bool:
     return True
 
 
+def is_design(run: Run, model: str, uids: Iterable[int], place: Cut | Origin | None) -> bool:
+    """Whether the code of a package other than torch made it so for a part of a model: not the user's to mend."""
+    return place is not None and place.third_party and not covers_model(run, model, uids)
+
+
 def is_idle(run: Run, parameter: Parameter) -> bool:
     """Whether the user declared that it gets no gradient."""
     idle = {model.name for model in run.models if model.expected_idle}
@@ -117,7 +122,7 @@ def at(location: Location | None) -> str:
     return f" at {location}" if location is not None else ""
 
 
-def finding(
+def finding(  # noqa: PLR0913 - the fields of a finding
     rule: tuple[str, str],
     severity: Severity,
     run: Run,
@@ -137,11 +142,32 @@ def finding(
     """A finding whose message is: who + what they suffer + the cause in words + where."""
     location = path[-1] if path else None
     words = CAUSES[cause]
-    message = f"{subject(run, model, uids)} {says}: {words.said}{at(location)}."
+    who = subject(run, model, uids)
+    says = _plural(says) if who[0].isdigit() else says
+    message = f"{who} {says}: {words.said}{at(location)}."
     return Finding(
-        rule[0], rule[1], severity, model, fqns(run, model, uids), state, cause, evidence, message, fix or words.fix,
-        location, path, also, steps or (0, max(run.steps - 1, 0)), detail,
-    )  # fmt: skip
+        rule[0],
+        rule[1],
+        severity,
+        model,
+        fqns(run, model, uids),
+        state,
+        cause,
+        evidence,
+        message,
+        fix or words.fix,
+        location,
+        path,
+        also,
+        steps or (0, max(run.steps - 1, 0)),
+        detail,
+    )
+
+
+def _plural(says: str) -> str:
+    """What several parameters do: "get" for "gets"."""
+    verb, _, rest = says.partition(" ")
+    return f"{ {'is': 'are', 'does': 'do'}.get(verb, verb.removesuffix('s')) } {rest}"
 
 
 def best_cuts(run: Run) -> dict[int, list[Cut]]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, is_design, is_idle, tally
 from gradscope.records import Cut, Origin, Run
 
 CODE = ("GS101", "no-gradient")
@@ -57,11 +57,19 @@ def check(run: Run) -> Iterable[Finding]:
         groups.setdefault(cuts[uid][0] if uid in cuts else None, []).append(uid)
     for origin, uids in kept.items():
         for model, mine in by_model(run, uids):
+            severity = Severity.INFO if is_design(run, model, mine, origin) else Severity.ERROR
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="none", cause=origin.cause, says="gets no gradient although it is connected", path=origin.path,
+                CODE,
+                severity,
+                run,
+                model,
+                mine,
+                state="none",
+                cause=origin.cause,
+                says="gets no gradient although it is connected",
+                path=origin.path,
                 evidence=Evidence.TRACED,
-            )  # fmt: skip
+            )
     for cut, uids in groups.items():
         for model, mine in by_model(run, uids):
             yield _one(run, cut, model, mine, cuts)
@@ -70,6 +78,8 @@ def check(run: Run) -> Iterable[Finding]:
 def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dict[int, list[Cut]]) -> Finding:
     whole = covers_model(run, model, uids)
     severity = Severity.ERROR if whole or (cut is not None and cut.cause != "unused_output") else Severity.WARNING
+    if cut is not None and cut.cause != "unused_output" and is_design(run, model, uids, cut):
+        severity = Severity.INFO
     says = "gets no gradient"
     if cut is None:
         hint = (
@@ -86,9 +96,19 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
             also = (path[-1], *also) if path else also
             path = frozen
     return finding(
-        CODE, severity, run, model, uids,
-        state="none", cause=cut.cause, says=says, path=path, evidence=Evidence(cut.evidence), also=also, detail=cut.library,
-    )  # fmt: skip
+        CODE,
+        severity,
+        run,
+        model,
+        uids,
+        state="none",
+        cause=cut.cause,
+        says=says,
+        path=path,
+        evidence=Evidence(cut.evidence),
+        also=also,
+        detail=cut.library,
+    )
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

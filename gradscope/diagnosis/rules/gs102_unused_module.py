@@ -35,17 +35,32 @@ def check(run: Run) -> Iterable[Finding]:
         twin = _twin(run, uids)
         if twin is not None:
             yield finding(
-                CODE, severity, run, model, uids,
-                state="none", cause="copied", says="is never used, while another instance of it is trained", path=twin,
-                evidence=Evidence.INFERRED, fix="use the instance that the optimizer holds, or build the optimizer from the other",
-            )  # fmt: skip
+                CODE,
+                severity,
+                run,
+                model,
+                uids,
+                state="none",
+                cause="copied",
+                says="is never used, while another instance of it is trained",
+                path=twin,
+                evidence=Evidence.INFERRED,
+                fix="use the instance that the optimizer holds, or build the optimizer from the other",
+            )
             continue
         for group in groups:
             yield finding(
-                CODE, severity, run, model, group,
-                state="none", cause="unused_module", says="is never used", path=_line(run, model, group),
+                CODE,
+                severity,
+                run,
+                model,
+                group,
+                state="none",
+                cause="unused_module",
+                says="is never used",
+                path=_line(run, model, group),
                 evidence=Evidence.TRACED,
-            )  # fmt: skip
+            )
 
 
 def _twin(run: Run, uids: tuple[int, ...]) -> Path | None:

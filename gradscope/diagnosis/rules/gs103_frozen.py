@@ -43,10 +43,18 @@ def check(run: Run) -> Iterable[Finding]:
         for path, group in groups.items():
             for model, mine in by_model(run, group):
                 yield finding(
-                    CODE, severity, run, model, mine,
-                    state="frozen", cause="requires_grad_false", says=says, path=path, evidence=Evidence.INFERRED,
+                    CODE,
+                    severity,
+                    run,
+                    model,
+                    mine,
+                    state="frozen",
+                    cause="requires_grad_false",
+                    says=says,
+                    path=path,
+                    evidence=Evidence.INFERRED,
                     also=path[-2:-1],
-                )  # fmt: skip
+                )
 
 
 def _idle_optimizers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_shift, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.records import Origin, Run
 
@@ -43,12 +43,19 @@ def check(run: Run) -> Iterable[Finding]:
         if all(is_shift(run, uid) for uid in uids):
             continue
         for model, mine in by_model(run, [u for u in uids if not is_shift(run, u)]):
+            design = is_design(run, model, mine, origin)
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="zero", cause=source.cause if source else "unknown", says="gets only zeros as gradient",
+                CODE,
+                Severity.INFO if design else Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="zero",
+                cause=source.cause if source else "unknown",
+                says="gets only zeros as gradient",
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
-            )  # fmt: skip
+            )
 
 
 def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:

@@ -46,12 +46,18 @@ def check(run: Run) -> Iterable[Finding]:
                 applied = False
             step = _step_of(run, first)
             yield finding(
-                CODE, Severity.ERROR if applied else Severity.INFO, run, model, mine,
-                state="nonfinite", cause=origin.cause if origin else "unknown",
+                CODE,
+                Severity.ERROR if applied else Severity.INFO,
+                run,
+                model,
+                mine,
+                state="nonfinite",
+                cause=origin.cause if origin else "unknown",
                 says=f"gets a NaN or Inf gradient at step {step}" + ("" if applied else " (not applied)"),
-                path=origin.path if origin else (), steps=(step, max(run.steps - 1, step)),
+                path=origin.path if origin else (),
+                steps=(step, max(run.steps - 1, step)),
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
-            )  # fmt: skip
+            )
 
 
 def _step_of(run: Run, backward: int) -> int:

@@ -1,7 +1,8 @@
 """GS401 vanishing-gradient: gradients arrive, but so small that the weights do not move.
 
 A float32 weight of ordinary size no longer moves when its gradient is below about 1e-7 (the resolution of
-float32 is 1.2e-7), and Adam's eps of 1e-8 damps what is smaller. A model is told when its gradient is below
+float32 is 1.2e-7); Adam, whose steps do not depend on the gradient's size, still moves it until its eps of 1e-8
+damps what is smaller. A model is told when its gradient is below
 that over the whole run, and a millionth of what the best-served parameter of the same pass receives (or, where
 all are tiny, below eps everywhere).
 
@@ -15,7 +16,7 @@ import math
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_shift, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
 from gradscope.diagnosis.rules.gs201_zero_gradient import check as zeros
 from gradscope.records import Origin, Run
 
@@ -24,9 +25,11 @@ CODE = ("GS401", "vanishing-gradient")
 TINY = 1e-7
 """rms of a gradient below which a float32 weight no longer moves: its resolution is 1.2e-7."""
 RELATIVE = 1e-6
-"""... and this much below the largest rms of the same pass. No healthy development script comes within a factor of ten."""
+"""... and this much below the largest rms of the same pass. No healthy test script comes within a factor of ten."""
 NOTHING = 1e-9
 """Where no parameter of the pass receives more: a tenth of the eps (1e-8) of Adam (Kingma & Ba 2015)."""
+DAMPED = 0.1
+"""Of the eps of an optimizer that divides by the gradient's own size: only below that its steps get small."""
 PASSES = 3
 
 
@@ -51,12 +54,19 @@ def check(run: Run) -> Iterable[Finding]:
         for model, mine in by_model(run, uids):
             if not any(len(run.parameters[u].shape) > 1 for u in mine):
                 continue
+            design = is_design(run, model, mine, source)
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="vanishing", cause=source.cause if source else "unknown",
+                CODE,
+                Severity.INFO if design else Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="vanishing",
+                cause=source.cause if source else "unknown",
                 says=f"gets a vanishing gradient (at most {max(best[u][0] for u in mine):.0e} per weight)",
-                path=source.path if source else (), evidence=Evidence.TRACED if source else Evidence.OBSERVED,
-            )  # fmt: skip
+                path=source.path if source else (),
+                evidence=Evidence.TRACED if source else Evidence.OBSERVED,
+            )
 
 
 def _merged(
@@ -79,10 +89,9 @@ def _best(run: Run) -> dict[int, tuple[float, float]]:
         sizes = {u: n / math.sqrt(max(run.parameters[u].numel, 1)) for u, n in event.norms.items() if n is not None}
         top = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
         for uid, size in sizes.items():
-            if not math.isfinite(size):
-                size = math.inf
             alone, relative = answer.get(uid, (0.0, 0.0))
-            answer[uid] = (max(alone, size), max(relative, size / top if top else 1.0))
+            sound = size if math.isfinite(size) else math.inf
+            answer[uid] = (max(alone, sound), max(relative, sound / top if top else 1.0))
             passes[uid] = passes.get(uid, 0) + 1
     return {uid: best for uid, best in answer.items() if passes[uid] >= PASSES}
 
@@ -92,7 +101,8 @@ def _is_tiny(run: Run, uid: int, best: tuple[float, float]) -> bool:
     alone, relative = best
     if not parameter.owners or is_idle(run, parameter) or not tally(run, uid).steps or alone <= 0.0:
         return False
-    return (alone < TINY and relative < RELATIVE) or alone < NOTHING
+    damped = [o.eps * DAMPED for o in run.optimizers_of(uid) if o.eps is not None]
+    return (alone < min([TINY, *damped]) and relative < RELATIVE) or alone < NOTHING
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

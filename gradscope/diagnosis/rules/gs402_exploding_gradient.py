@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle
+from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle
 from gradscope.records import Backward, OptimizerStep, Origin, Path, Run
 
 CODE = ("GS402", "exploding-gradient")
@@ -23,6 +23,8 @@ HUGE = 1e3
 """rms per weight; ordinary losses give 1e-4 to 10."""
 GROWTH = 1e4
 """Growth over the run that no healthy development script comes near."""
+LARGE = 1.0
+"""... that counts: a gradient that was next to nothing at first may well grow to an ordinary size."""
 RATIO = 1.0
 """Update over weight: a single step larger than the weight itself. Healthy training has about 1e-3."""
 LEARNING = 5.0
@@ -47,10 +49,20 @@ def check(run: Run) -> Iterable[Finding]:
         for model, mine in by_model(run, uids):
             taken.setdefault(model, (cause, path, evidence, []))[3].extend(mine)
     for model, (cause, path, evidence, mine_) in taken.items():
+        places = [origins.get(u) for u in mine_]
+        design = all(is_design(run, model, mine_, place) for place in places) and not grown.intersection(mine_)
         yield finding(
-            CODE, Severity.ERROR, run, model, mine_,
-            state="exploding", cause=cause, says="gets an exploding gradient", path=path, evidence=evidence,
-        )  # fmt: skip
+            CODE,
+            Severity.INFO if design else Severity.ERROR,
+            run,
+            model,
+            mine_,
+            state="exploding",
+            cause=cause,
+            says="gets an exploding gradient",
+            path=path,
+            evidence=evidence,
+        )
 
 
 def exploded(run: Run) -> tuple[set[int], set[int]]:
@@ -76,7 +88,7 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
                 wild.add(uid)
     falls = _loss_falls(run)
     huge = {u for u, size in first.items() if size > HUGE and not falls}
-    grown = {u for u in wild if largest.get(u, 0.0) > GROWTH * first.get(u, math.inf) and len(first) and u not in huge}
+    grown = {u for u in wild if largest.get(u, 0.0) > max(LARGE, GROWTH * first.get(u, math.inf)) and u not in huge}
     return huge, grown
 
 

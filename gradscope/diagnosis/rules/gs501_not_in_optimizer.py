@@ -37,9 +37,18 @@ def check(run: Run) -> Iterable[Finding]:
     for (cause, path, also), uids in groups.items():
         for model, mine in by_model(run, uids):
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="flowing", cause=cause, says="is never updated", path=path, evidence=Evidence.OBSERVED, also=also,
-            )  # fmt: skip
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause=cause,
+                says="is never updated",
+                path=path,
+                evidence=Evidence.OBSERVED,
+                also=also,
+            )
 
 
 def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location, ...]]:
@@ -52,7 +61,7 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         if parameter.late or parameter.replaced > 1:
             return "stale_parameter", _replaced_at(parameter), _last(built)
         return "stale_parameter", built, _last(parameter.registered)
-    abandoned = _abandoned(run, uid)
+    abandoned = _abandoned(run)
     if abandoned is not None:
         if parameter.replaced > 1:
             return "stale_parameter", _replaced_at(parameter), _last(abandoned.built)
@@ -71,7 +80,7 @@ def _replaced_at(parameter: Parameter) -> Path:
     return built if built and built[-1].function != "__init__" else parameter.registered
 
 
-def _abandoned(run: Run, uid: int) -> Optimizer | None:
+def _abandoned(run: Run) -> Optimizer | None:
     """An optimizer with a tensor that no model holds and that never gets a gradient: its model was changed later."""
     for optimizer in run.optimizers:
         for other in optimizer.parameters:

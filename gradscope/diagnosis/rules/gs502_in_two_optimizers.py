@@ -46,10 +46,17 @@ def check(run: Run) -> Iterable[Finding]:
         for model, mine in by_model(run, uids):
             other = run.optimizers[first].built
             yield finding(
-                CODE, Severity.WARNING, run, model, mine,
-                state="flowing", cause="in_two_optimizers", says="is stepped twice with one gradient",
-                path=run.optimizers[second].built, also=other[-1:],
-            )  # fmt: skip
+                CODE,
+                Severity.WARNING,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause="in_two_optimizers",
+                says="is stepped twice with one gradient",
+                path=run.optimizers[second].built,
+                also=other[-1:],
+            )
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

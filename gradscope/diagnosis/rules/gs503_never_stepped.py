@@ -32,10 +32,18 @@ def check(run: Run) -> Iterable[Finding]:
         cause, path = _why(run, optimizer, uids)
         for model, mine in by_model(run, uids):
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="flowing", cause=cause, says="is never updated", path=path, evidence=Evidence.OBSERVED,
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause=cause,
+                says="is never updated",
+                path=path,
+                evidence=Evidence.OBSERVED,
                 also=optimizer.built[-1:],
-            )  # fmt: skip
+            )
 
 
 def _why(run: Run, optimizer: Optimizer, uids: list[int]) -> tuple[str, Path]:

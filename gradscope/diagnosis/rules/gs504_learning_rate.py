@@ -35,10 +35,18 @@ def check(run: Run) -> Iterable[Finding]:
             uids = [u for u in group.parameters if tally(run, u).backwards]
             for model, mine in by_model(run, uids) if cause else ():
                 yield finding(
-                    CODE, Severity.ERROR, run, model, mine,
-                    state="flowing", cause=cause, says="is not updated any more" if rates[0] else "is never updated",
-                    path=path, evidence=Evidence.OBSERVED, also=optimizer.built[-1:],
-                )  # fmt: skip
+                    CODE,
+                    Severity.ERROR,
+                    run,
+                    model,
+                    mine,
+                    state="flowing",
+                    cause=cause,
+                    says="is not updated any more" if rates[0] else "is never updated",
+                    path=path,
+                    evidence=Evidence.OBSERVED,
+                    also=optimizer.built[-1:],
+                )
 
 
 def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Path]:

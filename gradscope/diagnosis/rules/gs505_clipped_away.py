@@ -51,9 +51,16 @@ def check(run: Run) -> Iterable[Finding]:
         uids = [u for u, count in counts.items() if count >= TIMES and count > kept.get(u, 0)]
         for model, mine in by_model(run, uids):
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="flowing", cause=cause, says="receives practically nothing at the optimizer step", path=path,
-            )  # fmt: skip
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause=cause,
+                says="receives practically nothing at the optimizer step",
+                path=path,
+            )
 
 
 def _why(uid: int, applied: float | None, before: float | None, writes: list[Write]) -> tuple[str, Path]:

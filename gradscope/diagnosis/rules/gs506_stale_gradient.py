@@ -37,7 +37,7 @@ class Pending:
     """A pass after which another optimizer stepped: it was meant for that one."""
 
 
-def check(run: Run) -> Iterable[Finding]:
+def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kinds of event
     """One finding per optimizer and model."""
     pending: dict[int, Pending] = {}
     again: dict[int, dict[int, Path]] = {}
@@ -71,9 +71,17 @@ def check(run: Run) -> Iterable[Finding]:
             for model, mine in by_model(run, uids):
                 path = next((clears[u] for u in mine if u in clears), paths[mine[0]])
                 yield finding(
-                    CODE, Severity.WARNING, run, model, mine,
-                    state="flowing", cause="missing_zero_grad", says=says, path=path, also=paths[mine[0]][-1:],
-                )  # fmt: skip
+                    CODE,
+                    Severity.WARNING,
+                    run,
+                    model,
+                    mine,
+                    state="flowing",
+                    cause="missing_zero_grad",
+                    says=says,
+                    path=path,
+                    also=paths[mine[0]][-1:],
+                )
 
 
 def _often(times: int, of: int) -> bool:

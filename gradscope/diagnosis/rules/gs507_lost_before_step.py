@@ -21,7 +21,7 @@ CODE = ("GS507", "lost-before-step")
 TIMES = 2
 
 
-def check(run: Run) -> Iterable[Finding]:
+def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three kinds of event
     """One finding per optimizer and model."""
     arrived: set[int] = set()
     cleared: dict[int, Path] = {}
@@ -54,9 +54,17 @@ def check(run: Run) -> Iterable[Finding]:
         cause, path, also = _why(run, optimizer, uids, applied, where)
         for model, mine in by_model(run, uids):
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="flowing", cause=cause, says="gets gradients that are never applied", path=path, also=also[-1:],
-            )  # fmt: skip
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause=cause,
+                says="gets gradients that are never applied",
+                path=path,
+                also=also[-1:],
+            )
 
 
 def _why(

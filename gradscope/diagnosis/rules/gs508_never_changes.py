@@ -44,9 +44,17 @@ def check(run: Run) -> Iterable[Finding]:
     for (cause, path, built), uids in groups.items():
         for model, mine in by_model(run, uids):
             yield finding(
-                CODE, Severity.ERROR, run, model, mine,
-                state="flowing", cause=cause, says="does not change although gradients are applied", path=path, also=built[-1:],
-            )  # fmt: skip
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause=cause,
+                says="does not change although gradients are applied",
+                path=path,
+                also=built[-1:],
+            )
 
 
 def _where(run: Run, parameter: Parameter) -> Path:

@@ -38,9 +38,17 @@ def check(run: Run) -> Iterable[Finding]:
                 roots.pop(uid, None)
     for model, mine in by_model(run, [u for u, n in counts.items() if n >= TIMES]):
         yield finding(
-            CODE, Severity.WARNING, run, model, mine,
-            state="flowing", cause="double_backward", says="gets each gradient twice", path=where, evidence=Evidence.TRACED,
-        )  # fmt: skip
+            CODE,
+            Severity.WARNING,
+            run,
+            model,
+            mine,
+            state="flowing",
+            cause="double_backward",
+            says="gets each gradient twice",
+            path=where,
+            evidence=Evidence.TRACED,
+        )
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

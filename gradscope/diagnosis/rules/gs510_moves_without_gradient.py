@@ -47,9 +47,16 @@ def check(run: Run) -> Iterable[Finding]:
     for model, mine in by_model(run, uids):
         path = zeroed.get(mine[0], ())
         yield finding(
-            CODE, Severity.WARNING, run, model, mine,
-            state="intermittent", cause="zero_filled_grad_still_updated", says="is changed without a gradient", path=path,
-        )  # fmt: skip
+            CODE,
+            Severity.WARNING,
+            run,
+            model,
+            mine,
+            state="intermittent",
+            cause="zero_filled_grad_still_updated",
+            says="is changed without a gradient",
+            path=path,
+        )
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

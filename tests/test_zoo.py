@@ -1,0 +1,97 @@
+"""No false alarm on real architectures: tiny models of `transformers`, each trained a few steps and judged.
+
+`benchmarks/zoo.py` does the same with all that can be built.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("transformers")
+
+import torch
+
+from tests.zoo_recipe import architectures, judge
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what other people's models warn of is not ours
+
+LANGUAGE = [
+    "albert",
+    "arcee",
+    "bart",
+    "bert",
+    "biogpt",
+    "bitnet",
+    "bloom",
+    "camembert",
+    "codegen",
+    "cohere",
+    "cohere2",
+    "deberta",
+    "deberta-v2",
+    "diffllama",
+    "distilbert",
+    "electra",
+    "ernie4_5",
+    "falcon",
+    "fnet",
+    "gemma",
+    "gemma2",
+    "glm",
+    "gpt2",
+    "gpt_bigcode",
+    "gpt_neo",
+    "gpt_neox",
+    "gptj",
+    "granite",
+    "llama",
+    "mistral",
+    "modernbert",
+    "mpt",
+    "opt",
+    "roc_bert",
+    "roberta",
+    "squeezebert",
+    "switch_transformers",
+    "t5",
+    "whisper",
+    "canine",
+    "mobilebert",
+]
+EXPERTS = ["cohere2_moe", "deepseek_v4", "ernie4_5_moe", "granitemoe", "mixtral", "qwen3_moe"]
+RECURRENT = ["falcon_mamba", "mamba", "recurrent_gemma", "qwen3_5"]
+VISION = [
+    "beit",
+    "clip",
+    "clip_vision_model",
+    "data2vec-vision",
+    "dinov2",
+    "dinov3_vit",
+    "dpt",
+    "focalnet",
+    "ijepa",
+    "mobilevit",
+    "vit",
+    "vit_mae",
+    "vit_msn",
+]
+SEVERAL_TOWERS = ["aria", "audioflamingo3", "gemma3", "glmasr", "llava", "modernvbert", "qwen3_vl", "visual_bert"]
+AUDIO = ["higgs_audio_v2", "sew", "wav2vec2-bert"]
+TYPES = [*LANGUAGE, *EXPERTS, *RECURRENT, *VISION, *SEVERAL_TOWERS, *AUDIO]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("model_type", TYPES)
+def test_only_what_truly_got_no_gradient_is_told(model_type: str) -> None:
+    verdict = judge(model_type)
+    assert verdict.wrong == []
+    assert verdict.warned <= verdict.never
+
+
+def test_the_zoo_is_large_and_exists() -> None:
+    assert len(set(TYPES)) == len(TYPES) >= 60
+    assert set(TYPES) <= set(architectures())
