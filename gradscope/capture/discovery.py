@@ -178,6 +178,8 @@ def name_orphans(registry: Registry) -> None:
 
 def _add(registry: Registry, name: str, model: Any) -> None:
     taken = {m.name for m in registry.models}
+    if name in taken and registry.succeeds(name, model):
+        return
     unique, number = name, 2
     while unique in taken:
         unique, number = f"{name}#{number}", number + 1

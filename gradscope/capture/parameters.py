@@ -165,6 +165,20 @@ class Registry:
         self.refresh()
         return watched
 
+    def succeeds(self, name: str, model: nn.Module | Tensors) -> bool:
+        """Let a model take over the name of one that is gone: built anew in each turn of a loop."""
+        for watched in self.models:
+            if watched.name != name or watched.named_tensors():
+                continue
+            if isinstance(model, nn.Module):
+                watched.module, watched.tensors = weakref.ref(model), ()
+            else:
+                watched.module = None
+                watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in _named(model))
+            self.dirty = True
+            return True
+        return False
+
     def refresh(self) -> list[int]:
         """Read all names again; returns uids seen for the first time."""
         fresh: list[int] = []

@@ -68,7 +68,7 @@ CAUSES: dict[str, Cause] = {
     "not_in_optimizer": Cause("it gets gradients, but no optimizer holds it", "pass its parameters to the optimizer"),
     "stale_parameter": Cause(
         "the optimizer holds tensors that the model no longer uses",
-        "build the optimizer after the model is complete, and write into parameters in place (copy_) instead of replacing them",
+        "build the optimizer after the model is complete, and write into parameters in place with copy_",
     ),
     "in_two_optimizers": Cause("two optimizers apply the same gradient to it", "give each parameter to one optimizer"),
     "missing_step": Cause(
