@@ -10,48 +10,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from gradscope.capture.source import EMPTY, Stack, resolve
+from gradscope.capture.entries import Entry, record_of, shape_of
+from gradscope.capture.source import Stack, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
 
 Tensors = Sequence[torch.Tensor] | Sequence[tuple[str, torch.Tensor]]
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """What is known of one parameter while the program runs."""
-
-    uid: int
-    ref: weakref.ref[torch.Tensor]
-    shape: tuple[int, ...]
-    dtype: str
-    device: str
-    trainable: bool
-    owners: tuple[Owner, ...] = ()
-    module: str = ""
-    loaded: bool = False
-    frozen_at: Stack = EMPTY
-    frozen_clock: int = 0
-    frozen_by: Stack = EMPTY
-    freezes: int = 0
-    thaws: int = 0
-    built: Stack = EMPTY
-    registered: Stack = EMPTY
-    thawed: bool = False
-    held: bool = False
-    """An optimizer holds it."""
-    copy_of: int = -1
-    replaces: int = -1
-    """The uid that had this name before it, still held by an optimizer."""
-    replaced: int = 0
-    """How often a new tensor took this name."""
-    late: bool = False
-    """It came after the first backward pass."""
-    evaluating: bool = False
-    copied_at: Stack = EMPTY
-    cast_at: Stack = EMPTY
-    init_at: Stack = EMPTY
-    """Where it was given its first values."""
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +75,7 @@ class Registry:
         self.entries[uid] = Entry(
             uid,
             weakref.ref(tensor),
-            _shape(tensor),
+            shape_of(tensor),
             str(tensor.dtype).removeprefix("torch."),
             str(tensor.device),
             tensor.requires_grad,
@@ -263,40 +227,7 @@ class Registry:
         if self.dirty:
             self.refresh()
         models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle) for m in self.models)
-        return models, {uid: _record(entry) for uid, entry in self.entries.items()}
-
-
-def _record(entry: Entry) -> Parameter:
-    tensor = entry.ref()
-    return Parameter(
-        uid=entry.uid,
-        shape=_shape(tensor) if tensor is not None else entry.shape,
-        dtype=str(tensor.dtype).removeprefix("torch.") if tensor is not None else entry.dtype,
-        device=str(tensor.device) if tensor is not None else entry.device,
-        trainable=tensor.requires_grad if tensor is not None else entry.trainable,
-        owners=entry.owners,
-        module=entry.module,
-        built=resolve(entry.built),
-        registered=resolve(entry.registered),
-        copy_of=entry.copy_of if entry.copy_of >= 0 else None,
-        replaces=entry.replaces if entry.replaces >= 0 else None,
-        replaced=entry.replaced,
-        late=entry.late,
-        loaded=entry.loaded,
-        frozen_at=resolve(entry.frozen_at if entry.frozen_at.frames else entry.registered),
-        frozen_line=str(resolve(entry.frozen_by)[-1]) if entry.frozen_by.frames else "",
-        freezes=entry.freezes,
-        thaws=entry.thaws,
-        frozen_clock=entry.frozen_clock,
-        thawed=entry.thawed,
-        evaluating=entry.evaluating,
-        copied_at=resolve(entry.copied_at),
-        cast_at=resolve(entry.cast_at),
-    )
-
-
-def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
-    return () if is_lazy(tensor) else tuple(tensor.shape)
+        return models, {uid: record_of(entry) for uid, entry in self.entries.items()}
 
 
 def _named(tensors: Tensors) -> Iterable[tuple[str, torch.Tensor]]:

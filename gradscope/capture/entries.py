@@ -1,0 +1,84 @@
+"""What is known of one parameter while the program runs, and the fact it becomes."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from gradscope.capture.source import EMPTY, Stack, resolve
+from gradscope.records import Owner, Parameter
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What is known of one parameter while the program runs."""
+
+    uid: int
+    ref: weakref.ref[torch.Tensor]
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    trainable: bool
+    owners: tuple[Owner, ...] = ()
+    module: str = ""
+    loaded: bool = False
+    frozen_at: Stack = EMPTY
+    frozen_clock: int = 0
+    frozen_by: Stack = EMPTY
+    freezes: int = 0
+    thaws: int = 0
+    built: Stack = EMPTY
+    registered: Stack = EMPTY
+    thawed: bool = False
+    held: bool = False
+    """An optimizer holds it."""
+    copy_of: int = -1
+    replaces: int = -1
+    """The uid that had this name before it, still held by an optimizer."""
+    replaced: int = 0
+    """How often a new tensor took this name."""
+    late: bool = False
+    """It came after the first backward pass."""
+    evaluating: bool = False
+    copied_at: Stack = EMPTY
+    cast_at: Stack = EMPTY
+    init_at: Stack = EMPTY
+    """Where it was given its first values."""
+
+
+def record_of(entry: Entry) -> Parameter:
+    """The fact."""
+    tensor = entry.ref()
+    return Parameter(
+        uid=entry.uid,
+        shape=shape_of(tensor) if tensor is not None else entry.shape,
+        dtype=str(tensor.dtype).removeprefix("torch.") if tensor is not None else entry.dtype,
+        device=str(tensor.device) if tensor is not None else entry.device,
+        trainable=tensor.requires_grad if tensor is not None else entry.trainable,
+        owners=entry.owners,
+        module=entry.module,
+        built=resolve(entry.built),
+        registered=resolve(entry.registered),
+        copy_of=entry.copy_of if entry.copy_of >= 0 else None,
+        replaces=entry.replaces if entry.replaces >= 0 else None,
+        replaced=entry.replaced,
+        late=entry.late,
+        loaded=entry.loaded,
+        frozen_at=resolve(entry.frozen_at if entry.frozen_at.frames else entry.registered),
+        frozen_line=str(resolve(entry.frozen_by)[-1]) if entry.frozen_by.frames else "",
+        freezes=entry.freezes,
+        thaws=entry.thaws,
+        frozen_clock=entry.frozen_clock,
+        thawed=entry.thawed,
+        evaluating=entry.evaluating,
+        copied_at=resolve(entry.copied_at),
+        cast_at=resolve(entry.cast_at),
+    )
+
+
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Its shape; of a lazy parameter, none."""
+    return () if is_lazy(tensor) else tuple(tensor.shape)
