@@ -246,7 +246,8 @@ class Capture:
         self._use_names(names)
 
     def _use_names(self, names: Names) -> None:
-        name_models(self.registry, names)
+        reached = {uid for uid, count in self.watcher.log.counts.items() if count.backwards}
+        name_models(self.registry, names, reached)
         book = self.watcher.book
         for name, optimizer in names.optimizers.values():
             number = book.uid(optimizer)

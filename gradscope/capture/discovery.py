@@ -11,7 +11,7 @@ import argparse
 import ast
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,8 +139,12 @@ def _loop_variables(frame: types.FrameType) -> frozenset[str]:
     return frozenset(names)
 
 
-def name_models(registry: Registry, names: Names) -> None:
-    """Register the found modules that hold a known parameter, and known tensors without a module."""
+def name_models(registry: Registry, names: Names, reached: Container[int]) -> None:
+    """Register the found modules that hold a known parameter, and known tensors without a module.
+
+    A tensor that is only an item of some list counts if a gradient has reached it: the list may be what an
+    optimizer was built from, and still hold the parameters of a model that was replaced.
+    """
     for name, module in names.modules.values():
         if any(m.module is not None and m.module() is module for m in registry.models):
             continue
@@ -149,7 +153,7 @@ def name_models(registry: Registry, names: Names) -> None:
     registry.refresh()
     for name, tensor in names.tensors.values():
         uid = registry.uid(tensor)
-        if uid >= 0 and not registry.entries[uid].owners:
+        if uid >= 0 and not registry.entries[uid].owners and ("[" not in name or uid in reached):
             _add(registry, name, [("", tensor)])
     registry.refresh()
 

@@ -63,10 +63,11 @@ def with_cuts(capture: Capture, run: Run) -> Run:
         traced=run.steps,
         built=capture.registry.built_lines(unused | loose),
     )
-    return dataclasses.replace(run, graph=_drawn(capture, run, finder))
+    return dataclasses.replace(run, graph=drawn(capture, run, finder))
 
 
-def _drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:
+def drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:
+    """The picture of one traced step."""
     try:
         capture.places.read(capture.calls.modules, capture.registry)
         return build_graph(finder, run, capture.places.known, capture.sizes, capture.origins.drawn())

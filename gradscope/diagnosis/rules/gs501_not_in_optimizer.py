@@ -92,7 +92,9 @@ def _abandoned(run: Run) -> Optimizer | None:
 def _handed_over(run: Run, uid: int) -> bool:
     """A copy whose gradients are carried to its original by hand, and applied there."""
     source = run.parameters[uid].copy_of
-    return source is not None and tally(run, source).steps > tally(run, source).steps_none
+    if source is None or tally(run, source).backwards:
+        return False
+    return tally(run, source).steps > tally(run, source).steps_none
 
 
 def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:
