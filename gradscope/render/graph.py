@@ -113,12 +113,20 @@ def _classes(run: Run) -> dict[tuple[str, str], str]:
     }
 
 
+def _norm_in(run: Run, model: str) -> float | None:
+    """2-norm over a model's parameters in the drawn step, where it was measured: what the boxes show adds up to it."""
+    nodes = run.graph.nodes if run.graph is not None else ()
+    norms = [n.norm for n in nodes if n.kind == "parameter" and n.model == model and n.norm is not None]
+    return sum(norm * norm for norm in norms) ** 0.5 if norms else None
+
+
 def _clusters(report: Report, drawn: set[str]) -> list[Cluster]:
     clusters = []
     for index, model in enumerate(report.models):
         words = STATE_WORDS[model.state]
-        if model.state is State.FLOWING and model.grad_norm is not None:
-            words = f"norm {number(model.grad_norm)}"
+        norm = _norm_in(report.run, model.name) or model.grad_norm
+        if model.state is State.FLOWING and norm is not None:
+            words = f"norm {number(norm)}"
         clusters.append(Cluster(model.name, model.class_name, words, model_colour(index), model.state in _DEAD))
     others = sorted(drawn - {model.name for model in report.models} - {""})
     return clusters + [Cluster(n, "", "", model_colour(len(clusters) + i), False) for i, n in enumerate(others)]
