@@ -1,4 +1,4 @@
-"""Apply every rule, drop what a deeper finding explains, and sort: worst first."""
+"""Apply every rule and sort: worst first."""
 
 from __future__ import annotations
 
