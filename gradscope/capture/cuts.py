@@ -21,9 +21,10 @@ from gradscope.capture.returns import Returns
 from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
 from gradscope.capture.statements import bound_in, decorator_line, grad_off_line
 from gradscope.capture.tape import Op, Tape
-from gradscope.records import Cut
+from gradscope.records import FROZEN_RANK, Cut
 
-DEAD_TERM, LATE_LOSS, RETURNED, NEAR, UNUSED_LOSS, SELECTION, FROZEN, UNUSED = 0, 50, 60, 100, 1000, 1200, 2400, 3000
+DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
+UNUSED_LOSS, SELECTION, FROZEN, UNUSED = 1000, 1200, FROZEN_RANK, 3000
 _FAR = 800
 
 

@@ -19,6 +19,7 @@ from gradscope.records.drawn import Histogram as Histogram
 from gradscope.records.drawn import Node as Node
 from gradscope.records.lines import Location as Location
 from gradscope.records.lines import Path as Path
+from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
 

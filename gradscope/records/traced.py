@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from gradscope.records.lines import Path
 
+FROZEN_RANK = 2400
+"""Rank of a cut at a frozen parameter whose only effect is a constant term of a loss; behind every other kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:

@@ -17,15 +17,13 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
-from gradscope.records import Parameter, Path, Run
+from gradscope.records import FROZEN_RANK, Parameter, Path, Run
 
 CODE = ("GS103", "frozen")
 STEPS = 3
 """Steps of an optimizer without any gradient before it is told."""
 MOST = 0.5
 """Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
-DEAD_TERM = 2400
-"""Rank that capture gives to a frozen parameter whose only effect is a constant term of a loss (`capture/cuts.py`)."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -83,7 +81,7 @@ def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
 
 def _dead_terms(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     for cut in run.cuts:
-        if cut.cause != "requires_grad_false" or cut.rank != DEAD_TERM:
+        if cut.cause != "requires_grad_false" or cut.rank != FROZEN_RANK:
             continue
         frozen = [u for u in cut.parameters if _frozen(run.parameters[u]) and not tally(run, u).backwards]
         if frozen:
