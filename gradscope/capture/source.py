@@ -21,6 +21,9 @@ from typing import NamedTuple
 from gradscope.records import Location, Path
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_RUNNER = os.path.join(_HERE, "cli", "runner.py")
+"""Runs the user's script: what called it is the command line, not the user's code."""
+_SCRIPTS = os.path.realpath(sysconfig.get_paths()["scripts"])
 _DEMO = os.path.join(_HERE, "demo") + os.sep
 _LIBRARIES = tuple(
     {
@@ -96,6 +99,9 @@ def is_library(filename: str) -> bool:
     path = os.path.realpath(filename)
     if path.startswith(_DEMO):
         return False
+    folder, name = os.path.split(path)
+    if folder == _SCRIPTS and "." not in name:  # what pip makes of an entry point: pytest, torchrun, jupyter
+        return True
     return path.startswith(_LIBRARIES) or f"{os.sep}site-packages{os.sep}" in path
 
 
@@ -131,6 +137,8 @@ def snapshot(frame: FrameType | None) -> Stack:
                 marks.append((kind, len(frames)))
             if library is None and not frames and not code.co_filename.startswith(_HERE):
                 library = (code, frame.f_lasti)
+            if code.co_filename == _RUNNER:
+                break
         frame = frame.f_back
     return Stack(tuple(frames), tuple(marks), library)
 

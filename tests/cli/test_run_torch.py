@@ -47,6 +47,18 @@ def test_report_goes_to_the_standard_error_and_files(gradscope, plain, tmp_path)
     assert "</html>" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def test_the_way_to_a_line_begins_in_the_script(plain, tmp_path):
+    """Not in the launcher that pip made of our entry point, which is no library file either."""
+    write(tmp_path, TRAIN + "train(3)\n")
+    write(tmp_path, "import sys\nfrom gradscope.cli.main import main\nsys.exit(main())\n", "launcher")
+
+    seen = plain("launcher", "run", "--quiet", "--json", "r.json", "train.py")
+
+    assert seen.returncode == 0, seen.stderr
+    (finding,) = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["findings"]
+    assert [(frame["file"], frame["line"]) for frame in finding["path"]] == [("train.py", 14), ("train.py", 9)]
+
+
 def test_run_file_gives_the_same_report_later(gradscope, tmp_path):
     write(tmp_path, TRAIN + "train(3)\n")
 
