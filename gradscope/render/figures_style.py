@@ -131,7 +131,7 @@ def axes_of(ax: Axes | None, width: float = 8.0, height: float = 4.0) -> tuple[F
     if ax is None:
         new = sheet(width, height)
         return new, new.add_subplot()
-    figure = ax.get_figure(root=True)
+    figure = ax.get_figure()
     assert figure is not None
     return figure, ax
 
@@ -216,7 +216,7 @@ def head(ax: Axes, words: str, handles: Iterable[Artist] = ()) -> None:
 
     shown = list(handles)
     widest = max((len(str(handle.get_label())) for handle in shown), default=0)
-    figure = ax.get_figure(root=True)
+    figure = ax.get_figure()
     inches = ax.bbox.width / (figure.dpi if figure is not None else 100)
     columns = max(1, int(inches * CHARACTERS_PER_INCH) // (widest + 7))
     if len(shown) > columns * MAX_LEGEND_ROWS:
