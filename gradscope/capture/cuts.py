@@ -67,16 +67,23 @@ class CutFinder:
         return distance
 
     def find(self, uids: Iterable[int]) -> tuple[Cut, ...]:
-        """Cuts of all these parameters, those of one place together, likeliest first."""
+        """Cuts of all these parameters, those of one place together, likeliest first.
+
+        Of equal ones what is done in every step comes before what was done once before the first.
+        """
         together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
+        last: dict[tuple[object, ...], int] = {}
         for uid in uids:
             for candidate in self.candidates(uid):
                 key = (candidate.cause, candidate.stack.frames[:1], candidate.evidence)
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
+                last[key] = max(last.get(key, 0), candidate.order[1])
                 if candidate.order < known[0].order:
                     together[key] = (candidate, known[1])
-        found = sorted(together.values(), key=lambda pair: pair[0].order)
+        first = self.tape.roots[0].op if self.tape.roots else 0
+        order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
+        found = [together[key] for key in sorted(together, key=order.__getitem__)]
         return tuple(_record(candidate, frozenset(members)) for candidate, members in found)
 
     def used(self, uid: int) -> bool:

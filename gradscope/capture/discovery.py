@@ -145,9 +145,13 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     A tensor that is only an item of some list counts if a gradient has reached it: the list may be what an
     optimizer was built from, and still hold the parameters of a model that was replaced.
     """
+    inside = _inside_others(names)
     for name, module in names.modules.values():
         if any(m.module is not None and m.module() is module for m in registry.models):
             continue
+        own = inside.get(id(module))
+        if own is not None and name.rpartition(".")[1] and name.rpartition(".")[2] != own:
+            continue  # `tap.layer` for what its own model calls `attention`
         if any(registry.uid(p) >= 0 for p in module.parameters()):
             _add(registry, name, module)
     registry.refresh()
@@ -156,6 +160,16 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
         if uid >= 0 and not registry.entries[uid].owners and ("[" not in name or uid in reached):
             _add(registry, name, [("", tensor)])
     registry.refresh()
+
+
+def _inside_others(names: Names) -> dict[int, str]:
+    """Per module that is part of another one that was found: what it is called there."""
+    inside: dict[int, str] = {}
+    for _, module in names.modules.values():
+        for fqn, child in module.named_modules():
+            if fqn:
+                inside.setdefault(id(child), fqn.rpartition(".")[2])
+    return inside
 
 
 def name_orphans(registry: Registry) -> None:

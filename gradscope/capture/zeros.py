@@ -21,6 +21,13 @@ _OTHER_FACTOR = {
 }  # fmt: skip
 """Per product node: which argument of the torch call is the other factor of each of the node's inputs."""
 
+_PRODUCTS = ("mul", "__mul__", "__rmul__", "mul_", "__imul__")
+_MARGIN_LOSSES = (
+    "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "multi_margin_loss",
+    "triplet_margin_with_distance_loss", "multilabel_margin_loss",
+)  # fmt: skip
+"""Torch functions made of several nodes, of which any may be the flat one."""
+
 _LOSS_ARITHMETIC = {
     "Mean", "Sum", "Add", "Sub", "Mul", "Div", "Neg", "Stack", "Cat", "Unsqueeze", "Squeeze", "View", "Reshape",
     "ToCopy", "Pow", "Select", "Index", "Rsub", "MaskedSelect", "Expand", "UnsafeView", "Alias", "Unbind", "Max",
@@ -133,13 +140,37 @@ class ZeroFinder:
         """Turn the node's own answer into a cause of the list, asking the tape about operands."""
         step = graph.steps[number]
         found = found_at(self.tape, "zero", cause, uid, step)
-        if cause == "relu":
-            found.cause = "satisfied_margin" if self._near_loss(graph, number) else "dead_relu"
+        if found.op >= 0 and self.tape.ops[found.op].name in _MARGIN_LOSSES:
+            found.cause = "satisfied_margin"
+        elif cause == "relu":
+            found.cause = "satisfied_margin" if self._near_loss(graph, number) else self._dead_relu(found.op)
         elif cause in ("operand_zero", "disjoint", "zero_multiplier") and base_name(step.name) in _OTHER_FACTOR:
             self._ask_operand(found, step, operand, cause)
+        elif cause in ("operand_zero", "disjoint"):
+            found.cause = self._zero_operand(found.op)
         elif cause == "one_sided_clamp":
             found.cause = "satisfied_margin" if self._near_loss(graph, number) else "clamp_out_of_range"
         return found
+
+    def _dead_relu(self, op: int) -> str:
+        """A ReLU whose inputs are all exactly zero is dead because a factor before it starts at zero."""
+        inputs = self.tape.ops[op].inputs if op >= 0 else ()
+        if inputs and self.tape.values[inputs[0][0]].size == 0.0 and self._maker(inputs[0][0], 0)[0] == "zero_init":
+            return "zero_init"
+        return "dead_relu"
+
+    def _zero_operand(self, op: int) -> str:
+        """The derivative of a power, an absolute value or a norm is zero because all it was given is zero."""
+        inputs = self.tape.ops[op].inputs if op >= 0 else ()
+        if not inputs:
+            return "unknown"
+        value = self.tape.values[inputs[0][0]]
+        made = self.tape.ops[value.op] if value.op >= 0 else None
+        cause = self._maker(inputs[0][0], 0)[0]
+        if cause or made is None or made.name not in _PRODUCTS:
+            return cause or "unknown"
+        factors = [self.tape.values[v] for v, _ in made.inputs]
+        return "masked" if len(factors) > 1 and all(f.size for f in factors) else "zero_multiplier"
 
     def _ask_operand(self, found: Found, step: Step, operand: int, cause: str) -> None:
         """A product was zero because of its other factor: find who made that factor."""
@@ -171,11 +202,16 @@ class ZeroFinder:
         cast = not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half")
         if cast and any(not self.tape.values[v].floating for v, _ in op.inputs):
             return "masked", op.index
-        for parent, _ in op.inputs:
+        for parent in sorted((v for v, _ in op.inputs), key=self._blamelessness):
             cause, source = self._maker(parent, depth + 1)
             if cause:
                 return cause, source
         return "", -1
+
+    def _blamelessness(self, value: int) -> tuple[bool, bool]:
+        """Of several factors a parameter is asked first, then one that is zero."""
+        made = self.tape.values[value]
+        return made.param < 0, made.size != 0.0
 
     def _near_loss(self, graph: GraphWalk, number: int) -> bool:
         """Only reductions and sums of losses lie between a node and the loss: no weights."""

@@ -133,7 +133,7 @@ def axes_of(ax: Axes | None, width: float = 8.0, height: float = 4.0) -> tuple[F
         return new, new.add_subplot()
     figure = ax.get_figure()
     assert figure is not None
-    return figure, ax
+    return figure.figure, ax
 
 
 def nothing(ax: Axes, words: str) -> None:

@@ -13,6 +13,7 @@ Bad:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
@@ -27,6 +28,9 @@ STOPPED = 5
 """Zero passes in a row, after others that were not, before a gradient counts as having died."""
 HEALTHY_STREAK = {"satisfied_margin", "masked", "unknown", "cancelling_gradient"}
 """Causes that come and go in good training: told only where the gradient was never anything but zero."""
+NOISE = 1e-4
+"""Of the run's largest gradient. What is zero by mathematics is rounding noise in numbers: a LayerNorm over one element
+leaves about 1e-5 of what it is given (float32 resolution 6e-8, times 1/sqrt(eps) = 316 of the normalisation)."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -61,6 +65,7 @@ def check(run: Run) -> Iterable[Finding]:
 def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
     huge, grown = exploded(run)
     wild = huge | grown
+    noise = NOISE * max((c.norm_max for c in run.tallies.values() if c.norm_max and isfinite(c.norm_max)), default=0.0)
     for uid, parameter in run.parameters.items():
         count = tally(run, uid)
         if wild and (uid in wild or wild.intersection(_siblings(run, uid))):
@@ -73,7 +78,8 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
         if cause in HEALTHY_STREAK:
             streak = streak and cause == "masked" and _whole_model_stopped(run, uid)
         faint = (count.norm_max or 0.0) > 0.0 and cause == "unknown"
-        if not faint and (always or (streak and count.zero < count.measured)):
+        constant = cause == "constant_output" and count.measured >= PASSES and (count.norm_max or 0.0) < noise
+        if not faint and (always or constant or (streak and count.zero < count.measured)):
             yield uid
 
 
