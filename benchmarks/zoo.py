@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from tests.zoo_recipe import Verdict, architectures, judge
+from tests.zoo_judge import Verdict, judge
+from tests.zoo_recipe import architectures
 
 
 def main() -> int:

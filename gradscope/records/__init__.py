@@ -104,6 +104,8 @@ class Model:
     parameters: tuple[int, ...]
     expected_idle: bool = False
     """The user declared that it gets no gradient."""
+    third_party: bool = False
+    """A package other than torch wrote its class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ def check(run: Run) -> Iterable[Finding]:
             taken.setdefault(model, (cause, path, evidence, []))[3].extend(mine)
     for model, (cause, path, evidence, mine_) in taken.items():
         places = [origins.get(u) for u in mine_]
-        design = all(is_design(run, model, mine_, place) for place in places) and not grown.intersection(mine_)
+        design = all(place is not None and is_design(run, model, mine_, place) for place in places)
+        design = design and not grown.intersection(mine_)
         yield finding(
             CODE,
             Severity.INFO if design else Severity.ERROR,
