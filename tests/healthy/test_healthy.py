@@ -16,15 +16,34 @@ from gradscope.scope import Scope, Session
 from tests.healthy import (
     architectures,
     bookkeeping,
+    byhand,
     generative,
     meta,
     optimisation,
     phases,
     reinforcement,
     representation,
+    scales,
+    surgery,
+    tuning,
+    views,
 )
 
-MODULES = (architectures, bookkeeping, generative, meta, optimisation, phases, reinforcement, representation)
+MODULES = (
+    architectures,
+    bookkeeping,
+    byhand,
+    generative,
+    meta,
+    optimisation,
+    phases,
+    reinforcement,
+    representation,
+    scales,
+    surgery,
+    tuning,
+    views,
+)  # fmt: skip
 Loop = Callable[[Callable[..., object]], list[float]]
 
 

@@ -20,6 +20,8 @@ from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import Location, Optimizer, Parameter, Path, Run
 
 CODE = ("GS501", "not-in-optimizer")
+DRIFTS = 2
+"""Changes that were seen of a value that no optimizer holds: then the user updates it in another way."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -31,7 +33,7 @@ def check(run: Run) -> Iterable[Finding]:
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
             continue
-        if parameter.evaluating or not parameter.trainable or _handed_over(run, uid):
+        if parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS or _handed_over(run, uid):
             continue
         groups.setdefault(_why(run, uid, held), []).append(uid)
     for (cause, path, also), uids in groups.items():
