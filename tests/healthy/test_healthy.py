@@ -17,6 +17,8 @@ from tests.healthy import (
     architectures,
     bookkeeping,
     byhand,
+    control,
+    dynamics,
     generative,
     meta,
     optimisation,
@@ -33,6 +35,8 @@ MODULES = (
     architectures,
     bookkeeping,
     byhand,
+    control,
+    dynamics,
     generative,
     meta,
     optimisation,
@@ -94,4 +98,4 @@ def test_a_correct_loop_gets_silence(name: str) -> None:
 
 
 def test_there_are_many_loops() -> None:
-    assert len(LOOPS) >= 70
+    assert len(LOOPS) >= 150
