@@ -4,6 +4,8 @@ They are computed, pile up (nobody clears them) and are never applied. The param
 the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
 exhausted.
 
+One whose value changes all the same is not told: it is updated by hand, or copied from master weights.
+
 Bad:
     criterion = ArcFace(dim, classes)                        # owns a weight
     optimizer = SGD(backbone.parameters(), lr=0.1)
