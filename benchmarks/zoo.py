@@ -1,6 +1,6 @@
 """False alarms on real architectures: every tiny `transformers` model that builds offline, trained and judged.
 
-    python benchmarks/zoo.py                # all of them, about a quarter of an hour
+    python benchmarks/zoo.py                # all of them, traced, stepped and only watched
     python benchmarks/zoo.py bert gpt2      # some
     python benchmarks/zoo.py --seconds 20   # time that one of them may take
 
@@ -22,13 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from tests.zoo_recipe import Verdict, architectures, judge
+from tests.zoo_judge import Verdict, judge
+from tests.zoo_recipe import architectures
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("types", nargs="*", help="model types; all of them without")
-    parser.add_argument("--seconds", type=int, default=30, help="time that one of them may take")
+    parser.add_argument("--seconds", type=int, default=60, help="time that one of them may take")
     parser.add_argument("--verbose", action="store_true", help="a line for every architecture, with its time")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

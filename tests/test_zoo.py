@@ -11,7 +11,8 @@ pytest.importorskip("transformers")
 
 import torch
 
-from tests.zoo_recipe import architectures, judge
+from tests.zoo_judge import judge
+from tests.zoo_recipe import architectures
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what other people's models warn of is not ours
 
@@ -70,7 +71,10 @@ VISION = [
     "dpt",
     "focalnet",
     "ijepa",
+    "mobilenet_v2",
     "mobilevit",
+    "resnet",
+    "sam_vision_model",
     "vit",
     "vit_mae",
     "vit_msn",

@@ -1,7 +1,6 @@
-"""Real architectures, tiny and with random weights: how to build them, train them, and judge what gradscope says.
+"""Real architectures, tiny and with random weights: how to build and to train them.
 
-Everything comes from the configuration classes of `transformers`, offline. The oracle is plain autograd: the
-same training without gradscope, which notes the losses and which parameters truly never received a gradient.
+Everything comes from the configuration classes of `transformers`, offline.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +20,6 @@ import transformers
 from torch import nn
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-from gradscope.scope import Session
 
 transformers.logging.set_verbosity_error()
 
@@ -216,11 +213,13 @@ class Plain:
     received: set[str] = field(default_factory=set)
 
 
-def train(model: nn.Module, batch: dict[str, torch.Tensor], seen: Plain) -> None:
+def train(
+    model: nn.Module, batch: dict[str, torch.Tensor], seen: Plain, turns: Iterable[object] = range(STEPS)
+) -> None:
     """The usual loop."""
     seed(1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for _ in range(STEPS):
+    for _ in turns:
         optimizer.zero_grad()
         output = model(**batch)
         if "labels" in batch:
@@ -231,65 +230,3 @@ def train(model: nn.Module, batch: dict[str, torch.Tensor], seen: Plain) -> None
         seen.received.update(name for name, p in model.named_parameters() if p.grad is not None)
         optimizer.step()
         seen.losses.append(loss.item())
-
-
-# --- judging -------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Verdict:
-    """What gradscope said of one architecture, next to the truth."""
-
-    model_type: str
-    class_name: str
-    never: set[str]
-    """Trainable parameters that truly never received a gradient."""
-    warned: set[str] = field(default_factory=set)
-    wrong: list[str] = field(default_factory=list)
-
-    @property
-    def silent(self) -> bool:
-        return not self.warned and not self.wrong
-
-
-def judge(model_type: str) -> Verdict:
-    """Train it alone, then watched and traced; compare the two and the findings."""
-    model, batch = build(model_type)
-    plain = Plain()
-    train(model, batch, plain)
-    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-    verdict = Verdict(model_type, type(model).__name__, trainable - plain.received)
-    watched = Plain()
-    model, batch = build(model_type)
-    try:
-        with Session() as session:
-            train(model, batch, watched)
-        report = session.report()
-    except TimeoutError:
-        raise
-    except Exception as error:  # noqa: BLE001 - plain training went through, so it is ours
-        verdict.wrong.append(f"watching made it fail: {type(error).__name__}: {error}")
-        return verdict
-    if not _same(plain.losses, watched.losses):
-        verdict.wrong.append(f"watching changed the losses: {plain.losses} became {watched.losses}")
-    for finding in report.findings:
-        _judge_one(finding, verdict)
-    return verdict
-
-
-def _same(ours: list[float], theirs: list[float]) -> bool:
-    return np.array_equal(np.array(ours), np.array(theirs), equal_nan=True)
-
-
-def _judge_one(finding: Any, verdict: Verdict) -> None:
-    if finding.severity == "info":
-        return
-    names = set(finding.parameters)
-    said = f"{finding.severity} {finding.code} {finding.cause}: {finding.message}"
-    if finding.severity != "warning" or finding.cause not in ("unused_module", "unused_output"):
-        verdict.wrong.append(said)
-    elif finding.model != "model" or not names <= verdict.never:
-        verdict.wrong.append(f"{said} (received one: {sorted(names - verdict.never)})")
-    elif names & verdict.warned:
-        verdict.wrong.append(f"{said} (told twice)")
-    verdict.warned |= names

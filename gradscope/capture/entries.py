@@ -45,6 +45,8 @@ class Entry:
     evaluating: bool = False
     copied_at: Stack = EMPTY
     cast_at: Stack = EMPTY
+    drifts: int = 0
+    """How often it was seen changed although no optimizer holds it."""
     init_at: Stack = EMPTY
     """Where it was given its first values."""
 
@@ -76,6 +78,7 @@ def record_of(entry: Entry) -> Parameter:
         evaluating=entry.evaluating,
         copied_at=resolve(entry.copied_at),
         cast_at=resolve(entry.cast_at),
+        drifts=entry.drifts,
     )
 
 

@@ -71,7 +71,12 @@ class Gradients:
         """Gradients as an optimizer finds them: those that are gone, and those that came from elsewhere."""
         holding = self.holding
         gone = [uid for uid, grad in zip(uids, grads, strict=True) if grad is None and uid in holding]
-        strange = [uid for uid, grad in zip(uids, grads, strict=True) if grad is not None and uid not in holding]
+        refs = self._refs
+        strange = [
+            uid
+            for uid, grad in zip(uids, grads, strict=True)
+            if grad is not None and (uid not in holding or ((ref := refs.get(uid)) is not None and ref() is not grad))
+        ]
         return Fate(gone=frozenset(gone)), strange
 
     def compared(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> Fate:

@@ -207,7 +207,7 @@ class Tracer(TorchFunctionMode):
         op = Op(len(self.tape.ops), "data", stack, ((self.values.see(source, stack), source.requires_grad),))
         op.cause = "data"
         self.tape.ops.append(op)
-        self.values.wrote(uid, stack, "data")
+        self.values.wrote(uid, op, "data")
         self.values.new_version(uid, target, op, (op.inputs[0][0],))
 
     def _grad_mode(self, enabled: bool, frame: Any) -> None:

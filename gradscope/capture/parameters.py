@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gradscope.capture.entries import Entry, record_of, shape_of
-from gradscope.capture.source import Stack, resolve
+from gradscope.capture.source import Stack, file_of, is_third_party, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
 
@@ -27,6 +27,8 @@ class WatchedModel:
     module: weakref.ref[nn.Module] | None
     tensors: tuple[tuple[str, weakref.ref[torch.Tensor]], ...] = ()
     expected_idle: bool = False
+    third_party: bool = False
+    """A package other than torch wrote its class."""
     uids: tuple[int, ...] = ()
     lazy: bool = False
     """Some of its parameters have no shape yet."""
@@ -114,7 +116,8 @@ class Registry:
             if isinstance(model, nn.Module) and other.module is not None and other.module() is model:
                 raise NameClashError(f"{name!r} is the model already watched as {other.name!r}: watch it once")
         if isinstance(model, nn.Module):
-            watched = WatchedModel(name, type(model).__name__, weakref.ref(model), expected_idle=idle)
+            kind = type(model)
+            watched = WatchedModel(name, kind.__name__, weakref.ref(model), (), idle, is_third_party(file_of(kind)))
         else:
             tensors = tuple(_named(model))
             if not tensors or not all(isinstance(t, torch.Tensor) for _, t in tensors):
@@ -226,7 +229,7 @@ class Registry:
         """The facts about models and parameters."""
         if self.dirty:
             self.refresh()
-        models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle) for m in self.models)
+        models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle, m.third_party) for m in self.models)
         return models, {uid: record_of(entry) for uid, entry in self.entries.items()}
 
 

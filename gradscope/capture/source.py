@@ -116,8 +116,18 @@ def _classify(code: CodeType) -> str | None:
     for (suffix, function), mark in _MARKS.items():
         if name.endswith(suffix) and function in (code.co_name, "*"):
             return mark
-    _, found, inside = name.rpartition("/site-packages/")
-    return THIRD_PARTY if found and inside.split("/")[0] not in _ITSELF else ""
+    return THIRD_PARTY if is_third_party(name) else ""
+
+
+def is_third_party(filename: str) -> bool:
+    """Whether a file belongs to an installed package other than torch itself."""
+    _, found, inside = filename.replace(os.sep, "/").rpartition("/site-packages/")
+    return bool(found) and inside.split("/")[0] not in _ITSELF
+
+
+def file_of(kind: type) -> str:
+    """The file that defines a class; empty where there is none."""
+    return getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
 
 
 def snapshot(frame: FrameType | None) -> Stack:

@@ -11,6 +11,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from gradscope.capture.columns import Cohort, Column
+from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
 from gradscope.capture.optimizers import Changes, Snapshot
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FIRST, THEN = 3, 50
 """Steps whose updates are compared when nothing is traced: the first few, then every fiftieth."""
+FAINT = 1e-6
+"""Norm of a gradient that may well change nothing: a step with no more says nothing about precision."""
 _NO_CHANGES = Changes({}, {}, frozenset(), frozenset())
 
 
@@ -59,6 +62,7 @@ class StepProbe:
         self._usual: dict[int, Usual] = {}
         self._hooked: dict[int, tuple[int, ...]] = {}
         """Per optimizer the parameters that were hooked because it holds them."""
+        self._drift = Drift(watcher.registry)
         self._fresh: set[int] = set()
         """Those that were hooked only now: a pass may have reached them before."""
         self._handles: list[Any] = []
@@ -112,9 +116,11 @@ class StepProbe:
             watcher.turn()
         watcher.stop_at_limit()
         samples = watcher.measure_updates or known.steps < FIRST or known.steps % THEN == 0
-        opened = self._opened[uid] = Opened(
-            stack, closure, Snapshot(optimizer, watcher.registry) if samples and watcher.budget.roomy else None
-        )
+        samples = samples and watcher.budget.roomy
+        if samples:
+            held = {u for other in watcher.book.known for u in other.uids}
+            self._drift.look(u for u, count in watcher.log.counts.items() if count.backwards and u not in held)
+        opened = self._opened[uid] = Opened(stack, closure, Snapshot(optimizer, watcher.registry) if samples else None)
         if not closure:
             self._look(uid, optimizer, opened)
 
@@ -215,9 +221,11 @@ class StepProbe:
         if opened.snapshot is not None:
             for param, ratio in changes.ratios.items():
                 count = log.count(param)
-                count.compared += 1
-                count.unchanged += param in changes.unchanged
                 count.ratio_last = ratio
+                norm = opened.norms.get(param)
+                if norm is None or norm >= FAINT:
+                    count.compared += 1
+                    count.unchanged += param in changes.unchanged
         params = [param for group in optimizer.param_groups for param in group["params"]]
         watcher.gradients.versions(opened.kind.held, [param.grad for param in params])
 

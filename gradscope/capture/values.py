@@ -22,6 +22,11 @@ from gradscope.capture.tensors import grad_fn, made_by_autograd, pointer, size, 
 
 Links = tuple[tuple[int, bool], ...]
 _KEEPS_MEMORY = ("detach", "data", "clone", "contiguous", "cpu")
+_REPLACES = {
+    "copy_", "data", "set_", "zero_", "fill_", "normal_", "uniform_", "random_", "bernoulli_", "trunc_normal_",
+    "exponential_", "cauchy_", "log_normal_", "geometric_", "eye_",
+}  # fmt: skip
+"""Writes that do not begin with what is there."""
 _TAKEN = 10_000
 """Tensors of which it is remembered that their memory was handed on."""
 
@@ -56,18 +61,36 @@ class Values:
             parents = tuple([(v, live and grown) for v, live in op.inputs])
         value = self._add(op.index, parents, tensor, uid)
         if uid >= 0 and kind.inplace:
-            self.wrote(uid, op.stack, kind.name)
+            self.wrote(uid, op, kind.name)
         self.tape.bind(tensor, value)
         if requires or kind.name in _KEEPS_MEMORY:
             self.tape.remember_memory(tensor, pointer(tensor), value)
         return value
 
-    def wrote(self, uid: int, stack: Stack, name: str) -> None:
-        entry = self.registry.entries[uid]
+    def wrote(self, uid: int, op: Op, name: str) -> None:
+        """A parameter was written to: with other values, or with its own, clamped or scaled ("projected")."""
+        entry, stack = self.registry.entries[uid], op.stack
         entry.init_at = stack
         if not stack.has("init"):
             entry.loaded = True
-        self.writes.value_written(uid, stack, "load_state_dict" if stack.has("load_state_dict") else name)
+        by = "load_state_dict" if stack.has("load_state_dict") else name
+        self.writes.value_written(uid, stack, "projected" if self._projects(uid, op, name) else by)
+
+    def _projects(self, uid: int, op: Op, name: str) -> bool:
+        """Whether what is written was computed from what the parameter is since the last optimizer step."""
+        if name not in _REPLACES:
+            return True
+        since = self.tape.steps[-1] if self.tape.steps else 0
+        todo = [v for v, _ in (op.inputs if name == "data" else op.inputs[1:])]
+        for _ in range(64):
+            if not todo:
+                return False
+            value = self.tape.values[todo.pop()]
+            if value.param == uid:
+                return True
+            if value.op >= since:
+                todo.extend(v for v, _ in value.parents)
+        return False
 
     def handed_on(self, tensor: torch.Tensor) -> None:
         """The memory of a tensor was handed on without its history (`.data`, `detach()`)."""
@@ -84,7 +107,7 @@ class Values:
         parameter = self.registry.tensor(uid) if uid >= 0 else None
         if parameter is None or storage_pointer(parameter) != memory:
             return
-        self.wrote(uid, op.stack, kind.name)
+        self.wrote(uid, op, kind.name)
         self.new_version(uid, parameter, op, tuple(v for v, _ in op.inputs[1:]))
 
     def _write_behind(self, op: Op, target: torch.Tensor) -> None:

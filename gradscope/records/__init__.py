@@ -78,6 +78,8 @@ class Parameter:
     """The line of the deepcopy it came from."""
     cast_at: Path = ()
     """The line that moved it to another dtype or device."""
+    drifts: int = 0
+    """How often its value was seen changed although no optimizer holds it."""
 
     @property
     def numel(self) -> int:
@@ -104,6 +106,8 @@ class Model:
     parameters: tuple[int, ...]
     expected_idle: bool = False
     """The user declared that it gets no gradient."""
+    third_party: bool = False
+    """A package other than torch wrote its class."""
 
 
 @dataclass(frozen=True, slots=True)

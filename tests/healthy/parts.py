@@ -37,3 +37,11 @@ def fit(model: Callable[[torch.Tensor], torch.Tensor], optimizer: torch.optim.Op
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+    """The three lines that many projects keep in one helper."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()

@@ -16,15 +16,38 @@ from gradscope.scope import Scope, Session
 from tests.healthy import (
     architectures,
     bookkeeping,
+    byhand,
+    control,
+    dynamics,
     generative,
     meta,
     optimisation,
     phases,
     reinforcement,
     representation,
+    scales,
+    surgery,
+    tuning,
+    views,
 )
 
-MODULES = (architectures, bookkeeping, generative, meta, optimisation, phases, reinforcement, representation)
+MODULES = (
+    architectures,
+    bookkeeping,
+    byhand,
+    control,
+    dynamics,
+    generative,
+    meta,
+    optimisation,
+    phases,
+    reinforcement,
+    representation,
+    scales,
+    surgery,
+    tuning,
+    views,
+)  # fmt: skip
 Loop = Callable[[Callable[..., object]], list[float]]
 
 
@@ -75,4 +98,4 @@ def test_a_correct_loop_gets_silence(name: str) -> None:
 
 
 def test_there_are_many_loops() -> None:
-    assert len(LOOPS) >= 70
+    assert len(LOOPS) >= 150

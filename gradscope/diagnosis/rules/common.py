@@ -64,8 +64,12 @@ def covers_model(run: Run, name: str, uids: Iterable[int]) -> bool:
 
 
 def is_design(run: Run, model: str, uids: Iterable[int], place: Cut | Origin | None) -> bool:
-    """Whether the code of a package other than torch made it so for a part of a model: not the user's to mend."""
-    return place is not None and place.third_party and not covers_model(run, model, uids)
+    """Whether the code of a package other than torch made it so for a part of a model: not the user's to mend.
+
+    Where no place was seen, it is whoever wrote the whole model.
+    """
+    theirs = place.third_party if place is not None else any(m.name == model and m.third_party for m in run.models)
+    return theirs and not covers_model(run, model, uids)
 
 
 def is_idle(run: Run, parameter: Parameter) -> bool:

@@ -20,7 +20,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, is_design, is_idle, tally
+from gradscope.diagnosis.rules.common import (
+    best_cuts,
+    by_model,
+    covers_model,
+    finding,
+    is_design,
+    is_idle,
+    is_shift,
+    tally,
+)
 from gradscope.records import Cut, Origin, Run
 
 CODE = ("GS101", "no-gradient")
@@ -49,8 +58,8 @@ def check(run: Run) -> Iterable[Finding]:
     groups: dict[Cut | None, list[int]] = {}
     kept: dict[Origin, list[int]] = {}
     for uid in missing(run):
-        if uid in run.never_used and uid not in cuts:
-            continue
+        if uid not in cuts and (uid in run.never_used or (uid not in swallowed and is_shift(run, uid))):
+            continue  # a bias that only shifts an energy of which the slope is used has none to get
         if uid in swallowed:
             kept.setdefault(swallowed[uid], []).append(uid)
             continue

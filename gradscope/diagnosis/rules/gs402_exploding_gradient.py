@@ -5,6 +5,8 @@ weight and the loss does not fall for all that; or when it grows ten thousandfol
 than the weights. Large gradients of a loss in large units that is learning well are not told, nor those that
 clipping tames.
 
+Without tracing the losses are not known: then a huge gradient is told only if a step is larger than the weight.
+
 A NaN that comes later is its consequence and not told apart.
 """
 
@@ -50,7 +52,8 @@ def check(run: Run) -> Iterable[Finding]:
             taken.setdefault(model, (cause, path, evidence, []))[3].extend(mine)
     for model, (cause, path, evidence, mine_) in taken.items():
         places = [origins.get(u) for u in mine_]
-        design = all(is_design(run, model, mine_, place) for place in places) and not grown.intersection(mine_)
+        design = all(place is not None and is_design(run, model, mine_, place) for place in places)
+        design = design and not grown.intersection(mine_)
         yield finding(
             CODE,
             Severity.INFO if design else Severity.ERROR,
@@ -88,12 +91,18 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
                 wild.add(uid)
     falls = _loss_falls(run)
     huge = {u for u, size in first.items() if size > HUGE and not falls}
+    if falls is None:
+        huge = {
+            u
+            for u in huge
+            if any(u in model.parameters and wild.intersection(model.parameters) for model in run.models)
+        }
     grown = {u for u in wild if largest.get(u, 0.0) > max(LARGE, GROWTH * first.get(u, math.inf)) and u not in huge}
     return huge, grown
 
 
-def _loss_falls(run: Run) -> bool:
-    """Whether some loss fell by a large factor; compared per backward line."""
+def _loss_falls(run: Run) -> bool | None:
+    """Whether some loss fell by a large factor, compared per backward line; None if none was seen often enough."""
     losses: dict[object, list[float]] = {}
     for event in run.backward_events:
         if event.loss is not None:
@@ -103,7 +112,7 @@ def _loss_falls(run: Run) -> bool:
             start, end = max(abs(v) for v in values[:2]), max(abs(v) for v in values[-2:])
             if start > HUGE and end * LEARNING < start:
                 return True
-    return False
+    return False if any(len(values) >= 4 for values in losses.values()) else None
 
 
 def _why(run: Run, uid: int, origin: Origin | None, huge: bool) -> tuple[str, Path, Evidence]:

@@ -4,6 +4,8 @@ They are computed, pile up (nobody clears them) and are never applied. The param
 the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
 exhausted.
 
+One whose value changes all the same is not told: it is updated by hand, or copied from master weights.
+
 Bad:
     criterion = ArcFace(dim, classes)                        # owns a weight
     optimizer = SGD(backbone.parameters(), lr=0.1)
@@ -20,6 +22,8 @@ from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import Location, Optimizer, Parameter, Path, Run
 
 CODE = ("GS501", "not-in-optimizer")
+DRIFTS = 2
+"""Changes that were seen of a value that no optimizer holds: then the user updates it in another way."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -31,7 +35,7 @@ def check(run: Run) -> Iterable[Finding]:
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
             continue
-        if parameter.evaluating or not parameter.trainable or _handed_over(run, uid):
+        if parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS or _handed_over(run, uid):
             continue
         groups.setdefault(_why(run, uid, held), []).append(uid)
     for (cause, path, also), uids in groups.items():

@@ -14,6 +14,7 @@ Good:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
@@ -23,6 +24,8 @@ from gradscope.records import Backward, OptimizerStep, Path, Run, Write
 CODE = ("GS505", "clipped-away")
 GONE = 1e-5
 """What is left of the gradient; clipping an exploding gradient of norm 1000 to 1 leaves 1e-3."""
+LEFT = 1e-4
+"""... and its norm over all that was clipped together: huge gradients that are clipped to 1 are well served."""
 TIMES = 3
 
 
@@ -39,10 +42,9 @@ def check(run: Run) -> Iterable[Finding]:
         elif isinstance(event, Write) and event.what == "grad":
             writes.append(event)
         elif isinstance(event, OptimizerStep):
-            for uid, norm in event.norms.items():
-                cause, path = _why(uid, norm, delivered.get(uid), writes)
-                if cause:
-                    counts = lost.setdefault((cause, path), {})
+            for uid, why in _whys(event, delivered, writes).items():
+                if why[0]:
+                    counts = lost.setdefault(why, {})
                     counts[uid] = counts.get(uid, 0) + 1
                 else:
                     kept[uid] = kept.get(uid, 0) + 1
@@ -61,6 +63,17 @@ def check(run: Run) -> Iterable[Finding]:
                 says="receives practically nothing at the optimizer step",
                 path=path,
             )
+
+
+def _whys(event: OptimizerStep, delivered: dict[int, float], writes: list[Write]) -> dict[int, tuple[str, Path]]:
+    """Per parameter the cause and line; none where what was clipped together still is a gradient."""
+    found = {uid: _why(uid, norm, delivered.get(uid), writes) for uid, norm in event.norms.items()}
+    for why in set(found.values()):
+        together = [uid for uid, other in found.items() if other == why]
+        left = math.hypot(*(event.norms.get(uid) or 0.0 for uid in together))
+        if why[0] == "clip_to_zero" and left >= LEFT:
+            found.update(dict.fromkeys(together, ("", ())))
+    return found
 
 
 def _why(uid: int, applied: float | None, before: float | None, writes: list[Write]) -> tuple[str, Path]:

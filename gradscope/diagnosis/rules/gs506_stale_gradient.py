@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle
-from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
+from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 
 CODE = ("GS506", "stale-gradient")
 TIMES = 2
@@ -56,6 +56,9 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kin
                 pending.pop(uid, None)
                 if event.path:
                     clears[uid] = event.path
+        elif isinstance(event, Write) and event.by == "assigned":
+            for uid in event.parameters:
+                pending.pop(uid, None)
         elif isinstance(event, OptimizerStep):
             total[event.optimizer] = total.get(event.optimizer, 0) + 1
             for uid in _stale(run, event, pending, again, polluted):

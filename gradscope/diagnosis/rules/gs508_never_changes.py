@@ -82,13 +82,16 @@ def _applied(run: Run, uid: int) -> float:
 
 
 def _undone(run: Run) -> dict[int, Path]:
-    """Parameters that a write sets back to one and the same value again and again, and the line that does it."""
+    """Parameters that a write sets back to one and the same value again and again, and the line that does it.
+
+    A value that is clamped or scaled after the step may rest on its bound; that is what the user wants.
+    """
     written: dict[int, Path] = {}
     values: dict[int, list[float]] = {}
     moved: dict[int, bool] = {}
     where: dict[int, Path] = {}
     for event in run.events:
-        if isinstance(event, Write) and event.what == "value":
+        if isinstance(event, Write) and event.what == "value" and event.by != "projected":
             for uid in event.parameters:
                 written[uid] = where[uid] = event.path
         elif isinstance(event, OptimizerStep):
