@@ -35,18 +35,22 @@ class Undertaker:
         self._waiting: list[tuple[list[Any], Sequence[Sequence[int]]]] = []
 
     def take(self, nodes: list[Any], following: Sequence[Sequence[int]]) -> None:
-        """Hold the nodes of a walked graph, roots first; `following[i]` are the indices of the successors of `nodes[i]`.
+        """Hold the nodes of a walked graph, roots first; `following` has per node the indices of its successors.
 
-        A node without successors may die by itself: a parameter keeps its own, and would be kept in turn.
+        A node without successors may die by itself: a parameter keeps its own, and would be kept in turn. One that
+        is held already is not held twice: it could never be alone.
         """
-        nodes = [node if after else None for node, after in zip(nodes, following, strict=True)]
+        held = {id(node) for waiting, _ in self._waiting for node in waiting}
+        nodes = [n if after and id(n) not in held else None for n, after in zip(nodes, following, strict=True)]
         if not self._waiting:
             gc.callbacks.append(self._collected)
         self._waiting.append((nodes, following))
 
     def bury(self) -> int:
         """Let go what only we hold; how many nodes still wait."""
-        self._waiting = [held for held in self._waiting if _bury(*held)]
+        for held in reversed(self._waiting):  # a later graph may stand on an earlier one
+            _bury(*held)
+        self._waiting = [held for held in self._waiting if any(node is not None for node in held[0])]
         if not self._waiting and self._collected in gc.callbacks:
             gc.callbacks.remove(self._collected)
         return sum(node is not None for nodes, _ in self._waiting for node in nodes)
@@ -61,15 +65,14 @@ class Undertaker:
             self.bury()
 
 
-def _bury(nodes: list[Any], following: Sequence[Sequence[int]]) -> bool:
-    """Free nodes until each one left is held by somebody else; whether any is left."""
+def _bury(nodes: list[Any], following: Sequence[Sequence[int]]) -> None:
+    """Free nodes until each one left is held by somebody else."""
     todo = list(range(len(nodes) - 1, -1, -1))
     while todo:
         index = todo.pop()
         if nodes[index] is not None and _references(nodes, index) == _ALONE:
             nodes[index] = None
             todo.extend(following[index])
-    return any(node is not None for node in nodes)
 
 
 undertaker = Undertaker()
