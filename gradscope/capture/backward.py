@@ -16,14 +16,12 @@ import torch
 
 from gradscope.capture.source import EMPTY, Stack, is_library
 from gradscope.capture.statements import last_return
+from gradscope.capture.undertaker import LARGE, undertaker
 
 NODE_LIMIT = 60_000
 """Graph nodes that are hooked; a larger graph is only walked."""
-
-
-WALK_LIMIT = 30_000
-"""Graph nodes made since the last backward; after more the graph is not walked. A node that Python has seen is freed
-recursively (torch 2.13): a chain of 50,000 such nodes ends the process when its loss is dropped."""
+WALK_LIMIT = 500_000
+"""Graph nodes made since the last backward; after more the graph is not even walked: that would take seconds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +56,15 @@ class GraphWalk:
     consumers: list[list[tuple[int, int]]] = field(default_factory=list)
     """Per node: (node, input number) whose gradient flows into it."""
     truncated: bool = False
+
+    def let_go(self) -> None:
+        """Hold no node any more."""
+        nodes = [step.node for step in self.steps]
+        for step in self.steps:
+            step.node = None
+        if len(nodes) > LARGE:
+            undertaker.take(nodes, [[to for to, _ in step.next if to >= 0] for step in self.steps])
+        undertaker.bury()
 
 
 def walk(roots: Iterable[torch.Tensor]) -> GraphWalk:
@@ -149,8 +156,7 @@ class Recorder:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        for step in self.graph.steps:
-            step.node = None
+        self.graph.let_go()
 
 
 def _backward_line(node: Any) -> Stack:

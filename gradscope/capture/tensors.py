@@ -44,7 +44,7 @@ def size(tensor: torch.Tensor) -> float:
 
 
 def made_by_autograd(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has a node. Asking for the node itself would wrap it: see `backward.WALK_LIMIT`."""
+    """Whether a tensor has a node. Asking for the node itself would wrap it: see `undertaker`."""
     try:
         return not tensor.is_leaf
     except RuntimeError:

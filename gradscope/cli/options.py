@@ -68,8 +68,12 @@ def write_outputs(report: Report, args: Namespace) -> None:
     from gradscope.render.html import render_page
     from gradscope.render.json import render_json
     from gradscope.render.markdown import render_markdown
+    from gradscope.render.sources import read_sources
 
-    for path, render in ((args.json, render_json), (args.markdown, render_markdown), (args.html, render_page)):
+    def page(report: Report) -> str:
+        return render_page(report, sources=read_sources(report))
+
+    for path, render in ((args.json, render_json), (args.markdown, render_markdown), (args.html, page)):
         if path == STDOUT:
             print(render(report), file=sys.__stdout__, flush=True)
         elif path is not None:

@@ -127,7 +127,7 @@ def _node(index: int, box: Box, colour: str) -> str:
     label = "<br/>".join(row for row in rows(box) if row)
     tip = quoted(tooltip(box))
     stacked = ", peripheries=2" if box.repeats > 1 else ""
-    return f'n{index} [label=<{label}>, {_look(box, colour)}{stacked}, tooltip="{tip}"];'
+    return f'n{index} [label=<{label}>, {_look(box, colour)}{stacked}, id=n{index}, tooltip="{tip}"];'
 
 
 def _look(box: Box, colour: str) -> str:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -84,14 +84,28 @@ class Picture:
     links: tuple[Link, ...]
     marks: tuple[Mark, ...]
     remarks: tuple[str, ...] = ()
+    depth: int = 0
+    """How many levels of module names are told apart."""
 
 
 def fold(graph: Graph, depth: int = 2, classes: Mapping[tuple[str, str], str] | None = None) -> Picture:
     """Fold to `depth` levels of module names, further where that is too much to read."""
+    return fold_levels(graph, [depth], classes)[0]
+
+
+def fold_levels(
+    graph: Graph, depths: Sequence[int], classes: Mapping[tuple[str, str], str] | None = None
+) -> list[Picture]:
+    """The same graph folded to several depths."""
     stream = prepare(graph)
     known = {(n.model, n.module): n.label for n in stream.nodes if n.kind == "module" and n.model} | dict(classes or {})
     deepest = max((n.module.count(".") + 1 for n in stream.nodes if n.module), default=0)
-    asked = at = min(max(depth, 0), deepest)
+    return [_fold_within(stream, graph.truncated, min(max(depth, 0), deepest), known) for depth in depths]
+
+
+def _fold_within(stream: Stream, truncated: int, asked: int, known: Mapping[tuple[str, str], str]) -> Picture:
+    """The picture at the depth that was asked for, or at the next one above that can be read."""
+    at = asked
     picture = _fold_to(stream, at, known)
     while picture is None and at > 0:
         at -= 1
@@ -101,9 +115,9 @@ def fold(graph: Graph, depth: int = 2, classes: Mapping[tuple[str, str], str] | 
     remarks = list(picture.remarks)
     if at < asked:
         remarks.insert(0, f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes or {MAX_LINKS} lines.")
-    if graph.truncated:
-        remarks.append(f"{graph.truncated:,} nodes were left out of the trace: the step was too large to keep.")
-    return replace(picture, remarks=tuple(remarks))
+    if truncated:
+        remarks.append(f"{truncated:,} nodes were left out of the trace: the step was too large to keep.")
+    return replace(picture, remarks=tuple(remarks), depth=at)
 
 
 def _fold_to(stream: Stream, depth: int, classes: Mapping[tuple[str, str], str]) -> Picture | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from gradscope.render.bare import bare_graph
 from gradscope.render.crowd import merge_crowd
 from gradscope.render.dot import Cluster, to_dot
 from gradscope.render.engine import Layout, layout
-from gradscope.render.fold import fold
+from gradscope.render.fold import Picture, fold_levels
 from gradscope.render.palette import model_colour
 from gradscope.render.words import STATE_WORDS, number
 
@@ -93,14 +94,26 @@ class Drawing:
         return self.source
 
 
-def draw_graph(report: Report, depth: int = 2) -> Drawing:
+DEPTH = 2
+"""Levels of module names that are told apart where nothing else is asked for."""
+
+
+def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
     """Draw the traced step with modules folded to `depth` levels of their names."""
+    return draw_levels(report, [depth])[0][1]
+
+
+def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Drawing]]:
+    """Draw the traced step folded to several depths."""
     graph, crowd = merge_crowd(report.run.graph or bare_graph(report))
-    picture = fold(graph, depth, _classes(report.run))
-    clusters = _clusters(report, {box.model for box in picture.boxes})
-    if crowd:
-        clusters = [cluster for cluster in clusters if cluster.name in {box.model for box in picture.boxes}]
-    return Drawing(to_dot(picture, clusters))
+    drawn = []
+    for picture in fold_levels(graph, depths, _classes(report.run)):
+        models = {box.model for box in picture.boxes}
+        clusters = _clusters(report, models)
+        if crowd:
+            clusters = [cluster for cluster in clusters if cluster.name in models]
+        drawn.append((picture, Drawing(to_dot(picture, clusters))))
+    return drawn
 
 
 def _classes(run: Run) -> dict[tuple[str, str], str]:

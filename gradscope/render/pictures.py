@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradscope.errors import MissingExtraError
-from gradscope.render.graph import draw_graph
+from gradscope.render.levels import Level, draw_page_levels
 from gradscope.render.markup import Markup
 
 if TYPE_CHECKING:
@@ -41,11 +40,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The graph: its SVG element, or None and the reason, and its source."""
+    """The graph: its SVG element, or None and the reason, its source, and all depths it can be looked at in."""
 
     svg: Markup | None
     source: str
     reason: str
+    levels: tuple[Level, ...] = ()
 
 
 def figures(report: Report) -> list[Picture]:
@@ -61,9 +61,9 @@ def graph(report: Report) -> Drawn | None:
     """The traced step as a graph; without one, models and backward lines. None if nothing was seen at all."""
     if not report.models:
         return None
-    drawing = draw_graph(report)
+    levels, drawing = draw_page_levels(report)
     svg = drawing.svg()
-    return Drawn(None if svg is None else _element(svg), drawing.source, drawing.reason or "")
+    return Drawn(None if svg is None else Markup(svg), drawing.source, drawing.reason or "", levels)
 
 
 def data_uri(svg: str) -> str:
@@ -91,11 +91,6 @@ def _svg(figure: Figure) -> str:
 
 
 _NO_METADATA = {"Date": None, "Creator": None}
-
-
-def _element(svg: str) -> Markup:
-    found = re.search(r"<svg\b.*</svg>", svg, re.DOTALL)
-    return Markup(found.group(0) if found else "")
 
 
 def _has_backwards(report: Report) -> bool:

@@ -123,11 +123,34 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
     if drawn.svg is None:
         return join(tag("p", drawn.reason), source)
     label = "Graph. Arrow keys move it, plus and minus zoom, 0 shows all."
-    view = tag("div", drawn.svg, class_="paper", data_zoom="", tabindex="0", role="group", aria_label=label)
+    views = [tag("div", level.svg, class_="level", data_depth=str(level.depth)) for level in drawn.levels]
+    paper = tag("div", *views, class_="paper", tabindex="0", role="group", aria_label=label)
     says = "One traced step, forward from top to bottom."
     if report.run.graph is None:
         says = "No step was traced: the models and the backward lines stand for it."
-    return join(tag("p", says, class_="quiet"), view, source)
+    return join(tag("p", says, class_="quiet"), tag("div", _depths(drawn), paper, class_="graph"), source)
+
+
+def _depths(drawn: Drawn) -> Markup:
+    """The choice of a depth, which works without a script."""
+    if len(drawn.levels) < 2:
+        return Markup()
+    choices = [
+        tag(
+            "label",
+            tag(
+                "input",
+                type="radio",
+                name="depth",
+                value=str(level.depth),
+                data_depth=str(level.depth),
+                checked="" if level.first else None,
+            ),
+            f"depth {level.depth}" if level.depth else "models",
+        )
+        for level in drawn.levels
+    ]
+    return tag("fieldset", tag("legend", "Modules opened to"), *choices, class_="depths")
 
 
 def _figures(report: Report) -> Markup:

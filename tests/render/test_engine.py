@@ -94,6 +94,16 @@ def test_slow_engine_is_stopped(only_dot, tmp_path, monkeypatch):
 
 
 @no_scripts
+@pytest.mark.skipif(not hasattr(engine.resource, "prlimit"), reason="the system cannot count what a process computes")
+def test_waiting_is_not_counted_and_computing_is(only_dot, tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "cat > /dev/null; sleep 1.5; echo '<svg/>'")
+    assert engine.layout(SOURCE, "svg", seconds=1).data
+
+    fake_dot(tmp_path, monkeypatch, "while :; do :; done")
+    assert engine.layout(SOURCE, "svg", seconds=1).reason == "No picture: dot did not finish within 1 s."
+
+
+@no_scripts
 @bundled
 def test_broken_dot_falls_back_to_the_bundled_engine(tmp_path, monkeypatch):
     fake_dot(tmp_path, monkeypatch, "exit 1")

@@ -49,62 +49,119 @@ function filterable(input) {
   });
 }
 
-function zoomable(view) {
-  const svg = view.querySelector("svg");
-  const whole = svg && svg.viewBox.baseVal;
-  if (!whole || !whole.width) return;
-  svg.style.height = `${svg.clientHeight}px`;
-  svg.style.width = "100%"; // room to move sideways
-  const home = [whole.x, whole.y, whole.width, whole.height];
-  let box = [...home];
-  const show = () => svg.setAttribute("viewBox", box.join(" "));
+// One picture of the graph: a window on it that moves and zooms.
+function picture(svg) {
+  const { x, y, width, height } = svg.viewBox.baseVal;
+  const home = [x, y, width, height];
+  let box = home;
+  const show = (next) => {
+    box = next;
+    svg.setAttribute("viewBox", box.join(" "));
+  };
   const perPixel = () => Math.max(box[2] / svg.clientWidth, box[3] / svg.clientHeight);
-  const zoom = (factor, x = 0.5, y = 0.5) => {
-    const width = Math.min(home[2] * 2, Math.max(home[2] / 200, box[2] * factor));
-    const ratio = width / box[2];
-    box = [box[0] + box[2] * x * (1 - ratio), box[1] + box[3] * y * (1 - ratio), width, box[3] * ratio];
-    show();
+  return {
+    svg,
+    fit() { // the first time that it can be seen: keep the height, take all the width, so that there is room to move
+      if (svg.style.height || !svg.clientHeight) return;
+      svg.style.height = `${svg.clientHeight}px`;
+      svg.style.width = "100%";
+      svg.querySelectorAll("[data-opens]").forEach(markOpener);
+    },
+    reset: () => show(home),
+    move: (right, down) => show([box[0] + right * box[2], box[1] + down * box[3], box[2], box[3]]),
+    drag: (right, down) => show([box[0] - right * perPixel(), box[1] - down * perPixel(), box[2], box[3]]),
+    zoom(factor, right = 0.5, down = 0.5) {
+      const wide = Math.min(home[2] * 2, Math.max(home[2] / 200, box[2] * factor));
+      const ratio = wide / box[2];
+      show([box[0] + box[2] * right * (1 - ratio), box[1] + box[3] * down * (1 - ratio), wide, box[3] * ratio]);
+    },
+    zoomAt(factor, event) {
+      const at = svg.getBoundingClientRect();
+      const right = (event.clientX - at.left - at.width / 2) * perPixel() / box[2];
+      const down = (event.clientY - at.top - at.height / 2) * perPixel() / box[3];
+      this.zoom(factor, 0.5 + right, 0.5 + down);
+    },
+    lookAt(parts) { // some of its boxes, with room around them
+      const ends = parts.map((part) => {
+        const { x: left, y: top, width: wide, height: high } = part.getBBox();
+        const to = svg.getScreenCTM().inverse().multiply(part.getScreenCTM());
+        return [new DOMPoint(left, top).matrixTransform(to), new DOMPoint(left + wide, top + high).matrixTransform(to)];
+      });
+      const [left, top] = ["x", "y"].map((axis) => Math.min(...ends.map((end) => end[0][axis])));
+      const [right, bottom] = ["x", "y"].map((axis) => Math.max(...ends.map((end) => end[1][axis])));
+      const room = 0.6 * Math.max(right - left, bottom - top, home[2] / 8);
+      show([left - room, top - room, right - left + 2 * room, bottom - top + 2 * room]);
+    },
   };
-  const move = (x, y) => {
-    box[0] += x;
-    box[1] += y;
-    show();
-  };
-  const reset = () => {
-    box = [...home];
-    show();
+}
+
+function markOpener(box) {
+  const { x, y, width } = box.getBBox();
+  const sign = document.createElementNS("http://www.w3.org/2000/svg", "text");
+  sign.setAttribute("class", "opener");
+  sign.setAttribute("x", x + width - 13);
+  sign.setAttribute("y", y + 14);
+  sign.setAttribute("aria-hidden", "true");
+  sign.textContent = "+";
+  box.append(sign);
+  box.setAttribute("tabindex", "0");
+  box.setAttribute("role", "button");
+  box.setAttribute("aria-label", `Open ${box.querySelector("text").textContent}`);
+}
+
+function graph(section) {
+  const paper = section.querySelector(".paper");
+  const pictures = new Map([...paper.querySelectorAll(".level")].map((each) => [each, picture(each.querySelector("svg"))]));
+  const choices = [...section.querySelectorAll("input[name=depth]")];
+  const now = () => [...pictures].find(([level]) => level.offsetParent !== null)[1];
+  choices.forEach((choice) => choice.addEventListener("change", () => now().fit()));
+  const open = (box) => {
+    const parts = box.dataset.opens.split(" ").map((id) => document.getElementById(id));
+    const { depth } = parts[0].closest(".level").dataset;
+    choices.find((choice) => choice.dataset.depth === depth).checked = true;
+    now().fit();
+    now().lookAt(parts);
+    (parts.find((part) => part.dataset.opens) || paper).focus({ preventScroll: true });
   };
   const keys = {
-    ArrowLeft: () => move(-box[2] / 10, 0),
-    ArrowRight: () => move(box[2] / 10, 0),
-    ArrowUp: () => move(0, -box[3] / 10),
-    ArrowDown: () => move(0, box[3] / 10),
-    "+": () => zoom(0.8),
-    "=": () => zoom(0.8),
-    "-": () => zoom(1.25),
-    0: reset,
+    ArrowLeft: () => now().move(-0.1, 0),
+    ArrowRight: () => now().move(0.1, 0),
+    ArrowUp: () => now().move(0, -0.1),
+    ArrowDown: () => now().move(0, 0.1),
+    "+": () => now().zoom(0.8),
+    "=": () => now().zoom(0.8),
+    "-": () => now().zoom(1.25),
+    0: () => now().reset(),
   };
-  view.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+  paper.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const box = event.target.closest("[data-opens]");
+    const act = box && (event.key === "Enter" || event.key === " ") ? () => open(box) : keys[event.key];
+    if (!act) return;
     event.preventDefault();
-    keys[event.key]();
+    act();
   });
   // A bare wheel scrolls the page: a picture must not trap the reader.
-  view.addEventListener("wheel", (event) => {
+  paper.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    const at = svg.getBoundingClientRect();
-    const x = (event.clientX - at.left - at.width / 2) * perPixel();
-    const y = (event.clientY - at.top - at.height / 2) * perPixel();
-    zoom(Math.exp(event.deltaY / 300), 0.5 + x / box[2], 0.5 + y / box[3]);
+    now().zoomAt(Math.exp(event.deltaY / 300), event);
   }, { passive: false });
-  view.addEventListener("pointerdown", (event) => {
-    if (event.button === 0) view.setPointerCapture(event.pointerId);
+  let start = null;
+  paper.addEventListener("pointerdown", (event) => {
+    start = event.button === 0 ? event : null;
   });
-  view.addEventListener("pointermove", (event) => {
-    if (view.hasPointerCapture(event.pointerId)) move(-event.movementX * perPixel(), -event.movementY * perPixel());
+  paper.addEventListener("pointermove", (event) => {
+    if (!start || !(event.buttons & 1)) return;
+    if (Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) > 4) paper.setPointerCapture(event.pointerId);
+    if (paper.hasPointerCapture(event.pointerId)) now().drag(event.movementX, event.movementY);
   });
-  view.before(toolbar([["Zoom in", () => zoom(0.8)], ["Zoom out", () => zoom(1.25)], ["Show all", reset]]));
+  paper.addEventListener("click", (event) => {
+    const box = event.target.closest("[data-opens]");
+    if (box) open(box);
+  });
+  now().fit();
+  paper.before(toolbar([["Zoom in", keys["+"]], ["Zoom out", keys["-"]], ["Show all", keys[0]]]));
 }
 
 function toolbar(actions) {
@@ -122,5 +179,5 @@ function toolbar(actions) {
 
 document.querySelectorAll("table.all").forEach(sortable);
 document.querySelectorAll("[data-filter]").forEach(filterable);
-document.querySelectorAll("[data-zoom]").forEach(zoomable);
+document.querySelectorAll(".graph").forEach(graph);
 addEventListener("beforeprint", () => document.querySelectorAll("details:not(.source)").forEach((each) => (each.open = true)));
