@@ -167,7 +167,8 @@ class Scope:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_recorder"):
+        # No tensor is touched any more while the interpreter goes away: torch would end the process.
+        if hasattr(self, "_recorder") and not sys.is_finalizing():
             self.close()
 
     def __str__(self) -> str:

@@ -49,6 +49,8 @@ class Capture:
         self.notes: list[str] = []
         self._handles: list[Any] = []
         self.calls = ModuleCalls(self.registry, discover=discover)
+        self.calls.on_first.append(self.watcher.ranks.entered)
+        self.calls.on_child.append(self.watcher.ranks.wrapped)
         self.sizes: dict[int, Sizes] = {}
         self._made = 0
         """Graph nodes that this thread had made before the last traced backward."""

@@ -96,7 +96,9 @@ class StepProbe:
         watcher = self.watcher
         if torch._C._current_graph_task_id() < 0:
             watcher.finish_backward()
-        watcher.read_again()
+        if watcher.ranks.active and watcher.book.uid(optimizer) < 0:
+            watcher.registry.dirty = True  # fully_shard replaces parameters, and no hook of torch tells
+        self._fresh.update(watcher.read_again())
         uid = watcher.book.see(optimizer, stack, only_known=not watcher.discover)
         if uid < 0:
             return
@@ -160,7 +162,8 @@ class StepProbe:
             watcher.arrived_unseen(late)
         if written and not watcher.sees_clears and watcher.log.backwards:
             log = watcher.log
-            log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", "assigned"))
+            by = "averaged" if watcher.ranks.active else "assigned"
+            log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", by))
         watcher.gradients.holding.update(strange)
         watcher.gradients.note(strange, [grads[places[uid]] for uid in strange])
 
@@ -170,12 +173,16 @@ class StepProbe:
         last = watcher.log.last()
         if (
             isinstance(last, Backward)
+            and not watcher.ranks.averages
             and isinstance(last.norms, Column)
             and last.norms.cohort.everyone == cohort.everyone
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
-            return last.norms if last.norms.row or not measure else Column(cohort, norms(grads))
-        return Column(cohort, norms(grads)) if measure and grads else Column(cohort)
+            return last.norms if last.norms.row or not measure else self._measured(cohort, grads)
+        return self._measured(cohort, grads) if measure and grads else Column(cohort)
+
+    def _measured(self, cohort: Cohort, grads: list[torch.Tensor]) -> Column:
+        return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads)))
 
     # --- after -----------------------------------------------------------------------------------------------
 
