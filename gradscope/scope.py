@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import torch
 from torch import nn
 
+from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import variables_of
@@ -23,6 +24,7 @@ from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
 
 if TYPE_CHECKING:
+    from gradscope.records import Run
     from gradscope.render.graph import Drawing
 
 Model = nn.Module | Tensors
@@ -122,9 +124,13 @@ class Scope:
                 capture.settle()
             capture.watcher.next_step()
 
-    def report(self) -> Report:
-        """What happened so far and what is wrong with it."""
-        return Report(self._capture.run())
+    def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
+        """What happened so far and what is wrong with it.
+
+        With `ranks`, of all processes of the job: each has to call it; who does not within `timeout` is told.
+        """
+        run = self._capture.run()
+        return Report(ask(run, timeout) if ranks else alone(run))
 
     def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
         """Raise GradientFlowError if a model does not receive the gradient it should."""
@@ -203,7 +209,10 @@ class Session:
         self._capture.read_namespace(variables)
 
     def report(self, script: str = "") -> Report:
-        return Report(self._capture.run(script))
+        return Report(self.facts(script))
+
+    def facts(self, script: str = "") -> Run:
+        return self._capture.run(script)
 
 
 def watch(
@@ -246,12 +255,12 @@ def _variable_name(model: object, frame: FrameType) -> str | None:
     return None
 
 
-def report() -> Report:
-    """The report of the scope opened last.
+def report(*, ranks: bool = False, timeout: float = 30.0) -> Report:
+    """The report of the scope opened last, with `ranks` of all processes (see Scope.report).
 
     Raises NothingWatchedError if none was.
     """
-    return _last().report()
+    return _last().report(ranks=ranks, timeout=timeout)
 
 
 def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:

@@ -64,7 +64,7 @@ def named_parameters(root: nn.Module) -> list[tuple[str, torch.Tensor]]:
     """`root.named_parameters(remove_duplicate=False)` by the user's names."""
     inside = list(root.modules())
     if not any(type(module) in _WRAPPERS for module in inside):
-        named = list(root.named_parameters(remove_duplicate=False))
+        named: list[tuple[str, torch.Tensor]] = list(root.named_parameters(remove_duplicate=False))
     else:
         named = [
             (f"{prefix}.{name}" if prefix else name, tensor)
@@ -123,6 +123,7 @@ class Ranks:
         self.wanted = True
         """The norms of the next pass are to be measured."""
         self._looked = False
+        self._world = (0, 1)
         self._sharded: list[weakref.ref[nn.Module]] = []
         self._originals: dict[int, tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]] = {}
         self._own: dict[int, torch.Tensor] = {}
@@ -132,7 +133,13 @@ class Ranks:
     @property
     def active(self) -> bool:
         """Whether there are other processes."""
-        return world()[1] > 1
+        return self.world()[1] > 1
+
+    def world(self) -> tuple[int, int]:
+        """This process's rank and how many there are, also after the process group was destroyed."""
+        now = world()
+        self._world = now if now[1] > 1 else self._world
+        return self._world
 
     # --- wrappers --------------------------------------------------------------------------------------------
 
