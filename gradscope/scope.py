@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
@@ -17,8 +17,9 @@ from torch import nn
 
 from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
+from gradscope.capture.facts import glance
 from gradscope.capture.parameters import Tensors
-from gradscope.capture.variables import variables_of
+from gradscope.capture.variables import variable_name
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
@@ -214,6 +215,10 @@ class Session:
     def facts(self, script: str = "") -> Run:
         return self._capture.run(script)
 
+    def glance(self) -> Run:
+        """The counts alone, touching no tensor: for another thread, while this one is blocked."""
+        return glance(self._capture)
+
 
 def watch(
     *models: Model | Mapping[str, Model],
@@ -240,19 +245,11 @@ def watch(
         if isinstance(model, Mapping):
             found.update(model)
         else:
-            found[_variable_name(model, sys._getframe(1)) or f"model{index}"] = model
+            found[variable_name(model, sys._getframe(1)) or f"model{index}"] = model
     found.update(named)
     if not found:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
     return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget, to=to, histograms=histograms)
-
-
-def _variable_name(model: object, frame: FrameType) -> str | None:
-    for variables in (variables_of(frame), frame.f_globals):
-        for name, value in variables.items():
-            if value is model and not name.startswith("_"):
-                return name
-    return None
 
 
 def report(*, ranks: bool = False, timeout: float = 30.0) -> Report:

@@ -179,7 +179,7 @@ class Capture:
             return func(*args, **kwargs)
         finally:
             recorder.close()
-            self.watcher.end_backward()
+            self.watcher.finish_backward()
             try:
                 self._read(graph, recorder, root)
             except Exception as error:  # noqa: BLE001 - shields the user's backward

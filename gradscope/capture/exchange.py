@@ -38,6 +38,10 @@ class Exchange:
         self._topic = f"gradscope/{topic or next(_numbers)}"
         self._end = time.monotonic() + timeout
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than that from now."""
+        self._end = min(self._end, time.monotonic() + seconds)
+
     def say(self, body: bytes) -> None:
         """Tell rank 0, or as rank 0 nobody."""
         self._store.set(f"{self._topic}/{self.rank}", body)

@@ -51,6 +51,23 @@ def facts_of(capture: Capture, script: str) -> Run:
     )
 
 
+def glance(capture: Capture) -> Run:
+    """What was counted so far, as it is: nothing is fetched, closed or looked for."""
+    log, ranks = capture.watcher.log, capture.watcher.ranks
+    models, parameters = capture.registry.records()
+    rank, processes = ranks.world()
+    return Run(
+        steps=log.steps,
+        backwards=log.backwards,
+        models=models,
+        parameters=parameters,
+        events=log.events(),
+        tallies=log.tallies(),
+        rank=rank,
+        world=processes,
+    )
+
+
 def with_cuts(capture: Capture, run: Run) -> Run:
     """Add what the tape tells: cuts, what was never used, the picture."""
     if capture.tape is None:

@@ -111,14 +111,10 @@ class Watcher(Ledger):
     # --- backward --------------------------------------------------------------------------------------------
 
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
-        """A traced backward starts: everything until end_backward() belongs to it."""
+        """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
         self._open = self._bracket = True
         self._stack, self._extra = stack, extra
-
-    def end_backward(self) -> None:
-        """The traced backward is over."""
-        self.finish_backward()
 
     def _begins(self) -> bool:
         """The first gradient of an engine task arrives; returns whether the end of that task ends the pass."""

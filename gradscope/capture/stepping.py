@@ -155,14 +155,15 @@ class StepProbe:
         places = {uid: place for place, uid in enumerate(usual.uids)}
         fresh = set(watcher.attach_parameters(strange)) | {u for u in strange if u in self._fresh}
         self._fresh.clear()
-        late = [uid for uid in strange if uid in fresh]
-        written = [uid for uid in strange if uid not in fresh]
+        averaged = watcher.ranks.averages and watcher.log.backwards > 0  # DDP writes where only other ranks had one
+        late = [uid for uid in strange if uid in fresh and not averaged]
+        written = [uid for uid in strange if uid not in fresh or averaged]
         late = [uid for uid in late if watcher.registry.entries[uid].owners]
         if late:
             watcher.arrived_unseen(late)
-        if written and not watcher.sees_clears and watcher.log.backwards:
+        if written and (averaged or not watcher.sees_clears) and watcher.log.backwards:
             log = watcher.log
-            by = "averaged" if watcher.ranks.active else "assigned"
+            by = "averaged" if averaged else "assigned"
             log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", by))
         watcher.gradients.holding.update(strange)
         watcher.gradients.note(strange, [grads[places[uid]] for uid in strange])

@@ -103,3 +103,12 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             if node.module:
                 yield node.module
             yield from (f"{node.module}.{alias.name}" if node.module else alias.name for alias in node.names)
+
+
+def variable_name(model: object, frame: FrameType) -> str | None:
+    """The name that a caller's variables give an object."""
+    for variables in (variables_of(frame), frame.f_globals):
+        for name, value in variables.items():
+            if value is model and not name.startswith("_"):
+                return name
+    return None

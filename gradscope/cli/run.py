@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
     outcome = run_script(args)
     if outcome.reports:
         _tell(outcome, args)
-    ranks.end_as_told(outcome.status)
+    ranks.ENDING.finish()
     return outcome.status
 
 

@@ -86,7 +86,7 @@ def run_script(args: Namespace) -> Outcome:
     if args.no_compile:
         os.environ["TORCHDYNAMO_DISABLE"] = os.environ["TORCH_COMPILE_DISABLE"] = "1"
     outcome = Outcome(name)
-    ranks.end_by_exception()
+    ranks.ENDING.attach()
     recorder = _recorder(args.out, name)
     with ExitStack() as stack:
         if recorder is not None:
@@ -96,9 +96,11 @@ def run_script(args: Namespace) -> Outcome:
             from gradscope.scope import Session
 
             outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=recorder))
+            ranks.answer_alarms(outcome.session)
 
         stack.enter_context(when_torch_is_imported(watch))
         outcome.status = _run(load_module if args.module else load_script, name, rest)
+        ranks.ENDING.script_is_over()
         _wait_for_threads()
         if outcome.session is not None:
             outcome.session.read_namespace(vars(sys.modules["__main__"]))

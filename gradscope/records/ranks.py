@@ -63,4 +63,5 @@ class Job:
 
     @property
     def heard(self) -> int:
-        return sum(not row.missing for row in self.rows)
+        """How many ranks something is known of."""
+        return sum(not row.missing or row.backwards > 0 for row in self.rows)

@@ -29,7 +29,7 @@ def render_markdown(report: Report) -> str:
         parts.append("Median gradient norm that each `backward()` line left in each model.")
     if report.run.job is not None:
         job = report.run.job
-        parts += ["### Ranks", f"{job.heard} of {job.world} reported.", _table(ranks_table(job, _RANKS))]
+        parts += ["### Ranks", f"{job.heard} of {job.world} heard.", _table(ranks_table(job, _RANKS))]
     if report.run.notes:
         parts += ["### Not seen", "\n".join(f"- {markdown(note)}" for note in report.run.notes)]
     return "\n\n".join(parts) + "\n"

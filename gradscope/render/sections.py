@@ -120,7 +120,7 @@ def _ranks(report: Report) -> Markup:
     job = report.run.job
     if job is None:
         return Markup()
-    caption = f"{job.heard} of {job.world} ranks reported; the other sections tell what rank {job.reporter} saw."
+    caption = f"{job.heard} of {job.world} ranks heard; the other sections tell what rank {job.reporter} saw."
     return _scroller("Ranks", table(ranks_table(job, _RANKS), caption=caption), tall=True)
 
 

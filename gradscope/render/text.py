@@ -104,7 +104,7 @@ def _ranks(report: Report, style: _Style) -> list[list[str]]:
     job = report.run.job
     if job is None:
         return []
-    title = f"ranks: {job.heard} of {job.world} reported; the rest of this report tells what rank {job.reporter} saw"
+    title = f"ranks: {job.heard} of {job.world} heard; the rest of this report tells what rank {job.reporter} saw"
     lines = grid(ranks_table(job, _RANKS), style.paint, width=style.width, fixed=1)
     if job.world > _RANKS:
         lines.append(f"  and {count(job.world - _RANKS, 'more rank')}")
