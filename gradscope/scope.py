@@ -19,7 +19,7 @@ from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
 from gradscope.capture.facts import glance
 from gradscope.capture.parameters import Tensors
-from gradscope.capture.variables import variable_name
+from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
@@ -289,7 +289,7 @@ def explain(
     Keyword arguments that are modules name the models; all others are passed on to `step`.
     """
     chosen = dict(models or {})
-    chosen |= {k: v for k, v in named.items() if isinstance(v, nn.Module) and k not in _parameters_of(step)}
+    chosen |= {k: v for k, v in named.items() if isinstance(v, nn.Module) and k not in arguments_of(step)}
     rest = {k: v for k, v in named.items() if k not in chosen}
     scope = Scope(chosen)
     try:
@@ -299,8 +299,3 @@ def explain(
         return scope.report()
     finally:
         scope.close()
-
-
-def _parameters_of(function: Callable[..., Any]) -> frozenset[str]:
-    code = getattr(function, "__code__", None)
-    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else frozenset()

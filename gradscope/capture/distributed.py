@@ -231,12 +231,16 @@ class Ranks:
 def _early(ranks: Ranks, wrapper: weakref.ref[nn.Module]) -> Callable[[torch.Tensor], None]:
     """Takes the norm of a gradient that DDP is about to average where it is."""
     mine = weakref.ref(ranks)
+    seen: set[int] = set()
 
     def hook(parameter: torch.Tensor) -> None:
         module, book = wrapper(), mine()
         if module is None or book is None or not book.wanted or parameter.grad is None:
             return
-        if getattr(module, "gradient_as_bucket_view", False):
+        first = id(parameter) not in seen
+        seen.add(id(parameter))
+        # The first pass of a static graph is averaged as a whole, before our callback runs.
+        if getattr(module, "gradient_as_bucket_view", False) or (first and getattr(module, "static_graph", False)):
             with unseen():
                 book._own[id(parameter)] = fused([parameter.grad])[0]
 

@@ -64,8 +64,7 @@ class Watcher(Ledger):
         self._extra: dict[str, Any] = {}
         self._cohorts: dict[int, Cohort] = {}
         self._late: tuple[Backward, Cohort, Measured] | None = None
-        self._read = 0
-        """The step at which names were last read."""
+        self._read = 0  # the step at which names were last read
         self._first: Path = ()
         """The backward line that began this step."""
 

@@ -112,3 +112,9 @@ def variable_name(model: object, frame: FrameType) -> str | None:
             if value is model and not name.startswith("_"):
                 return name
     return None
+
+
+def arguments_of(function: object) -> frozenset[str]:
+    """The names of a function's arguments."""
+    code = getattr(function, "__code__", None)
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else frozenset()

@@ -43,7 +43,7 @@ def check(run: Run) -> Iterable[Finding]:
         if all(is_shift(run, uid) for uid in uids):
             continue
         for model, mine in by_model(run, [u for u in uids if not is_shift(run, u)]):
-            design = is_design(run, model, mine, origin)
+            design = is_design(run, model, mine, source)
             yield finding(
                 CODE,
                 Severity.INFO if design else Severity.ERROR,
