@@ -235,6 +235,9 @@ def allowed(finding: Finding, allow: tuple[str, ...]) -> bool:
 
 
 def _norm(run: Run, uids: tuple[int, ...]) -> float | None:
+    if run.job is not None and any(uid in run.parts for uid in uids):
+        # Of parts, only the job's tallies know the norm of the whole.
+        return _event_norm({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
     for event in reversed(run.backward_events):
         norm = _event_norm(event.norms, uids)
         if norm is not None:

@@ -9,20 +9,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
 from torch import nn
 
+from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
+from gradscope.capture.facts import glance
 from gradscope.capture.parameters import Tensors
-from gradscope.capture.variables import variables_of
+from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
 
 if TYPE_CHECKING:
+    from gradscope.records import Run
     from gradscope.render.graph import Drawing
 
 Model = nn.Module | Tensors
@@ -122,9 +125,13 @@ class Scope:
                 capture.settle()
             capture.watcher.next_step()
 
-    def report(self) -> Report:
-        """What happened so far and what is wrong with it."""
-        return Report(self._capture.run())
+    def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
+        """What happened so far and what is wrong with it.
+
+        With `ranks`, of all processes of the job: each has to call it; who does not within `timeout` is told.
+        """
+        run = self._capture.run()
+        return Report(ask(run, timeout) if ranks else alone(run))
 
     def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
         """Raise GradientFlowError if a model does not receive the gradient it should."""
@@ -167,7 +174,8 @@ class Scope:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_recorder"):
+        # No tensor is touched any more while the interpreter goes away: torch would end the process.
+        if hasattr(self, "_recorder") and not sys.is_finalizing():
             self.close()
 
     def __str__(self) -> str:
@@ -202,7 +210,14 @@ class Session:
         self._capture.read_namespace(variables)
 
     def report(self, script: str = "") -> Report:
-        return Report(self._capture.run(script))
+        return Report(self.facts(script))
+
+    def facts(self, script: str = "") -> Run:
+        return self._capture.run(script)
+
+    def glance(self) -> Run:
+        """The counts alone, touching no tensor: for another thread, while this one is blocked."""
+        return glance(self._capture)
 
 
 def watch(
@@ -230,27 +245,19 @@ def watch(
         if isinstance(model, Mapping):
             found.update(model)
         else:
-            found[_variable_name(model, sys._getframe(1)) or f"model{index}"] = model
+            found[variable_name(model, sys._getframe(1)) or f"model{index}"] = model
     found.update(named)
     if not found:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
     return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget, to=to, histograms=histograms)
 
 
-def _variable_name(model: object, frame: FrameType) -> str | None:
-    for variables in (variables_of(frame), frame.f_globals):
-        for name, value in variables.items():
-            if value is model and not name.startswith("_"):
-                return name
-    return None
-
-
-def report() -> Report:
-    """The report of the scope opened last.
+def report(*, ranks: bool = False, timeout: float = 30.0) -> Report:
+    """The report of the scope opened last, with `ranks` of all processes (see Scope.report).
 
     Raises NothingWatchedError if none was.
     """
-    return _last().report()
+    return _last().report(ranks=ranks, timeout=timeout)
 
 
 def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
@@ -282,7 +289,7 @@ def explain(
     Keyword arguments that are modules name the models; all others are passed on to `step`.
     """
     chosen = dict(models or {})
-    chosen |= {k: v for k, v in named.items() if isinstance(v, nn.Module) and k not in _parameters_of(step)}
+    chosen |= {k: v for k, v in named.items() if isinstance(v, nn.Module) and k not in arguments_of(step)}
     rest = {k: v for k, v in named.items() if k not in chosen}
     scope = Scope(chosen)
     try:
@@ -292,8 +299,3 @@ def explain(
         return scope.report()
     finally:
         scope.close()
-
-
-def _parameters_of(function: Callable[..., Any]) -> frozenset[str]:
-    code = getattr(function, "__code__", None)
-    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else frozenset()

@@ -28,11 +28,13 @@ LAYERS = {
     "torch_import": 0,
     "runfile": 2,
     "diagnosis": 2,
+    "job": 3,
     "compare": 3,
     "render": 3,
     "report": 4,
     "capture": 5,
     "recording": 5,
+    "asking": 6,
     "scope": 6,
     "demo": 0,
     "cli": 7,
@@ -43,7 +45,7 @@ LAYERS = {
 }
 """A module may import its own layer's package and lower layers."""
 CAPTURE_MAY = {"capture", "records", "errors", "tallies", "_version"}
-PAPER = {"errors", "records", "tallies", "runfile", "diagnosis", "compare", "render", "report"}
+PAPER = {"errors", "records", "tallies", "runfile", "job", "diagnosis", "compare", "render", "report"}
 """The half that reads saved runs on a machine without torch."""
 HEAVY = {"torch", "matplotlib", "torchviz"}
 LONGEST_FILE = 300

@@ -49,6 +49,8 @@ class Capture:
         self.notes: list[str] = []
         self._handles: list[Any] = []
         self.calls = ModuleCalls(self.registry, discover=discover)
+        self.calls.on_first.append(self.watcher.ranks.entered)
+        self.calls.on_child.append(self.watcher.ranks.wrapped)
         self.sizes: dict[int, Sizes] = {}
         self._made = 0
         """Graph nodes that this thread had made before the last traced backward."""
@@ -177,7 +179,7 @@ class Capture:
             return func(*args, **kwargs)
         finally:
             recorder.close()
-            self.watcher.end_backward()
+            self.watcher.finish_backward()
             try:
                 self._read(graph, recorder, root)
             except Exception as error:  # noqa: BLE001 - shields the user's backward

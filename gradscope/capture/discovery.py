@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gradscope.capture.distributed import unwrapped
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import is_library
 from gradscope.capture.statements import scope_of
@@ -146,7 +147,11 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     optimizer was built from, and still hold the parameters of a model that was replaced.
     """
     inside = _inside_others(names)
-    for name, module in names.modules.values():
+    inner = {key: unwrapped(module) for key, (_, module) in names.modules.items()}
+    for key, (name, module) in names.modules.items():
+        if inner[key] is not module and id(inner[key]) in names.modules:
+            continue  # the module inside DDP has a name of its own
+        module = inner[key]  # noqa: PLW2901 - what is meant by the name
         if any(m.module is not None and m.module() is module for m in registry.models):
             continue
         own = inside.get(id(module))

@@ -29,6 +29,8 @@ def facts_of(capture: Capture, script: str) -> Run:
         name_orphans(capture.registry)
     models, parameters = capture.registry.records()
     log = capture.watcher.log
+    ranks = capture.watcher.ranks
+    rank, processes = ranks.world()
     return Run(
         torch=torch.__version__,
         gradscope=_version.__version__,
@@ -43,6 +45,26 @@ def facts_of(capture: Capture, script: str) -> Run:
         origins=capture.origins.records(),
         notes=(*capture.notes, *capture.watcher.failures, *filter(None, [capture.watcher.budget.note()])),
         histograms=capture.histograms.records(),
+        rank=rank,
+        world=processes,
+        parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
+    )
+
+
+def glance(capture: Capture) -> Run:
+    """What was counted so far, as it is: nothing is fetched, closed or looked for."""
+    log, ranks = capture.watcher.log, capture.watcher.ranks
+    models, parameters = capture.registry.records()
+    rank, processes = ranks.world()
+    return Run(
+        steps=log.steps,
+        backwards=log.backwards,
+        models=models,
+        parameters=parameters,
+        events=log.events(),
+        tallies=log.tallies(),
+        rank=rank,
+        world=processes,
     )
 
 

@@ -41,8 +41,7 @@ def measure(gradients: Mapping[int, torch.Tensor], step: int) -> dict[int, Histo
 
 def _flat(gradient: torch.Tensor) -> torch.Tensor | None:
     """The entries that are stored, as real numbers; None if they cannot be read."""
-    gradient = gradient.detach()
-    gradient = getattr(gradient, "_local_tensor", gradient)
+    gradient = getattr(gradient, "_local_tensor", gradient).detach()  # a DTensor's own detach() fails at exit
     if gradient.layout is torch.sparse_coo:
         gradient = gradient.coalesce().values()
     if gradient.layout is not torch.strided or gradient.device.type == "meta":

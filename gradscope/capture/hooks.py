@@ -17,6 +17,7 @@ import torch
 
 from gradscope.capture.budget import Budget
 from gradscope.capture.columns import Cohort, Column
+from gradscope.capture.distributed import Ranks
 from gradscope.capture.failure import warn_once
 from gradscope.capture.gradients import no_collection
 from gradscope.capture.inbox import Inbox
@@ -55,6 +56,7 @@ class Watcher(Ledger):
         self.unnamed: Callable[[Stack], None] | None = None
         """Called when parameters without a name turned up, so that they can be found in the user's frames."""
         self.failures: list[str] = []
+        self.ranks = Ranks(self)
         self._inbox = Inbox(registry, self._begins, self._ends)
         self._stepping = StepProbe(self)
         self._open = self._bracket = self._closed = False
@@ -62,8 +64,7 @@ class Watcher(Ledger):
         self._extra: dict[str, Any] = {}
         self._cohorts: dict[int, Cohort] = {}
         self._late: tuple[Backward, Cohort, Measured] | None = None
-        self._read = 0
-        """The step at which names were last read."""
+        self._read = 0  # the step at which names were last read
         self._first: Path = ()
         """The backward line that began this step."""
 
@@ -73,6 +74,7 @@ class Watcher(Ledger):
         """Put hooks on every registered parameter and on all optimizers."""
         self.attach_parameters(list(self.registry.entries))
         self._stepping.attach()
+        self.ranks.look()
 
     def attach_parameters(self, uids: Iterable[int]) -> list[int]:
         """Hook the parameters that are not hooked yet; returns those that now are."""
@@ -92,6 +94,7 @@ class Watcher(Ledger):
         self._closed = True
         self._inbox.detach()
         self._stepping.detach()
+        self.ranks.close()
         self.gradients.clear()
 
     def failed(self, probe: str, error: Exception) -> None:
@@ -102,28 +105,25 @@ class Watcher(Ledger):
         self._closed = True
         self._inbox.detach()
         self._stepping.detach()
+        self.ranks.close()
 
     # --- backward --------------------------------------------------------------------------------------------
 
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
-        """A traced backward starts: everything until end_backward() belongs to it."""
+        """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
         self._open = self._bracket = True
         self._stack, self._extra = stack, extra
 
-    def end_backward(self) -> None:
-        """The traced backward is over."""
-        self.finish_backward()
-
     def _begins(self) -> bool:
         """The first gradient of an engine task arrives; returns whether the end of that task ends the pass."""
-        if self._bracket:
+        if self._bracket and not self.ranks.averages:
             return False
         try:
             stack = _backward_stack()
             nested = stack.has("function")  # a reentrant checkpoint runs the engine inside a Function's backward
-            if nested and self._open:
-                return False
+            if self._bracket or (nested and self._open):
+                return self._bracket and not nested
             self.finish_backward()
             self._open, self._stack, self._extra = True, stack, {}
             return not nested
@@ -132,8 +132,10 @@ class Watcher(Ledger):
             return False
 
     def _ends(self) -> None:
-        if not self._bracket:
+        if not self._bracket or self.ranks.averages:  # DDP writes the averages before a traced call returns
             self.finish_backward()
+        if self.ranks.averages:
+            self._inbox.afterwards(self.ranks.averaged)
 
     def finish_backward(self) -> None:
         """Close the open backward pass: measure, log, tally."""
@@ -170,6 +172,7 @@ class Watcher(Ledger):
         for probe in self.after_backward:
             probe({uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None}, self.log.step)
         self.log.backwards += 1
+        self.ranks.wanted = not self.log.backwards % (self.every * self.budget.thinning)
         if self.log.backwards in (1, 2):
             self.look_around(stack)
         self.registry.training = True
@@ -198,13 +201,14 @@ class Watcher(Ledger):
         if self.log.backwards % (self.every * self.budget.thinning):
             return Column(cohort)
         present = [grad for grad in grads if grad is not None]
+        present = self.ranks.own(cohort.uids, present)
         measured = Measured(present, wait=self.measure_updates or _on_cpu(present)) if present else None
         if measured is None or len(present) < len(grads):
             return Column(cohort)
         if not measured.ready:
             self._late = (_NOTHING, cohort, measured)
             return Column(cohort)
-        return Column(cohort, measured.values())
+        return Column(cohort, self.ranks.judged(cohort.uids, measured.values(), count=True))
 
     def _count(self, event: Backward) -> None:
         column = event.norms
@@ -222,7 +226,7 @@ class Watcher(Ledger):
         if self._late is None or self._late[0] is _NOTHING:
             return
         (old, cohort, measured), self._late = self._late, None
-        column = Column(cohort, measured.values())
+        column = Column(cohort, self.ranks.judged(cohort.uids, measured.values(), count=True))
         event = dataclasses.replace(old, norms=column)
         self.log.replace(old, event)
         self._count(event)

@@ -97,10 +97,14 @@ class Inbox:
         self.task = task
 
     def _queue(self) -> None:
-        ends = self._ends
+        self.afterwards(self._ends)
+
+    def afterwards(self, ends: Callable[[], None] | weakref.WeakMethod[Callable[[], None]]) -> None:
+        """Call a method when the running pass is over, behind what is queued already."""
+        weak = ends if isinstance(ends, weakref.WeakMethod) else weakref.WeakMethod(ends)
 
         def done() -> None:
-            end = ends()
+            end = weak()
             if end is not None:
                 end()
 

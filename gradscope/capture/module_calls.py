@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -22,6 +23,10 @@ class ModuleCalls:
         """All modules that ran, by number."""
         self.running: list[int] = []
         """Numbers of the modules that are running, the innermost last."""
+        self.on_first: list[Callable[[nn.Module], None]] = []
+        """Called with each module when it first runs."""
+        self.on_child: list[Callable[[nn.Module, nn.Module | None], None]] = []
+        """Called with each module that is given a child, and the child."""
         self._numbers: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
 
     def parameter_registered(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -32,6 +37,8 @@ class ModuleCalls:
 
     def module_registered(self, module: nn.Module, name: str, child: nn.Module | None) -> None:
         """A module was given a child."""
+        for probe in self.on_child:
+            probe(module, child)
         self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
         if child is not None and self.discover:
             self.registry.built[id(child)] = (weakref.ref(child), snapshot(sys._getframe(1)))
@@ -43,6 +50,8 @@ class ModuleCalls:
             known = (weakref.ref(module), len(self.modules))
             self._numbers[id(module)] = known
             self.modules.append(known[0])
+            for probe in self.on_first:
+                probe(module)
         self.running.append(known[1])
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:

@@ -44,7 +44,7 @@ class Measured:
         self.ready = True
         with unseen():
             for places, same in _alike(tensors):
-                found = list(_fused(same))
+                found = list(fused(same))
                 if wait and found[0].device.type == "cpu":
                     self._parts.append((places, _look_again(found, same)))
                 elif wait:
@@ -89,7 +89,7 @@ def _alike(tensors: Sequence[torch.Tensor]) -> list[tuple[list[int], list[torch.
     return list(groups.values())
 
 
-def _fused(tensors: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+def fused(tensors: list[torch.Tensor]) -> Sequence[torch.Tensor]:
     """Norms of tensors of one device and dtype; a half is summed up in float32."""
     if tensors[0].dtype in _HALF:
         return torch._foreach_norm(tensors, 2, torch.float32)

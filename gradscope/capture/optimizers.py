@@ -190,6 +190,8 @@ class Snapshot:
         self.uids: list[int] = []
         self.params: list[torch.Tensor] = []
         self.before: list[torch.Tensor] = []
+        self.partly: set[int] = set()
+        """Parameters of which only a part is here."""
         total = 0
         with unseen():
             for group in optimizer.param_groups:
@@ -201,6 +203,8 @@ class Snapshot:
                     if total > CLONE_LIMIT:
                         return
                     value = getattr(param, "_local_tensor", param)
+                    if value is not param:
+                        self.partly.add(uid)
                     self.uids.append(uid)
                     self.params.append(value)
                     self.before.append(value.detach().clone())
@@ -211,7 +215,8 @@ class Snapshot:
             change = [now.detach() - then for now, then in zip(self.params, self.before, strict=True)]
         changes = dict(zip(self.uids, norms(change), strict=True))
         sizes = dict(zip(self.uids, norms(self.before), strict=True))
-        weights = {uid: size for uid, size in sizes.items() if uid in received}
+        still = {uid for uid in self.partly if not changes[uid]}  # says nothing about the other parts
+        weights = {uid: size for uid, size in sizes.items() if uid in received and uid not in still}
         return Changes(
             {uid: _ratio(changes[uid], size) for uid, size in weights.items()},
             weights,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from gradscope.capture.distributed import class_name, named_modules, named_parameters, unwrapped
 from gradscope.capture.entries import Entry, record_of, shape_of
 from gradscope.capture.source import Stack, file_of, is_third_party, resolve
 from gradscope.errors import NameClashError, NotTrainableError
@@ -38,7 +39,7 @@ class WatchedModel:
     def named_tensors(self) -> list[tuple[str, torch.Tensor]]:
         module = self.module() if self.module is not None else None
         if module is not None:
-            return list(module.named_parameters(remove_duplicate=False))
+            return named_parameters(module)
         return [(name, tensor) for name, ref in self.tensors if (tensor := ref()) is not None]
 
 
@@ -56,6 +57,8 @@ class Registry:
     """A backward pass has run."""
     module_ids: set[int] = field(default_factory=set)
     """Ids of the modules inside the models: what is registered elsewhere concerns nobody."""
+    original: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Tells the parameter for which another one stands in."""
     _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack]] = field(default_factory=dict)
     _ids: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -63,7 +66,12 @@ class Registry:
     def uid(self, tensor: torch.Tensor) -> int:
         """The uid of a tensor, or -1 for a stranger."""
         entry = self._ids.get(id(tensor))
-        return entry[1] if entry is not None and entry[0]() is tensor else -1
+        if entry is not None and entry[0]() is tensor:
+            return entry[1]
+        if self.original is None or type(tensor) is not nn.Parameter:
+            return -1
+        other = self.original(tensor)
+        return -1 if other is tensor else self.uid(other)
 
     def tensor(self, uid: int) -> torch.Tensor | None:
         return self.entries[uid].ref()
@@ -73,6 +81,8 @@ class Registry:
         known = self.uid(tensor)
         if known >= 0:
             return known
+        if self.original is not None:
+            tensor = self.original(tensor)
         uid = len(self.entries)
         self.entries[uid] = Entry(
             uid,
@@ -110,14 +120,15 @@ class Registry:
         Raises NameClashError for a name or a model that is registered already, NotTrainableError for one
         without parameters.
         """
+        model = unwrapped(model)
         for other in self.models:
             if other.name == name:
                 raise NameClashError(f"two models are named {name!r}: give each its own name")
             if isinstance(model, nn.Module) and other.module is not None and other.module() is model:
                 raise NameClashError(f"{name!r} is the model already watched as {other.name!r}: watch it once")
         if isinstance(model, nn.Module):
-            kind = type(model)
-            watched = WatchedModel(name, kind.__name__, weakref.ref(model), (), idle, is_third_party(file_of(kind)))
+            theirs = is_third_party(file_of(type(unwrapped(model))))
+            watched = WatchedModel(name, class_name(model), weakref.ref(model), (), idle, theirs)
         else:
             tensors = tuple(_named(model))
             if not tensors or not all(isinstance(t, torch.Tensor) for _, t in tensors):
@@ -137,6 +148,7 @@ class Registry:
         for watched in self.models:
             if watched.name != name or watched.named_tensors():
                 continue
+            model = unwrapped(model)
             if isinstance(model, nn.Module):
                 watched.module, watched.tensors = weakref.ref(model), ()
             else:
@@ -194,7 +206,7 @@ class Registry:
             root = model.module() if model.module is not None else None
             if root is None:
                 continue
-            for prefix, module in root.named_modules():
+            for prefix, module in named_modules(root):
                 self.module_ids.add(id(module))
                 built = self.built.get(id(module))
                 if built is not None and built[0]() is module:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from gradscope.capture.distributed import named_modules
 from gradscope.capture.parameters import Registry, WatchedModel
 
 
@@ -48,7 +49,7 @@ class Places:
             root = watched.module() if watched.module is not None else None
             if not wanted:
                 return
-            for fqn, module in root.named_modules() if root is not None else ():
+            for fqn, module in named_modules(root) if root is not None else ():
                 found = wanted.pop(id(module), -1)
                 if found >= 0:
                     leaf = next(module.children(), None) is None

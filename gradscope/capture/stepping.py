@@ -100,7 +100,9 @@ class StepProbe:
         watcher = self.watcher
         if torch._C._current_graph_task_id() < 0:
             watcher.finish_backward()
-        watcher.read_again()
+        if watcher.ranks.active and watcher.book.uid(optimizer) < 0:
+            watcher.registry.dirty = True  # fully_shard replaces parameters, and no hook of torch tells
+        self._fresh.update(watcher.read_again())
         uid = watcher.book.see(optimizer, stack, only_known=not watcher.discover)
         if uid < 0:
             return
@@ -159,14 +161,16 @@ class StepProbe:
         places = {uid: place for place, uid in enumerate(usual.uids)}
         fresh = set(watcher.attach_parameters(strange)) | {u for u in strange if u in self._fresh}
         self._fresh.clear()
-        late = [uid for uid in strange if uid in fresh]
-        written = [uid for uid in strange if uid not in fresh]
+        averaged = watcher.ranks.averages and watcher.log.backwards > 0  # DDP writes where only other ranks had one
+        late = [uid for uid in strange if uid in fresh and not averaged]
+        written = [uid for uid in strange if uid not in fresh or averaged]
         late = [uid for uid in late if watcher.registry.entries[uid].owners]
         if late:
             watcher.arrived_unseen(late)
-        if written and not watcher.sees_clears and watcher.log.backwards:
+        if written and (averaged or not watcher.sees_clears) and watcher.log.backwards:
             log = watcher.log
-            log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", "assigned"))
+            by = "averaged" if averaged else "assigned"
+            log.append(Write(log.tick(), log.step, frozenset(written), (), "grad", by))
         watcher.gradients.holding.update(strange)
         watcher.gradients.note(strange, [grads[places[uid]] for uid in strange])
 
@@ -176,12 +180,16 @@ class StepProbe:
         last = watcher.log.last()
         if (
             isinstance(last, Backward)
+            and not watcher.ranks.averages
             and isinstance(last.norms, Column)
             and last.norms.cohort.everyone == cohort.everyone
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
-            return last.norms if last.norms.row or not measure else Column(cohort, norms(grads))
-        return Column(cohort, norms(grads)) if measure and grads else Column(cohort)
+            return last.norms if last.norms.row or not measure else self._measured(cohort, grads)
+        return self._measured(cohort, grads) if measure and grads else Column(cohort)
+
+    def _measured(self, cohort: Cohort, grads: list[torch.Tensor]) -> Column:
+        return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads)))
 
     # --- after -----------------------------------------------------------------------------------------------
 

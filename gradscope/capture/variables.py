@@ -103,3 +103,18 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             if node.module:
                 yield node.module
             yield from (f"{node.module}.{alias.name}" if node.module else alias.name for alias in node.names)
+
+
+def variable_name(model: object, frame: FrameType) -> str | None:
+    """The name that a caller's variables give an object."""
+    for variables in (variables_of(frame), frame.f_globals):
+        for name, value in variables.items():
+            if value is model and not name.startswith("_"):
+                return name
+    return None
+
+
+def arguments_of(function: object) -> frozenset[str]:
+    """The names of a function's arguments."""
+    code = getattr(function, "__code__", None)
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) if code else frozenset()

@@ -1,5 +1,6 @@
 """Diagnose a run file and print its report; needs no torch.
 
+Of a job of several processes the files of the other ranks (NAME.rank1.SUFFIX) are read with it.
 With --follow the report is printed again whenever the run has got further, until it ends.
 
 Exit status: 0, or 2 if the file cannot be read as a run.
@@ -38,6 +39,7 @@ def run(args: Namespace) -> int:
 
 def _reports(path: str, interval: int | None) -> Iterator[Report]:
     """The report of the run as it is; with an interval, again whenever it has got further, until it ends."""
+    from gradscope.job import merge_files
     from gradscope.report import Report
     from gradscope.runfile import open_run
 
@@ -47,7 +49,7 @@ def _reports(path: str, interval: int | None) -> Iterator[Report]:
         progress = (opened.run.steps, opened.run.backwards, opened.finished)
         if progress != seen:
             seen = progress
-            yield Report(opened.run)
+            yield Report(merge_files(opened.run, path))
         if interval is None or opened.finished or not opened.live:
             return
         time.sleep(interval)

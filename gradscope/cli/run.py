@@ -13,7 +13,7 @@ import traceback
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from gradscope.cli import options, terminal
+from gradscope.cli import options, ranks, terminal
 from gradscope.cli.runner import run_script
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def run(args: Namespace) -> int:
     outcome = run_script(args)
     if outcome.reports:
         _tell(outcome, args)
+    ranks.ENDING.finish()
     return outcome.status
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gradscope.cli import ranks
 from gradscope.cli.options import read_target
 from gradscope.cli.program import Program, load_module, load_script
 from gradscope.errors import ScriptError, StopRun
@@ -28,6 +29,7 @@ from gradscope.torch_import import when_torch_is_imported
 
 if TYPE_CHECKING:
     from gradscope.recording import RunRecorder
+    from gradscope.records import Run
     from gradscope.report import Report
     from gradscope.scope import Session
 
@@ -45,11 +47,15 @@ class Outcome:
     status: int = 0
     session: Session | None = None
     pid: int = field(default_factory=os.getpid)
+    shared: Run | None = None
+    """The facts of all ranks, on the one that reports for a job of several."""
+    silent: bool = False
+    """Another rank reports."""
 
     @property
     def reports(self) -> bool:
-        """Whether this process is the one that reports: no forked child, and rank 0 of a distributed run."""
-        return os.getpid() == self.pid and os.environ.get("RANK", "0") == "0"
+        """Whether this process is the one that reports: no forked child, and of a job of several processes one."""
+        return os.getpid() == self.pid and not self.silent
 
     @cached_property
     def report(self) -> Report:
@@ -57,6 +63,8 @@ class Outcome:
         from gradscope.records import Run
         from gradscope.report import Report
 
+        if self.shared is not None:
+            return Report(self.shared)
         return self.session.report(script=self.name) if self.session is not None else Report(Run(script=self.name))
 
     @property
@@ -78,6 +86,7 @@ def run_script(args: Namespace) -> Outcome:
     if args.no_compile:
         os.environ["TORCHDYNAMO_DISABLE"] = os.environ["TORCH_COMPILE_DISABLE"] = "1"
     outcome = Outcome(name)
+    ranks.ENDING.attach()
     recorder = _recorder(args.out, name)
     with ExitStack() as stack:
         if recorder is not None:
@@ -87,13 +96,27 @@ def run_script(args: Namespace) -> Outcome:
             from gradscope.scope import Session
 
             outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=recorder))
+            ranks.answer_alarms(outcome.session)
 
         stack.enter_context(when_torch_is_imported(watch))
         outcome.status = _run(load_module if args.module else load_script, name, rest)
+        ranks.ENDING.script_is_over()
         _wait_for_threads()
         if outcome.session is not None:
             outcome.session.read_namespace(vars(sys.modules["__main__"]))
+    _share(outcome, args.out)
     return outcome
+
+
+def _share(outcome: Outcome, out: str | None) -> None:
+    """Put the facts of all ranks together on the one that reports."""
+    if os.getpid() != outcome.pid or ranks.world()[1] < 2:
+        return
+    if outcome.session is None:
+        outcome.silent = ranks.world()[0] != 0
+        return
+    outcome.shared = ranks.share(outcome.session.facts(outcome.name), outcome.status, out)
+    outcome.silent = outcome.shared is None
 
 
 def _recorder(out: str | None, script: str) -> RunRecorder | None:

@@ -243,6 +243,17 @@ CAUSES: dict[str, Cause] = {
     "near_zero_normalisation": Cause(
         "a division by a value close to zero multiplies the gradient", "add a larger eps to the divisor"
     ),
+    # many processes
+    "rank_skips_it": Cause(
+        "what these ranks compute never uses it",
+        "give every rank data that uses it (DistributedSampler), or add 0 * its output to the loss;"
+        " find_unused_parameters=True only keeps DDP from hanging",
+    ),
+    "ranks_not_averaged": Cause(
+        "nothing averages its gradient over the ranks, so each rank trains its own copy",
+        "call the model through DistributedDataParallel, and leave no_sync() before the last backward of a step",
+    ),
+    "data_of_a_rank": Cause("its data or its hardware differ from those of the others", "check what that rank reads"),
     "unknown": Cause("the reason was not found", "run it under `gradscope run`, which traces each operation"),
 }
 """Every cause a finding may have."""

@@ -19,6 +19,9 @@ from gradscope.records.drawn import Histogram as Histogram
 from gradscope.records.drawn import Node as Node
 from gradscope.records.lines import Location as Location
 from gradscope.records.lines import Path as Path
+from gradscope.records.ranks import Across as Across
+from gradscope.records.ranks import Job as Job
+from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
@@ -280,6 +283,12 @@ class Run:
     """Parameters that no traced operation read, over all traced steps."""
     graph: Graph | None = None
     histograms: tuple[Histogram, ...] = ()
+    rank: int = 0
+    world: int = 1
+    parts: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Per parameter of which this rank holds a part: of how many, and the passes that left this part all zero."""
+    job: Job | None = None
+    """What the ranks of the job said, where they were asked."""
 
     @property
     def backward_events(self) -> list[Backward]:

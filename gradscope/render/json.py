@@ -11,6 +11,7 @@ from gradscope.render.words import number
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
+    from gradscope.records import Job
     from gradscope.report import Report
 
 
@@ -51,6 +52,28 @@ def to_dict(report: Report) -> dict[str, Any]:
         ],
         "findings": [_finding(finding) for finding in report.findings],
         "notes": list(run.notes),
+        **({} if run.job is None else {"ranks": _ranks(run.job)}),
+    }
+
+
+def _ranks(job: Job) -> dict[str, Any]:
+    """An addition to schema 1: only there where ranks were asked."""
+    return {
+        "world": job.world,
+        "heard": job.heard,
+        "reporter": job.reporter,
+        "rows": [
+            {
+                "rank": row.rank,
+                "host": row.host,
+                "steps": row.steps,
+                "backwards": row.backwards,
+                "parameters": row.received,
+                "grad_norm": _norm(row.norm),
+                "missing": row.missing,
+            }
+            for row in job.rows
+        ],
     }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.records import Location, Path
 from gradscope.render.escape import longest_run, markdown, markdown_cell_code, markdown_code, markdown_prose, plain
-from gradscope.render.table import Cell, Column, Table, flow_table, models_table, place
+from gradscope.render.table import Cell, Column, Table, flow_table, models_table, place, ranks_table
 from gradscope.render.words import ABSENT, callers, fold, gap, listing, seen, verdict, victims
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 _NAMED = 6
+_RANKS = 16
 
 
 def render_markdown(report: Report) -> str:
@@ -26,6 +27,9 @@ def render_markdown(report: Report) -> str:
     if report.flow:
         parts += ["### Which loss trains what", _table(flow_table(report, report.models))]
         parts.append("Median gradient norm that each `backward()` line left in each model.")
+    if report.run.job is not None:
+        job = report.run.job
+        parts += ["### Ranks", f"{job.heard} of {job.world} heard.", _table(ranks_table(job, _RANKS))]
     if report.run.notes:
         parts += ["### Not seen", "\n".join(f"- {markdown(note)}" for note in report.run.notes)]
     return "\n\n".join(parts) + "\n"

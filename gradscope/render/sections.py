@@ -9,7 +9,7 @@ from gradscope.diagnosis.finding import Severity
 from gradscope.render.findings import anchor, article
 from gradscope.render.markup import Markup, join, table, tag, words
 from gradscope.render.pictures import figures
-from gradscope.render.table import STATE_TONES, flow_table, parameters_table, place
+from gradscope.render.table import STATE_TONES, flow_table, parameters_table, place, ranks_table
 from gradscope.render.words import STATE_WORDS, census, count, number, split_models, verdict
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gradscope.render.sources import Sources
     from gradscope.report import ModelSummary, Report
 
+_RANKS = 256
 _CARDS = 12
 """Of more models than these, the well ones are folded away."""
 
@@ -41,6 +42,7 @@ def all_sections(report: Report, sources: Sources, drawn: Drawn | None) -> list[
         Section("models", "Models", _models(report)),
         Section("findings", "Findings", findings),
         Section("flow", "Which loss trains what", _flow(report)),
+        Section("ranks", "Ranks", _ranks(report)),
         Section("graph", "Graph", _graph(report, drawn)),
         Section("figures", "Figures", _figures(report)),
         Section("parameters", "Parameters", _parameters(report)),
@@ -112,6 +114,14 @@ def _flow(report: Report) -> Markup:
         return Markup()
     caption = "Median gradient norm that each backward line left in each model; a dash where it left none."
     return _scroller("Flow matrix", table(flow_table(report, report.models), caption=caption, class_="flow"))
+
+
+def _ranks(report: Report) -> Markup:
+    job = report.run.job
+    if job is None:
+        return Markup()
+    caption = f"{job.heard} of {job.world} ranks heard; the other sections tell what rank {job.reporter} saw."
+    return _scroller("Ranks", table(ranks_table(job, _RANKS), caption=caption), tall=True)
 
 
 def _graph(report: Report, drawn: Drawn | None) -> Markup:

@@ -16,6 +16,7 @@ from gradscope.render.words import ABSENT, STATE_WORDS, number
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gradscope.records import Job
     from gradscope.report import ModelSummary, Report
 
 
@@ -95,6 +96,25 @@ def models_table(models: Iterable[ModelSummary]) -> Table:
     )
     titles = (Column("model", code=True), Column("class", code=True), Column("state"))
     return Table((*titles, Column("flowing", number=True), Column("grad norm", number=True)), rows)
+
+
+def ranks_table(job: Job, most: int) -> Table:
+    """One row per rank; of more than `most` those that were not heard, then the first."""
+    rows = sorted(job.rows, key=lambda row: (not row.missing, row.rank))[:most] if len(job.rows) > most else job.rows
+    cells = tuple(
+        (
+            Cell(str(row.rank), value=row.rank),
+            Cell(str(row.steps), value=row.steps),
+            Cell(str(row.backwards), value=row.backwards),
+            Cell(str(row.received), value=row.received),
+            norm_cell(row.norm, expected=bool(row.missing)),
+            Cell(row.missing or "reported", Tone.NONE if row.missing else Tone.QUIET),
+        )
+        for row in rows
+    )
+    titles = (Column("rank", number=True), Column("steps", number=True), Column("backwards", number=True))
+    own = (Column("parameters reached", number=True), Column("own grad norm", number=True), Column("heard"))
+    return Table((*titles, *own), cells)
 
 
 def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:

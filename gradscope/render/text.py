@@ -15,7 +15,7 @@ from gradscope.diagnosis.finding import Finding, Severity
 from gradscope.records import Location
 from gradscope.render.escape import paragraph, plain
 from gradscope.render.grid import Paint, grid
-from gradscope.render.table import Tone, flow_table, models_table, place
+from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table
 from gradscope.render.words import callers, census, count, fold, gap, listing, seen, split_models, verdict, victims
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SEVERITY_TONES = {Severity.ERROR: Tone.NONE, Severity.WARNING: Tone.ZERO, Severity.INFO: Tone.SOMETIMES}
 _MODELS = 20
 """Of more models than these, only those that are not well have a row."""
+_RANKS = 8
+"""Of more ranks than these, those that were not heard come first."""
 _NAMED = 4
 """So many victims are named; a list longer than a line is not read."""
 _LABEL = 10
@@ -44,6 +46,7 @@ def render_text(report: Report, *, width: int = 100, color: bool = False, unicod
     blocks += [_finding(report, finding, style) for finding in report.findings]
     if report.findings and (len(report.flow) > 1 or len(report.models) > 1):
         blocks += _flow(report, style)
+    blocks += _ranks(report, style)
     if report.run.notes:
         blocks.append(["not seen:", *(line for note in report.run.notes for line in _wrap(note, style, "  - "))])
     return _joined(blocks, unicode)
@@ -95,6 +98,17 @@ def _flow(report: Report, style: _Style) -> list[list[str]]:
     title = "flow: median gradient norm that each backward line left in each model"
     content = flow_table(report, split_models(report, _MODELS)[0])
     return [[title, *grid(content, style.paint, width=style.width, fixed=3)]]
+
+
+def _ranks(report: Report, style: _Style) -> list[list[str]]:
+    job = report.run.job
+    if job is None:
+        return []
+    title = f"ranks: {job.heard} of {job.world} heard; the rest of this report tells what rank {job.reporter} saw"
+    lines = grid(ranks_table(job, _RANKS), style.paint, width=style.width, fixed=1)
+    if job.world > _RANKS:
+        lines.append(f"  and {count(job.world - _RANKS, 'more rank')}")
+    return [[title, *lines]]
 
 
 def _finding(report: Report, finding: Finding, style: _Style) -> list[str]:

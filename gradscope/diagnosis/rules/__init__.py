@@ -20,6 +20,9 @@ from gradscope.diagnosis.rules.gs507_lost_before_step import RULE as LOST_BEFORE
 from gradscope.diagnosis.rules.gs508_never_changes import RULE as NEVER_CHANGES
 from gradscope.diagnosis.rules.gs509_double_backward import RULE as DOUBLE_BACKWARD
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import RULE as MOVES_WITHOUT_GRADIENT
+from gradscope.diagnosis.rules.gs601_rank_without_gradient import RULE as RANK_WITHOUT_GRADIENT
+from gradscope.diagnosis.rules.gs602_ranks_apart import RULE as RANKS_APART
+from gradscope.diagnosis.rules.gs603_outlier_rank import RULE as OUTLIER_RANK
 
 RULES: tuple[Rule, ...] = (
     NO_GRADIENT,
@@ -39,4 +42,7 @@ RULES: tuple[Rule, ...] = (
     NEVER_CHANGES,
     DOUBLE_BACKWARD,
     MOVES_WITHOUT_GRADIENT,
+    RANK_WITHOUT_GRADIENT,
+    RANKS_APART,
+    OUTLIER_RANK,
 )

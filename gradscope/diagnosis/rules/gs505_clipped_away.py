@@ -78,7 +78,7 @@ def _whys(event: OptimizerStep, delivered: dict[int, float], writes: list[Write]
 
 def _why(uid: int, applied: float | None, before: float | None, writes: list[Write]) -> tuple[str, Path]:
     mine = [w for w in writes if uid in w.parameters]
-    clips = [w for w in mine if w.by not in ("unscale_", "assigned")]
+    clips = [w for w in mine if w.by not in ("unscale_", "assigned", "averaged")]
     if not clips or applied is None or not before or before != before or before == float("inf"):
         return "", ()
     order = [w.by for w in mine]

@@ -1,0 +1,247 @@
+"""torch.distributed: what it does to parameters and to their gradients, and how that is told as facts.
+
+* DistributedDataParallel averages gradients after they arrived. What arrived is read at the end of the engine's pass,
+  which is before DDP writes the average back (its callback is queued later than ours), so that the norms of a
+  `Backward` are this rank's own and those of an `OptimizerStep` the averaged ones. With `gradient_as_bucket_view` the
+  gradient is averaged in place while the pass goes on: those norms are taken in a hook of each parameter.
+* FSDP2 (`fully_shard`) keeps a part of each parameter here, a `DTensor`. Only that part is looked at, nothing is
+  gathered: a part that is all zero says nothing about the whole, and its norm is "received, not measured". The whole
+  norm is known once the ranks' facts are put together.
+* `fully_shard` computes with stand-ins that it makes from the parts; whoever asks for one is told the parameter.
+* Nothing here communicates.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from gradscope.capture.norms import fused, unseen
+from gradscope.records import Backward
+
+if TYPE_CHECKING:
+    from gradscope.capture.ledger import Ledger
+
+_WRAPPERS = {DistributedDataParallel: "module"}
+"""Classes that hold the user's module in an attribute, which the user's names do not have."""
+
+
+def world() -> tuple[int, int]:
+    """This process's rank and how many there are; (0, 1) outside a process group."""
+    group = torch.distributed
+    if not group.is_available() or not group.is_initialized():
+        return 0, 1
+    return group.get_rank(), group.get_world_size()
+
+
+def unwrapped(model: Any) -> Any:
+    """The user's module inside DistributedDataParallel."""
+    while type(model) in _WRAPPERS:
+        model = getattr(model, _WRAPPERS[type(model)])
+    return model
+
+
+def named_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """`root.named_modules()` by the user's names: without those that wrappers inside it add."""
+    added: list[tuple[str, str]] = []
+    for name, module in root.named_modules():
+        for long, short in added:
+            if name == long or name.startswith(f"{long}."):
+                name = short + name[len(long) :]  # noqa: PLW2901 - the outermost wrapper is first
+        yield name, module
+        attribute = _WRAPPERS.get(type(module))
+        if attribute is not None:
+            added.append((f"{name}.{attribute}" if name else attribute, name))
+
+
+def named_parameters(root: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """`root.named_parameters(remove_duplicate=False)` by the user's names."""
+    inside = list(root.modules())
+    if not any(type(module) in _WRAPPERS for module in inside):
+        named: list[tuple[str, torch.Tensor]] = list(root.named_parameters(remove_duplicate=False))
+    else:
+        named = [
+            (f"{prefix}.{name}" if prefix else name, tensor)
+            for prefix, module in named_modules(root)
+            for name, tensor in module.named_parameters(recurse=False, remove_duplicate=False)
+        ]
+    originals = {id(unsharded): param for module in inside for unsharded, param in _stand_ins(module)}
+    return [(name, originals.get(id(tensor), tensor)) for name, tensor in named] if originals else named
+
+
+def class_name(module: nn.Module) -> str:
+    """The name of the user's class, of which `fully_shard` makes one of its own."""
+    kind = type(module)
+    return (kind.__bases__[-1] if _is_sharded(module) and len(kind.__bases__) == 2 else kind).__name__
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    return hasattr(type(module), "_get_fsdp_state")
+
+
+def _stand_ins(module: nn.Module) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What `fully_shard` computes with in the place of each parameter of a module. torch has no public name for it."""
+    if not _is_sharded(module):
+        return
+    state = module._get_fsdp_state()  # type: ignore[operator]
+    for group in getattr(state, "_fsdp_param_groups", None) or filter(None, [getattr(state, "_fsdp_param_group", 0)]):
+        for held in getattr(group, "fsdp_params", ()):
+            unsharded = getattr(held, "_unsharded_param", None)
+            if unsharded is not None:
+                yield unsharded, held.sharded_param
+
+
+def parts(tensor: torch.Tensor) -> int:
+    """Into how many parts a tensor is split over the ranks: 1 if it is whole, 0 if that cannot be said."""
+    placements = getattr(tensor, "placements", None)
+    if placements is None:
+        return 1
+    count = 1
+    for place, size in zip(placements, tensor.device_mesh.shape, strict=True):  # type: ignore[attr-defined]
+        if place.is_partial():
+            return 0
+        count *= size if place.is_shard() or "Shard" in type(place).__name__ else 1
+    return int(count)
+
+
+class Ranks:
+    """What one watcher knows of the processes beside this one."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.registry, self.gradients, self.log = ledger.registry, ledger.gradients, ledger.log
+        self.registry.original = self.original
+        self.averages = False
+        """There is a DistributedDataParallel."""
+        self.zeros: dict[int, int] = {}
+        """Per sharded parameter: passes that left its part here all zero."""
+        self.wanted = True
+        """The norms of the next pass are to be measured."""
+        self._looked = False
+        self._world = (0, 1)
+        self._sharded: list[weakref.ref[nn.Module]] = []
+        self._originals: dict[int, tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]] = {}
+        self._own: dict[int, torch.Tensor] = {}
+        """Per id of a parameter whose gradient is averaged in place: the norm it had before."""
+        self._handles: list[Any] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether there are other processes."""
+        return self.world()[1] > 1
+
+    def world(self) -> tuple[int, int]:
+        """This process's rank and how many there are, also after the process group was destroyed."""
+        now = world()
+        self._world = now if now[1] > 1 else self._world
+        return self._world
+
+    # --- wrappers --------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Find the wrappers that were there before the first look; those made later tell themselves."""
+        if self._looked or not self.active:
+            return
+        self._looked = True
+        for module in [m for m in gc.get_objects() if type(m) is DistributedDataParallel]:
+            self.wrapped(module, module.module)
+
+    def wrapped(self, module: nn.Module, child: nn.Module | None) -> None:
+        """A module was put into another: if that one is DDP, its parameters may be averaged in place."""
+        if type(module) is not DistributedDataParallel or child is None:
+            return
+        self.averages = True
+        hook = _early(self, weakref.ref(module))
+        for tensor in child.parameters():
+            if tensor.requires_grad and tensor.is_leaf:
+                handle = tensor.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+                self._handles.append(handle)
+
+    def entered(self, module: nn.Module) -> None:
+        """A module runs for the first time while tracing."""
+        if _is_sharded(module):
+            self._sharded.append(weakref.ref(module))
+
+    def close(self) -> None:
+        """Remove what was hooked."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._own.clear()
+
+    # --- norms -----------------------------------------------------------------------------------------------
+
+    def own(self, uids: Sequence[int], grads: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Gradients of this rank: what was averaged in place meanwhile is represented by the norm it had before."""
+        if not self._own or len(uids) != len(grads):
+            return grads
+        taken = dict(self._own)
+        self._own.clear()
+        kept = [taken.get(id(self.registry.tensor(uid))) for uid in uids]
+        return [grad if norm is None else norm for grad, norm in zip(grads, kept, strict=True)]
+
+    def judged(
+        self, uids: Sequence[int], norms: Sequence[float | None], *, count: bool = False
+    ) -> Sequence[float | None]:
+        """The norms without the zeros of parameters of which only a part is here; `count` remembers those."""
+        if 0.0 not in norms:
+            return norms
+        answer = list(norms)
+        for place, (uid, norm) in enumerate(zip(uids, norms, strict=True)):
+            if norm == 0.0 and self.parts(uid) != 1:
+                answer[place] = None
+                if count:
+                    self.zeros[uid] = self.zeros.get(uid, 0) + 1
+        return answer
+
+    def parts(self, uid: int) -> int:
+        """Into how many parts a parameter is split."""
+        tensor = self.registry.tensor(uid)
+        return 1 if tensor is None else parts(tensor)
+
+    def averaged(self) -> None:
+        """The averages of the ranks were written into the gradients that arrived; nobody else wrote to them."""
+        event = self.log.last()
+        if isinstance(event, Backward):
+            there = [(uid, t) for uid in event.norms if (t := self.registry.tensor(uid)) is not None]
+            self.gradients.versions([uid for uid, _ in there], [tensor.grad for _, tensor in there])
+
+    # --- stand-ins -------------------------------------------------------------------------------------------
+
+    def original(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The parameter for which a tensor stands in; most stand for themselves."""
+        known = self._originals.get(id(tensor))
+        if known is not None and known[0]() is tensor:
+            found = known[1]()
+            return tensor if found is None else found
+        for ref in self._sharded:
+            module = ref()
+            for unsharded, param in _stand_ins(module) if module is not None else ():
+                self._originals[id(unsharded)] = (weakref.ref(unsharded), weakref.ref(param))
+        known = self._originals.get(id(tensor))
+        found = known[1]() if known is not None and known[0]() is tensor else None
+        return tensor if found is None else found
+
+
+def _early(ranks: Ranks, wrapper: weakref.ref[nn.Module]) -> Callable[[torch.Tensor], None]:
+    """Takes the norm of a gradient that DDP is about to average where it is."""
+    mine = weakref.ref(ranks)
+    seen: set[int] = set()
+
+    def hook(parameter: torch.Tensor) -> None:
+        module, book = wrapper(), mine()
+        if module is None or book is None or not book.wanted or parameter.grad is None:
+            return
+        first = id(parameter) not in seen
+        seen.add(id(parameter))
+        # The first pass of a static graph is averaged as a whole, before our callback runs.
+        if getattr(module, "gradient_as_bucket_view", False) or (first and getattr(module, "static_graph", False)):
+            with unseen():
+                book._own[id(parameter)] = fused([parameter.grad])[0]
+
+    return hook

@@ -1,0 +1,61 @@
+"""GS602 ranks-apart: the optimizers of different ranks are given different gradients for the same parameter.
+
+Where gradients are averaged over the ranks, each optimizer gets the same. If not, each rank trains a model of
+its own: a model or part of it that is not wrapped in DistributedDataParallel, a module called past the wrapper,
+a no_sync() that was never left. It is right for local SGD, and for tensor or expert parallel code whose ranks
+hold different parts under the same name.
+
+Bad:
+    ddp = DistributedDataParallel(model)
+    loss = criterion(model(x), y)               # past the wrapper: nothing is averaged
+Good:
+    loss = criterion(ddp(x), y)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.finding import Finding, Rule, Severity
+from gradscope.diagnosis.rules.ranks import by_name, over_ranks
+from gradscope.records import Across, Run
+
+CODE = ("GS602", "ranks-apart")
+TOLERANCE = 1e-2
+"""Relative: low precision and the order of sums account for less."""
+TINY = 1e-8
+"""Norms below this differ by rounding alone."""
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per model."""
+    apart = {a.name: a for a in (run.job.parameters if run.job is not None else ()) if _differs(a)}
+    for model, fqns in by_name(run, list(apart)):
+        worst = max((apart[f"{model}.{fqn}" if fqn else model] for fqn in fqns), key=_ratio)
+        assert worst.applied is not None
+        low, high = worst.applied_ranks
+        yield over_ranks(
+            CODE,
+            Severity.WARNING,
+            run,
+            model,
+            fqns,
+            state="flowing",
+            cause="ranks_not_averaged",
+            says="is given another gradient on each rank",
+            detail=f"{worst.name}: norm {worst.applied[0]:.3g} on rank {low}, {worst.applied[1]:.3g} on rank {high}",
+        )
+
+
+def _differs(across: Across) -> bool:
+    if across.parts != 1 or across.applied is None or across.applied[1] < TINY:
+        return False
+    return across.applied[1] - across.applied[0] > TOLERANCE * across.applied[1]
+
+
+def _ratio(across: Across) -> float:
+    assert across.applied is not None
+    return across.applied[1] / max(across.applied[0], TINY)
+
+
+RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,0 +1,135 @@
+"""What one rank says of itself: a few numbers per parameter, packed as columns.
+
+* About 30 bytes a parameter before compression: a rank of thousands can send it over the store of the process group.
+* Numbers and names only; decoding checks sizes, so that a damaged message is an error and not a wrong report.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gradscope.records import OptimizerStep, Run, Tally
+
+INTS = ("received", "missed", "zero", "measured", "nonfinite", "parts", "applied_at")
+FLOATS = ("local", "applied")
+NAN = float("nan")
+LIMIT = 256 * 2**20
+"""Bytes of one message, unpacked."""
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One rank. `ints` and `floats` hold a column per name, each as long as `names`; NaN means not measured."""
+
+    rank: int
+    world: int
+    names: tuple[str, ...]
+    ints: Mapping[str, array[int]]
+    floats: Mapping[str, array[float]]
+    host: str = ""
+    steps: int = 0
+    backwards: int = 0
+    missing: str = ""
+    """Why these facts are not all there are."""
+
+
+def summarize(
+    run: Run,
+    rank: int,
+    world: int,
+    *,
+    host: str = "",
+    missing: str = "",
+) -> Summary:
+    """Sum up the facts of one rank."""
+    named = {p.name: uid for uid, p in run.parameters.items() if p.owners and (p.trainable or uid in run.tallies)}
+    empty = Tally()
+    applied, at = _applied(run)
+    ints: dict[str, array[int]] = {name: array("i") for name in INTS}
+    floats: dict[str, array[float]] = {name: array("f") for name in FLOATS}
+    for uid in named.values():
+        tally = run.tallies.get(uid, empty)
+        split, zeros = run.parts.get(uid, (1, 0))
+        ints["received"].append(tally.backwards)
+        ints["missed"].append(tally.steps_none)
+        ints["zero"].append(tally.zero + zeros)
+        ints["measured"].append(tally.measured + zeros)
+        ints["nonfinite"].append(tally.nonfinite)
+        ints["parts"].append(split)
+        ints["applied_at"].append(at.get(uid, -1))
+        last = tally.norm_last
+        if last is None and zeros:
+            last = 0.0
+        floats["local"].append(NAN if last is None else last)
+        norm = applied.get(uid)
+        floats["applied"].append(NAN if norm is None else norm)
+    return Summary(rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing)
+
+
+def _applied(run: Run) -> tuple[dict[int, float], dict[int, int]]:
+    """Per parameter the last norm that its optimizer was given, and at which step of the optimizers."""
+    norms: dict[int, float] = {}
+    at: dict[int, int] = {}
+    for event in run.events:
+        if isinstance(event, OptimizerStep) and event.ratios:  # the others repeat what arrived
+            for uid, norm in event.norms.items():
+                if norm is not None:
+                    norms[uid], at[uid] = norm, event.index
+    return norms, at
+
+
+def encode(summary: Summary) -> bytes:
+    """The summary as bytes."""
+    head = {
+        "rank": summary.rank,
+        "world": summary.world,
+        "names": summary.names,
+        "host": summary.host,
+        "steps": summary.steps,
+        "backwards": summary.backwards,
+        "missing": summary.missing,
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    columns: list[array[int] | array[float]] = [
+        *(summary.ints[name] for name in INTS),
+        *(summary.floats[name] for name in FLOATS),
+    ]
+    packed = b"".join([_LENGTH.pack(len(text)), text, *(column.tobytes() for column in columns)])
+    return zlib.compress(packed, 1)
+
+
+def decode(body: bytes) -> Summary:
+    """The summary from bytes. Raises ValueError where they are not whole."""
+    try:
+        packed = zlib.decompressobj().decompress(body, LIMIT)
+        end = _LENGTH.size + _LENGTH.unpack_from(packed)[0]
+        head = json.loads(packed[_LENGTH.size : end])
+        names = tuple(map(str, head["names"]))
+        columns: dict[str, array[int] | array[float]] = {}
+        for name in (*INTS, *FLOATS):
+            column: array[int] | array[float] = array("i" if name in INTS else "f")
+            size = len(names) * column.itemsize
+            column.frombytes(packed[end : end + size])
+            end += size
+            if len(column) != len(names):
+                raise ValueError("a column that ends early")
+            columns[name] = column
+        return Summary(
+            int(head["rank"]),
+            int(head["world"]),
+            names,
+            {name: columns[name] for name in INTS},  # type: ignore[misc]
+            {name: columns[name] for name in FLOATS},  # type: ignore[misc]
+            str(head["host"]),
+            int(head["steps"]),
+            int(head["backwards"]),
+            str(head["missing"]),
+        )
+    except (zlib.error, struct.error, KeyError, TypeError) as error:
+        raise ValueError(f"not the summary of a rank: {error}") from error

@@ -1,0 +1,152 @@
+"""Several processes on gloo: what each rank sees of its own gradients, and what they say together."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="ranks are forked")
+
+DDP = ("plain", "view", "static", "static_view")
+ALONE = "report(ranks=True), called on every rank, asks the others"
+
+
+def codes(told):
+    return [finding["code"] for finding in told["json"]["findings"]]
+
+
+def finding(told, code):
+    return next(f for f in told["json"]["findings"] if f["code"] == code)
+
+
+# --- DistributedDataParallel ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", DDP)
+def test_local_and_averaged_norms_are_two_facts(job, form):
+    for rank in job("ddp"):
+        told = rank[form]
+        assert told["backwards"][0] == pytest.approx(told["own"], rel=1e-5)
+        given = [{name.removeprefix("module."): n for name, n in step.items()} for step in told["given"]]
+        assert told["applied"][:3] == [pytest.approx(step, rel=1e-5) for step in given[:3]]
+        assert told["applied"][0] != pytest.approx(told["own"], rel=1e-2)
+
+
+@pytest.mark.parametrize("form", DDP)
+def test_averaging_is_no_clearing_and_no_finding(job, form):
+    for rank in job("ddp"):
+        assert rank[form]["clears"] == 3  # the zero_grad() of each step but the first
+        assert codes(rank[form]) == []
+        assert ALONE in rank[form]["json"]["notes"][0]
+
+
+@pytest.mark.parametrize("form", ["unused", "unused_view"])
+def test_rank_without_gradient_is_named_on_every_rank(job, form):
+    for rank in job("ddp"):
+        told = rank[form]
+        assert codes(told) == ["GS601"]
+        assert finding(told, "GS601")["parameters"] == ["b.weight", "b.bias"]
+        assert "rank 1" in finding(told, "GS601")["message"]
+        assert [row["parameters"] for row in told["json"]["ranks"]["rows"]] == [6, 4]
+
+
+def test_wrapper_leaves_the_users_names(job):
+    for rank in job("ddp"):
+        names = ["a.bias", "a.weight", "b.bias", "b.weight", "body.bias", "body.weight"]
+        assert rank["unused"]["names"] == rank["plain"]["names"] == names
+        assert rank["unused"]["json"]["models"][0]["class"] == "Heads"
+
+
+def test_accumulation_without_sync(job):
+    for rank in job("ddp"):
+        assert len(rank["no_sync"]["backwards"]) == 12
+        assert rank["no_sync"]["clears"] == 3
+        assert codes(rank["no_sync"]) == []
+
+
+def test_traced_steps_see_local_norms_too(job):
+    for rank in job("ddp"):
+        traced, own = rank["explain"]["backwards"][0], rank["plain"]["own"]
+        assert traced == pytest.approx(own, rel=1e-5)
+
+
+def test_training_is_bit_identical(job):
+    assert all(rank["same"] for rank in job("ddp"))
+
+
+# --- ranks that disagree, are late, or do not ask ------------------------------------------------------------
+
+
+def test_model_that_nothing_averages(job):
+    for rank in job("apart"):
+        assert codes(rank["unwrapped"]) == ["GS602"]
+        assert len(finding(rank["unwrapped"], "GS602")["parameters"]) == 6
+        assert [row["missing"] for row in rank["unwrapped"]["json"]["ranks"]["rows"]] == ["", ""]
+
+
+def test_rank_whose_gradients_stand_out(job):
+    for rank in job("apart"):
+        assert "GS603" in codes(rank["outlier"])
+        assert "rank 1" in finding(rank["outlier"], "GS603")["message"]
+
+
+def test_one_rank_alone_does_not_wait_for_ever(job):
+    alone = job("apart")[0]
+    missing = [row["missing"] for row in alone["nobody"]["json"]["ranks"]["rows"]]
+    assert missing[0] == ""
+    assert missing[1].startswith("it did not report in time")
+    assert alone["nobody"]["json"]["ranks"]["heard"] == 1
+    assert "ranks" not in alone["alone"]["json"]
+
+
+def test_rank_that_was_too_late_is_told(job):
+    late = job("apart")[1]
+    assert "rank 1 reported too late to be counted by rank 0" in late["too_late"]["json"]["notes"]
+
+
+def test_dead_rank_is_told_by_all_others(job):
+    told = job("killed")
+    assert told[3] == {}
+    for rank in told[:3]:
+        missing = [row["missing"] for row in rank["report"]["json"]["ranks"]["rows"]]
+        assert missing[:3] == ["", "", ""]
+        assert missing[3].startswith("it did not report in time: it has died")
+
+
+# --- fully_shard ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["before", "after", "mesh"])
+def test_norms_of_whole_parameters_from_their_parts(job, form):
+    """Against the same training in one process; `mesh` holds each part twice."""
+    for rank in job("sharded"):
+        told = rank[form]
+        assert told["norms"] == pytest.approx(rank["whole"], rel=1e-5)
+        assert set(told["states"].values()) == {"flowing"}
+        total = sum(n * n for n in rank["whole"].values()) ** 0.5
+        assert told["json"]["models"][0]["grad_norm"] == pytest.approx(total, rel=1e-5)
+        assert told["json"]["models"][0]["class"] == "Heads"
+        assert codes(told) == []
+
+
+@pytest.mark.parametrize("form", ["before_alone", "after_alone", "traced"])
+def test_empty_part_is_no_zero_gradient(job, form):
+    """Rank 3 of 4 holds nothing of a tensor with one row."""
+    told = job("sharded")[3][form]
+    assert set(told["states"].values()) == {"flowing"}
+    assert told["norms"]["a.bias"] is None
+    assert codes(told) == []
+
+
+def test_stand_ins_of_fully_shard_are_no_parameters(job):
+    for rank in job("sharded"):
+        assert len(rank["traced"]["names"]) == 6
+
+
+def test_tensor_parallel_parameters_count_as_parts(job):
+    for rank in job("sharded"):
+        norms = rank["tensor"]["norms"]
+        assert norms["body.weight"] is not None
+        assert norms == pytest.approx(job("sharded")[0]["tensor"]["norms"])
+        assert codes(rank["tensor"]) == ["GS101"]  # the heads, which this job leaves out

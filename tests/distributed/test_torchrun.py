@@ -1,0 +1,82 @@
+"""`torchrun --nproc-per-node 2 -m gradscope run train.py`: one report, whatever becomes of the ranks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("train.py")
+ENDS = ("well", "hang", "kill")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """What the three jobs printed, and their reports; they run at the same time."""
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "NO_COLOR": "1",
+    }  # fmt: skip
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    torchrun += ["--rdzv-endpoint", "127.0.0.1:0"]
+    jobs = {}
+    for end in ENDS:
+        folder = tmp_path_factory.mktemp(end)
+        command = [sys.executable, *torchrun, "-m", "gradscope", "run", "--out", "run.gradscope", "--json", "r.json"]
+        with (folder / "said").open("w") as said:
+            jobs[end] = folder, subprocess.Popen(
+                [*command, str(SCRIPT), end],
+                cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True,
+            )  # fmt: skip
+    for _, process in jobs.values():
+        try:
+            process.wait(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return {end: (folder, process.returncode) for end, (folder, process) in jobs.items()}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_one_report_names_the_rank_without_gradient(ended, end):
+    folder, status = ended[end]
+    said = (folder / "said").read_text(encoding="utf-8", errors="replace")
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+
+    assert (status == 0) == (end == "well"), said
+    assert said.count("ranks: 2 of 2 heard") == 1, said
+    found = next(f for f in report["findings"] if f["code"] == "GS601")
+    assert found["model"] == "net"
+    assert found["parameters"] == ["b.weight", "b.bias"]
+    assert "rank 1" in found["message"]
+
+
+def test_report_says_what_became_of_the_ranks(ended):
+    missing = {}
+    for end in ENDS:
+        report = json.loads((ended[end][0] / "r.json").read_text(encoding="utf-8"))
+        missing[end] = [row["missing"] for row in report["ranks"]["rows"]]
+
+    assert missing["well"] == ["", ""]
+    assert missing["hang"][0].startswith("it was still running")
+    assert missing["hang"][1] == "it failed with exit status 1"
+    assert missing["kill"][1].startswith("it ended before it could report; this is what its run file holds")
+
+
+def test_run_files_merge_offline(ended):
+    """Also that of the rank that was killed."""
+    folder, _ = ended["kill"]
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.modules['torch'] = None; from gradscope.cli.main import main;"
+         " raise SystemExit(main(['report', 'run.gradscope']))"],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "net.b gets no gradient on rank 1" in done.stdout
+    assert "it ended without closing its run file" in done.stdout

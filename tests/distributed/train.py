@@ -1,0 +1,36 @@
+"""A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults."""
+
+import os
+import sys
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+
+    def forward(self, x, both):
+        hidden = self.body(x).tanh()
+        return self.a(hidden) + self.b(hidden) if both else self.a(hidden)
+
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(0)
+net = Net()
+ddp = DistributedDataParallel(net, find_unused_parameters="hang" not in sys.argv)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+torch.manual_seed(rank)
+for step in range(4):
+    loss = ddp(torch.randn(4, 8), rank == 0).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if "kill" in sys.argv and rank == 1 and step == 2:
+        os.kill(os.getpid(), 9)
+dist.destroy_process_group()
