@@ -9,6 +9,7 @@ import torch
 
 from gradscope import _version
 from gradscope.capture.cuts import CutFinder
+from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
 from gradscope.records import Graph, Run
@@ -43,6 +44,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         origins=capture.origins.records(),
         notes=(*capture.notes, *capture.watcher.failures, *filter(None, [capture.watcher.budget.note()])),
         histograms=capture.histograms.records(),
+        declarations=declarations(),
     )
 
 

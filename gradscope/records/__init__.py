@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gradscope.records.declared import Declaration as Declaration
 from gradscope.records.drawn import Edge as Edge
 from gradscope.records.drawn import Graph as Graph
 from gradscope.records.drawn import Histogram as Histogram
@@ -276,6 +277,7 @@ class Run:
     """Parameters that no traced operation read, over all traced steps."""
     graph: Graph | None = None
     histograms: tuple[Histogram, ...] = ()
+    declarations: tuple[Declaration, ...] = ()
 
     @property
     def backward_events(self) -> list[Backward]:

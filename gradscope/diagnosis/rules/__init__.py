@@ -20,6 +20,7 @@ from gradscope.diagnosis.rules.gs507_lost_before_step import RULE as LOST_BEFORE
 from gradscope.diagnosis.rules.gs508_never_changes import RULE as NEVER_CHANGES
 from gradscope.diagnosis.rules.gs509_double_backward import RULE as DOUBLE_BACKWARD
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import RULE as MOVES_WITHOUT_GRADIENT
+from gradscope.diagnosis.rules.gs601_unused_declaration import RULE as UNUSED_DECLARATION
 
 RULES: tuple[Rule, ...] = (
     NO_GRADIENT,
@@ -39,4 +40,5 @@ RULES: tuple[Rule, ...] = (
     NEVER_CHANGES,
     DOUBLE_BACKWARD,
     MOVES_WITHOUT_GRADIENT,
+    UNUSED_DECLARATION,
 )
