@@ -79,7 +79,7 @@ class Watch:
         from gradscope.selection import select
 
         report = self.session.report() if self.session is not None else None
-        return select(report, self._config) if report is not None and report.run.backwards else None
+        return select(report, self._config) if report is not None and report.run.trained else None
 
 
 @pytest.hookimpl(wrapper=True)

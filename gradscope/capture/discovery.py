@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.fx
 from torch import nn
 
+from gradscope.capture.entries import unwrapped
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import is_library
 from gradscope.capture.statements import scope_of
@@ -146,7 +148,8 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     optimizer was built from, and still hold the parameters of a model that was replaced.
     """
     for name, module in names.modules.values():
-        if any(m.module is not None and m.module() is module for m in registry.models):
+        held = [watched for model in registry.models if model.module is not None and (watched := model.module())]
+        if any(other is unwrapped(module) or _is_copy_of(module, other) for other in held):
             continue
         if any(registry.uid(p) >= 0 for p in module.parameters()):
             _add(registry, name, module)
@@ -156,6 +159,12 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
         if uid >= 0 and not registry.entries[uid].owners and ("[" not in name or uid in reached):
             _add(registry, name, [("", tensor)])
     registry.refresh()
+
+
+def _is_copy_of(module: nn.Module, other: nn.Module) -> bool:
+    """Whether a module is what torch.fx or torch.jit made of another: the same parameters in other clothes."""
+    made = isinstance(module, (torch.fx.GraphModule, torch.jit.ScriptModule))
+    return made and set(map(id, module.parameters())) == set(map(id, other.parameters()))
 
 
 def name_orphans(registry: Registry) -> None:

@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gradscope.capture.source import EMPTY, Stack, resolve
@@ -47,6 +48,17 @@ class Entry:
     cast_at: Stack = EMPTY
     init_at: Stack = EMPTY
     """Where it was given its first values."""
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The user's own module inside what torch.compile and the wrappers for several devices put around it."""
+    wrappers = {"OptimizedModule": "_orig_mod", "DistributedDataParallel": "module", "DataParallel": "module"}
+    while type(module).__module__.startswith("torch."):
+        inner = getattr(module, wrappers.get(type(module).__name__, ""), None)
+        if not isinstance(inner, nn.Module):
+            break
+        module = inner
+    return module
 
 
 def record_of(entry: Entry) -> Parameter:

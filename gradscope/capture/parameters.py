@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from gradscope.capture.entries import Entry, record_of, shape_of
+from gradscope.capture.entries import Entry, record_of, shape_of, unwrapped
 from gradscope.capture.source import Stack, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
@@ -108,6 +108,7 @@ class Registry:
         Raises NameClashError for a name or a model that is registered already, NotTrainableError for one
         without parameters.
         """
+        model = unwrapped(model) if isinstance(model, nn.Module) else model
         for other in self.models:
             if other.name == name:
                 raise NameClashError(f"two models are named {name!r}: give each its own name")
@@ -135,7 +136,7 @@ class Registry:
             if watched.name != name or watched.named_tensors():
                 continue
             if isinstance(model, nn.Module):
-                watched.module, watched.tensors = weakref.ref(model), ()
+                watched.module, watched.tensors = weakref.ref(unwrapped(model)), ()
             else:
                 watched.module = None
                 watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in _named(model))

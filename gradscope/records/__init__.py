@@ -287,6 +287,11 @@ class Run:
     def step_events(self) -> list[OptimizerStep]:
         return [event for event in self.events if isinstance(event, OptimizerStep)]
 
+    @property
+    def trained(self) -> bool:
+        """A backward pass ran, or an optimizer found gradients that came from elsewhere."""
+        return self.backwards > 0 or any(event.norms for event in self.step_events)
+
     def optimizers_of(self, uid: int) -> list[Optimizer]:
         """Optimizers that hold this parameter."""
         return [optimizer for optimizer in self.optimizers if uid in optimizer.parameters]
