@@ -26,7 +26,7 @@ _LIBRARIES = tuple(
     {
         os.path.realpath(path) + os.sep
         for key, path in sysconfig.get_paths().items()
-        if key in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
+        if key in ("stdlib", "platstdlib", "purelib", "platlib")
     }
     | {_HERE + os.sep}
 )
