@@ -28,8 +28,8 @@ test: $(VENV)/.tools  ## Pass all tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 	@$(TOOK)
 
-integrations: $(VENV)/.integrations  ## Pass the tests against the real trackers and trainers (heavy)
-	@$(BIN)/python -m pytest -n auto tests/integrations $(ARGS)
+integrations: $(VENV)/.integrations  ## Pass the tests against real trackers, trainers and architectures (heavy)
+	@$(BIN)/python -m pytest -n auto tests/integrations tests/test_zoo.py $(ARGS)
 	@$(TOOK)
 
 lint: $(VENV)/.tools  ## Lint, check the format and the types

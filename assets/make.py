@@ -30,7 +30,13 @@ GALLERY = (
     "classifier_replaced_after_configure",
     "best_weights_restored_after_every_epoch",
 )
-TESTED = ("torch", "numpy", "matplotlib", "graphviz", "torchviz", "pygraphviz")
+TESTED = {
+    "core and drawing": ("torch", "numpy", "matplotlib", "graphviz", "torchviz", "pygraphviz"),
+    "tests": ("pytest", "pytest-xdist", "jsonschema"),
+    "trainers": ("pytorch-lightning", "transformers", "accelerate"),
+    "trackers": ("tensorboard", "wandb", "mlflow-skinny", "trackio"),
+    "notebooks and frames": ("ipython", "nbclient", "pandas", "polars"),
+}
 
 
 def example() -> str:
@@ -67,9 +73,11 @@ def gallery_row(case: str, findings: list[dict[str, Any]]) -> str:
 
 
 def tested() -> str:
-    """The versions that the tests run against."""
+    """The versions that the tests run against, as a table with a column per kind."""
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE))
-    return ", ".join(f"{name} {pinned[name]}" for name in TESTED)
+    cells = ["<br>".join(f"{name} {pinned[name]}" for name in names) for names in TESTED.values()]
+    rows = (TESTED, ["---"] * len(TESTED), cells)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 PARTS = {"example": example, "rules": rules, "gallery": gallery, "tested": tested}

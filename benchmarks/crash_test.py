@@ -1,7 +1,6 @@
 """Kill a process that writes a run file, at random moments, and see whether a completed step was lost.
 
-A step counts as completed when `RunWriter.events` has returned for it (`wait=True`, half of the kills), or for the step
-after it (`wait=False`, the default of a live run, where the newest step may still be on its way to the disk).
+A step counts as completed when `RunWriter.events` has returned for it.
 
     python benchmarks/crash_test.py --count 1000
 """
@@ -43,11 +42,11 @@ def events_of(step: int) -> tuple[Event, ...]:
     return (Backward(2 * step, step, step, PATH, norms), OptimizerStep(2 * step + 1, step, step, 0, PATH, norms))
 
 
-def write_until_killed(path: str, wait: bool) -> None:
+def write_until_killed(path: str) -> None:
     """The child: says each step on the standard output as soon as the writer has taken it."""
     run = header()
     recount = Recount({}, run.parameters, run.optimizers)
-    writer = RunWriter(path, wait=wait)
+    writer = RunWriter(path)
     writer.begin(run)
     os.write(1, b"ready\n")
     step = 0
@@ -61,16 +60,16 @@ def write_until_killed(path: str, wait: bool) -> None:
             writer.snapshot(replace(run, steps=step, backwards=step, tallies=recount.tallies()))
 
 
-def kill_once(path: Path, wait: bool, delay: float) -> tuple[int, int]:
+def kill_once(path: Path, delay: float) -> tuple[int, int]:
     """Run a child, kill it after `delay` seconds of writing; how many steps it completed, how many are lost."""
-    command = [sys.executable, __file__, "--child", str(path), *(["--wait"] if wait else [])]
+    command = [sys.executable, __file__, "--child", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         time.sleep(delay)
         child.send_signal(signal.SIGKILL)
         said = child.stdout.read().split(b"\n")[:-1]
-    completed = len(said) if wait else max(0, len(said) - 1)
+    completed = len(said)
     opened = open_run(path)
     check(opened.run)
     assert not opened.finished
@@ -94,16 +93,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        write_until_killed(args.child, args.wait)
+        write_until_killed(args.child)
     moments = random.Random(args.seed)  # noqa: S311 - no secrets here
     steps = lost = 0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(args.count):
             path = Path(folder, f"run{number}.gradscope")
-            completed, missing = kill_once(path, number % 2 == 0, moments.random() ** 2 * 0.2)
+            completed, missing = kill_once(path, moments.random() ** 2 * 0.2)
             steps, lost = steps + completed, lost + missing
             for file in Path(folder).iterdir():
                 file.unlink()

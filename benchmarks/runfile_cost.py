@@ -1,6 +1,7 @@
-"""What a run file costs: time in the training thread, time in all, bytes, per number of parameters.
+"""What a run file costs: time to hand over and write a step, bytes, per number of parameters; share of a real step.
 
-Each step has one backward pass and one optimizer step in which every parameter has a norm of its own.
+Each step has one backward pass and one optimizer step in which every parameter has a norm of its own. The share is that
+of `watch(..., to=...)` over `watch(...)`: steps of two equal models in turn, each pair a ratio.
 
     python benchmarks/runfile_cost.py
 """
@@ -20,7 +21,7 @@ from gradscope.runfile import RunWriter, read_run
 
 PATH = (Location("train.py", 10, "main", "step()"), Location("train.py", 50, "step", "loss.backward()"))
 STEP_SECONDS = 0.01
-"""The training step that the writing thread works beside: one of 10 ms, in which the interpreter is free."""
+"""Time between two steps."""
 
 
 def measure(parameters: int, steps: int, folder: Path) -> str:
@@ -50,6 +51,36 @@ def measure(parameters: int, steps: int, folder: Path) -> str:
     )
 
 
+def share(layers: int, steps: int, folder: Path) -> str:
+    """How much longer a watched training step takes when it is written to a file, too."""
+    import torch
+    from torch import nn
+
+    import gradscope
+
+    torch.set_num_threads(1)
+    loops = []
+    for to in (None, folder / f"share{layers}.gradscope"):
+        net = nn.Sequential(*(nn.Linear(128, 128) for _ in range(layers)))
+        optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
+        loops.append((net, optimizer, gradscope.watch(net=net, to=to)))
+    batch, ratios = torch.randn(64, 128), []
+    for _ in range(steps):
+        times = []
+        for net, optimizer, scope in loops:
+            start = time.perf_counter()
+            with scope.step():
+                optimizer.zero_grad()
+                net(batch).square().mean().backward()
+                optimizer.step()
+            times.append(time.perf_counter() - start)
+        ratios.append(times[1] / times[0])
+    for _, _, scope in loops:
+        scope.close()
+    low, middle, high = statistics.quantiles(ratios[steps // 10 :], n=4)
+    return f"{2 * layers:>10}  {middle:>6.3f}  ({low:.3f} to {high:.3f})"
+
+
 def _float32(value: float) -> float:
     """As torch's norms are."""
     exact: float = struct.unpack("f", struct.pack("f", value))[0]
@@ -60,10 +91,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=200)
     args = parser.parse_args()
-    print("parameters  hand-over/step  CPU/step  bytes/step  bytes/par/step  read/step")
+    print("parameters   write/step  CPU/step  bytes/step  bytes/par/step  read/step")
     with tempfile.TemporaryDirectory() as folder:
         for parameters in (30, 300, 5000):
             print(measure(parameters, args.steps, Path(folder)))
+        print("\nparameters  written / watched: median (quartiles)")
+        for layers in (5, 50, 200):
+            print(share(layers, args.steps, Path(folder)))
     return 0
 
 

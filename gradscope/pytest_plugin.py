@@ -1,6 +1,7 @@
 """The pytest plugin: `--gradscope`, the marker `gradient_flow` and the fixture `gradscope`.
 
 * It is imported in every pytest run of the environment, so it imports no torch and next to nothing of gradscope.
+* What [tool.gradscope] of the suite's pyproject.toml ignores or expects is no finding.
 * A suite that does not use torch never imports it: watching begins at the moment a test does.
 * Findings travel as `user_properties` of the test's report: that is what pytest-xdist sends from its workers, and what
   `--junitxml` writes.
@@ -14,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gradscope.config import read_config
+from gradscope.errors import GradscopeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
     from torch import nn
 
+    from gradscope.config import Config
     from gradscope.report import Report
     from gradscope.scope import Scope, Session
 
@@ -26,6 +31,7 @@ PROPERTY = "gradscope"
 """Name of the user property; its value is a JSON list of findings, empty where training was healthy."""
 
 _WATCH = pytest.StashKey["Watch"]()
+_CONFIG = pytest.StashKey["Config"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,16 +48,21 @@ def pytest_configure(config: pytest.Config) -> None:
         "gradient_flow(allow=[]): watch the training in this test; fail it if a model does not get the gradient it"
         " should. `allow` names models, parameters, rule codes or causes to let pass.",
     )
+    try:
+        config.stash[_CONFIG] = read_config(config.rootpath)
+    except GradscopeError as error:
+        raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(_Summary(), "gradscope-summary")
 
 
 class Watch:
     """A session over the set-up and call of one test, opened when the test first has torch."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
         from gradscope.torch_import import when_torch_is_imported
 
         self.session: Session | None = None
+        self._config = config
         self._stack = ExitStack()
         self._stack.enter_context(when_torch_is_imported(self._open))
 
@@ -64,16 +75,18 @@ class Watch:
         self._stack.close()
 
     def report(self) -> Report | None:
-        """The report of what was trained; None if nothing was."""
+        """The report of what was trained, as pyproject.toml narrows it; None if nothing was."""
+        from gradscope.selection import select
+
         report = self.session.report() if self.session is not None else None
-        return report if report is not None and report.run.backwards else None
+        return select(report, self._config) if report is not None and report.run.trained else None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     options = item.config.option
     if options.gradscope or options.gradscope_strict or item.get_closest_marker("gradient_flow"):
-        item.stash[_WATCH] = Watch()
+        item.stash[_WATCH] = Watch(item.config.stash[_CONFIG])
     return (yield)
 
 

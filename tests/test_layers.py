@@ -23,6 +23,7 @@ LAYERS = {
     "errors": 0,
     "_version": 0,
     "_foreign": 0,
+    "config": 1,
     "records": 0,
     "tallies": 1,
     "torch_import": 0,
@@ -35,6 +36,7 @@ LAYERS = {
     "capture": 5,
     "recording": 5,
     "asking": 6,
+    "selection": 5,
     "scope": 6,
     "demo": 0,
     "cli": 7,
@@ -45,7 +47,9 @@ LAYERS = {
 }
 """A module may import its own layer's package and lower layers."""
 CAPTURE_MAY = {"capture", "records", "errors", "tallies", "_version"}
-PAPER = {"errors", "records", "tallies", "runfile", "job", "diagnosis", "compare", "render", "report"}
+PAPER = {
+    "config", "errors", "records", "tallies", "runfile", "job", "diagnosis", "compare", "render", "report", "selection",
+}  # fmt: skip
 """The half that reads saved runs on a machine without torch."""
 HEAVY = {"torch", "matplotlib", "torchviz"}
 LONGEST_FILE = 300

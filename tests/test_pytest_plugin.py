@@ -240,3 +240,21 @@ def test_findings_are_in_the_junit_file(suite, pytester):
 
 def test_marker_is_documented(suite):
     suite("", "--markers").stdout.fnmatch_lines(["@pytest.mark.gradient_flow(allow=*"])
+
+
+@pytest.mark.parametrize(
+    ("table", "failed"), [("ignore = ['GS101']", 0), ("expect-no-grad = ['encoder']", 0), ("ignore = ['GS5']", 1)]
+)
+def test_configuration_of_the_suite(table, failed, suite, pytester):
+    (pytester.path / "pyproject.toml").write_text(f"[tool.gradscope]\n{table}\n[tool.pytest.ini_options]\n")
+    result = suite(TRAINING + "@pytest.mark.gradient_flow\ndef test_sick():\n    train(True)\n")
+
+    result.assert_outcomes(failed=failed, passed=1 - failed)
+
+
+def test_bad_configuration_of_the_suite(fresh_suite, pytester):
+    (pytester.path / "pyproject.toml").write_text("[tool.gradscope]\nignor = []\n[tool.pytest.ini_options]\n")
+    result = fresh_suite("def test_it(): pass\n")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "[tool.gradscope] has no key 'ignor': did you mean ignore?" in "\n".join(result.errlines)

@@ -52,8 +52,7 @@ SCRIPT = """
 for step in range(STEPS):
     train()
 """
-# a step is on disk before the next one is handed over: the last one needs a moment
-WAIT = "time.sleep(0.5)\nprint('ready', flush=True)\ntime.sleep(60)\n"
+WAIT = "print('ready', flush=True)\ntime.sleep(60)\n"
 
 
 class Loop:

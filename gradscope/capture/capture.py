@@ -191,6 +191,8 @@ class Capture:
             return None
         first = args[0] if args else kwargs.get("tensors")
         roots = [first] if isinstance(first, torch.Tensor) else list(first or ())
+        if any(root.is_meta for root in roots):
+            return None  # shapes without values: nothing is trained
         values = [tracer.see(root, stack) for root in roots]
         made = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
         graph = walk(roots) if made - self._made <= WALK_LIMIT else GraphWalk(truncated=True)
@@ -198,6 +200,8 @@ class Capture:
         for number, known in enumerate(self.watcher.book.known):
             if not known.groups:
                 self.watcher.book.read(number)
+                # the graph of a reentrant checkpoint does not show them
+                self.watcher.attach_parameters(self.watcher.book.known[number].uids)
         uids = []
         for variable in graph.leaves.values():
             uid = self.registry.uid(variable)

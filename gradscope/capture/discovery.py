@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.fx
 from torch import nn
 
 from gradscope.capture.distributed import unwrapped
@@ -150,9 +151,10 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     inner = {key: unwrapped(module) for key, (_, module) in names.modules.items()}
     for key, (name, module) in names.modules.items():
         if inner[key] is not module and id(inner[key]) in names.modules:
-            continue  # the module inside DDP has a name of its own
+            continue  # the module inside DDP or torch.compile has a name of its own
         module = inner[key]  # noqa: PLW2901 - what is meant by the name
-        if any(m.module is not None and m.module() is module for m in registry.models):
+        held = [watched for model in registry.models if model.module is not None and (watched := model.module())]
+        if any(other is module or _is_copy_of(module, other) for other in held):
             continue
         own = inside.get(id(module))
         if own is not None and name.rpartition(".")[1] and name.rpartition(".")[2] != own:
@@ -175,6 +177,12 @@ def _inside_others(names: Names) -> dict[int, str]:
             if fqn:
                 inside.setdefault(id(child), fqn.rpartition(".")[2])
     return inside
+
+
+def _is_copy_of(module: nn.Module, other: nn.Module) -> bool:
+    """Whether a module is what torch.fx or torch.jit made of another: the same parameters in other clothes."""
+    made = isinstance(module, (torch.fx.GraphModule, torch.jit.ScriptModule))
+    return made and set(map(id, module.parameters())) == set(map(id, other.parameters()))
 
 
 def name_orphans(registry: Registry) -> None:

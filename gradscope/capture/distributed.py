@@ -28,8 +28,8 @@ from gradscope.records import Backward
 if TYPE_CHECKING:
     from gradscope.capture.ledger import Ledger
 
-_WRAPPERS = {DistributedDataParallel: "module"}
-"""Classes that hold the user's module in an attribute, which the user's names do not have."""
+_WRAPPERS = {"DistributedDataParallel": "module", "DataParallel": "module", "OptimizedModule": "_orig_mod"}
+"""torch's classes that hold the user's module in an attribute, which the user's names do not have."""
 
 
 def world() -> tuple[int, int]:
@@ -41,10 +41,15 @@ def world() -> tuple[int, int]:
 
 
 def unwrapped(model: Any) -> Any:
-    """The user's module inside DistributedDataParallel."""
-    while type(model) in _WRAPPERS:
-        model = getattr(model, _WRAPPERS[type(model)])
+    """The user's own module inside what torch.compile and the wrappers for several devices put around it."""
+    while (attribute := _inner(model)) and isinstance(inside := getattr(model, attribute, None), nn.Module):
+        model = inside
     return model
+
+
+def _inner(model: Any) -> str | None:
+    kind = type(model)
+    return _WRAPPERS.get(kind.__name__) if kind.__module__.startswith("torch.") else None
 
 
 def named_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -55,7 +60,7 @@ def named_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             if name == long or name.startswith(f"{long}."):
                 name = short + name[len(long) :]  # noqa: PLW2901 - the outermost wrapper is first
         yield name, module
-        attribute = _WRAPPERS.get(type(module))
+        attribute = _inner(module)
         if attribute is not None:
             added.append((f"{name}.{attribute}" if name else attribute, name))
 
@@ -63,7 +68,7 @@ def named_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def named_parameters(root: nn.Module) -> list[tuple[str, torch.Tensor]]:
     """`root.named_parameters(remove_duplicate=False)` by the user's names."""
     inside = list(root.modules())
-    if not any(type(module) in _WRAPPERS for module in inside):
+    if not any(_inner(module) for module in inside):
         named: list[tuple[str, torch.Tensor]] = list(root.named_parameters(remove_duplicate=False))
     else:
         named = [

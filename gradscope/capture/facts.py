@@ -9,6 +9,7 @@ import torch
 
 from gradscope import _version
 from gradscope.capture.cuts import CutFinder
+from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
 from gradscope.records import Graph, Run
@@ -47,6 +48,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         histograms=capture.histograms.records(),
         rank=rank,
         world=processes,
+        declarations=declarations(),
         parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
     )
 

@@ -112,7 +112,7 @@ class Watcher(Ledger):
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
         """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
-        self._open = self._bracket = True
+        self._open = self._bracket = not self._closed
         self._stack, self._extra = stack, extra
 
     def _begins(self) -> bool:
@@ -200,7 +200,7 @@ class Watcher(Ledger):
     def _measure(self, cohort: Cohort, grads: list[torch.Tensor | None]) -> Column:
         if self.log.backwards % (self.every * self.budget.thinning):
             return Column(cohort)
-        present = [grad for grad in grads if grad is not None]
+        present = [grad for grad in grads if grad is not None and not grad.is_meta]
         present = self.ranks.own(cohort.uids, present)
         measured = Measured(present, wait=self.measure_updates or _on_cpu(present)) if present else None
         if measured is None or len(present) < len(grads):

@@ -23,7 +23,7 @@ from gradscope.capture.operations import Kind, classify
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.tape import Op, Tape
-from gradscope.capture.tensors import has_float, sequence, tensors_in
+from gradscope.capture.tensors import has_float, only_described, sequence, tensors_in
 from gradscope.capture.values import Values
 
 FAILURES = 20
@@ -76,7 +76,7 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not self.active or self.in_optimizer:
+        if not self.active or self.in_optimizer or only_described():
             return func(*args, **kwargs)
         try:
             kind = self._kinds[func]

@@ -127,7 +127,7 @@ class Registry:
             if isinstance(model, nn.Module) and other.module is not None and other.module() is model:
                 raise NameClashError(f"{name!r} is the model already watched as {other.name!r}: watch it once")
         if isinstance(model, nn.Module):
-            theirs = is_third_party(file_of(type(unwrapped(model))))
+            theirs = is_third_party(file_of(type(model)))
             watched = WatchedModel(name, class_name(model), weakref.ref(model), (), idle, theirs)
         else:
             tensors = tuple(_named(model))

@@ -105,8 +105,13 @@ def is_library(filename: str) -> bool:
     return path.startswith(_LIBRARIES) or f"{os.sep}site-packages{os.sep}" in path
 
 
-_codes: dict[CodeType, str | None] = {}
-"""Per code object: None for the user's, else its mark ("" for none)."""
+_codes: dict[int, tuple[str | None, CodeType]] = {}
+"""Per id of a code object: None for the user's, else its mark ("" for none). Code of two files can be equal."""
+
+
+def user_files() -> set[str]:
+    """The files of the user's code that was in a stack so far."""
+    return {code.co_filename for mark, code in _codes.values() if mark is None}
 
 
 def _classify(code: CodeType) -> str | None:
@@ -137,9 +142,10 @@ def snapshot(frame: FrameType | None) -> Stack:
     library: tuple[CodeType, int] | None = None
     while frame is not None:
         code = frame.f_code
-        kind = _codes.get(code, "?")
-        if kind == "?":
-            kind = _codes[code] = _classify(code)
+        known = _codes.get(id(code))
+        if known is None:
+            known = _codes[id(code)] = (_classify(code), code)
+        kind = known[0]
         if kind is None:
             frames.append((code, frame.f_lasti))
         else:
@@ -168,8 +174,8 @@ def line_of(code: CodeType, lasti: int) -> int:
 
 
 @functools.lru_cache(maxsize=65536)
-def _locate(code: CodeType, line: int) -> Location:
-    return location(code.co_filename, line, code.co_name)
+def _locate(filename: str, line: int, function: str) -> Location:
+    return location(filename, line, function)
 
 
 def location(filename: str, line: int, function: str = "") -> Location:
@@ -184,7 +190,9 @@ def location(filename: str, line: int, function: str = "") -> Location:
 
 def resolve(stack: Stack) -> Path:
     """The user's frames as locations, outermost first."""
-    return tuple(_locate(code, line_of(code, lasti)) for code, lasti in reversed(stack.frames))
+    return tuple(
+        _locate(code.co_filename, line_of(code, lasti), code.co_name) for code, lasti in reversed(stack.frames)
+    )
 
 
 def library_line(stack: Stack) -> str:

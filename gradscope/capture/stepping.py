@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from gradscope.capture.columns import Cohort, Column
@@ -83,6 +84,7 @@ class StepProbe:
 
     # --- before ----------------------------------------------------------------------------------------------
 
+    @_disable_dynamo  # a compiled step would take the hooks apart and compile them, too
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         started = perf_counter()
         try:
@@ -193,6 +195,7 @@ class StepProbe:
 
     # --- after -----------------------------------------------------------------------------------------------
 
+    @_disable_dynamo
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         started = perf_counter()
         try:

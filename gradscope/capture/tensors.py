@@ -43,6 +43,20 @@ def size(tensor: torch.Tensor) -> float:
     return float(tensor.detach().abs().max())
 
 
+def only_described() -> bool:
+    """Whether torch writes a program down instead of computing (jit.trace, export, make_fx, FakeTensorMode).
+
+    What operations return then has no values, and looking at it would become part of the program.
+    """
+    if torch._C._get_tracing_state() is not None:
+        return True
+    return torch._C._len_torch_dispatch_stack() > 0 and any(_mode(key) is not None for key in _DESCRIBING)
+
+
+_mode = torch._C._get_dispatch_mode
+_DESCRIBING = (torch._C._TorchDispatchModeKey.FAKE, torch._C._TorchDispatchModeKey.PROXY)
+
+
 def made_by_autograd(tensor: torch.Tensor) -> bool:
     """Whether a tensor has a node. Asking for the node itself would wrap it: see `undertaker`."""
     try:

@@ -73,7 +73,7 @@ class Outcome:
         run = self.report.run
         if self.session is None:
             return f"{self.name} never imported torch, so there was nothing to watch"
-        if run.backwards or self.report.findings:
+        if run.trained or self.report.findings:
             return ""
         if not any(parameter.trainable for parameter in run.parameters.values()):
             return f"{self.name} trained nothing: no optimizer and no backward() ever held a trainable parameter"

@@ -1,45 +1,40 @@
-"""Which findings a command shows and counts: those of the rules selected, less those ignored or known."""
+"""The options that say which findings count; pyproject.toml says what they leave open."""
 
 from __future__ import annotations
 
+import dataclasses
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from gradscope.errors import UnknownRuleError
-
-if TYPE_CHECKING:
-    from gradscope.diagnosis.finding import Finding
-    from gradscope.report import Report
+from gradscope.config import SEVERITIES, Config, read_config
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--select", metavar="CODES", type=_codes, default=(), help="only these rules: GS101,GS2")
-    parser.add_argument("--ignore", metavar="CODES", type=_codes, default=(), help="not these; a prefix names a family")
+    parser.add_argument("--fail-on", choices=SEVERITIES, help="the least severity that fails (error)")
+    parser.add_argument("--select", metavar="CODES", type=_codes, help="only these rules: GS101,GS2")
+    parser.add_argument("--ignore", metavar="CODES", type=_codes, help="not these; a prefix names a family")
+    parser.add_argument(
+        "--expect-no-grad", metavar="NAMES", type=_names, help="models that are meant to get no gradient: teacher,ema"
+    )
+    parser.add_argument("--baseline", metavar="FILE", help="let pass the findings that FILE lists")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code.strip().upper() for code in text.split(",") if code.strip())
+    return tuple(code.upper() for code in _names(text))
 
 
-def check_codes(args: Namespace) -> None:
-    """Raise UnknownRuleError for a code that no rule begins with: a misspelt one would silently let all pass."""
-    from gradscope.diagnosis.rules import RULES
+def complete(args: Namespace) -> Config:
+    """What the command line says, and pyproject.toml where it does not."""
+    from gradscope.selection import check_codes
 
-    for code in (*args.select, *args.ignore):
-        if not any(rule.code.startswith(code) for rule in RULES):
-            raise UnknownRuleError(f"no rule has the code {code}, or begins with it; `gradscope rules` lists them")
-
-
-def narrow(report: Report, args: Namespace, known: Iterable[str] = ()) -> Report:
-    """The same run with only the findings that were selected, and none of the fingerprints already known."""
-    from gradscope.render.sarif import fingerprint
-    from gradscope.report import Report
-
-    def shown(finding: Finding) -> bool:
-        selected = not args.select or finding.code.startswith(args.select)
-        return selected and not finding.code.startswith(args.ignore or ("!",)) and fingerprint(finding) not in known
-
-    narrowed = Report(report.run)
-    narrowed.__dict__["findings"] = tuple(filter(shown, report.findings))  # where the cached property keeps them
-    return narrowed
+    config = read_config(Path.cwd())
+    said = {
+        field.name: value for field in dataclasses.fields(config) if (value := getattr(args, field.name)) is not None
+    }
+    config = dataclasses.replace(config, **said)
+    check_codes(config)
+    return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradscope.diagnosis.finding import State
 from gradscope.records import Model, Parameter, Run, Tally
 
@@ -12,21 +14,32 @@ def parameter_states(run: Run) -> dict[int, State]:
     """State per parameter uid."""
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
     empty = Tally()
-    return {uid: _state(p, run.tallies.get(uid, empty), uid in held) for uid, p in run.parameters.items()}
+    applied = {uid for event in run.step_events for uid, norm in event.norms.items() if norm is None or norm}
+    return {
+        uid: _state(p, run.tallies.get(uid, empty), held=uid in held, applied=uid in applied)
+        for uid, p in run.parameters.items()
+    }
 
 
-def _state(parameter: Parameter, tally: Tally, held: bool) -> State:
+def _state(parameter: Parameter, tally: Tally, *, held: bool, applied: bool) -> State:
     if tally.backwards == 0:
+        if applied and tally.steps_none < tally.steps:
+            return State.FLOWING  # from torch.func or by hand
         if not parameter.trainable:
             return State.FROZEN
         return State.NONE if held else State.UNUSED
-    if tally.nonfinite:
+    if tally.nonfinite and not _withheld(tally):
         return State.NONFINITE
     if tally.measured and tally.zero == tally.measured:
         return State.ZERO
     if tally.steps_none and tally.steps_none < tally.steps:
         return State.INTERMITTENT
     return State.FLOWING
+
+
+def _withheld(tally: Tally) -> bool:
+    """NaN or Inf came, was never applied (a scaler skipped the step), and good gradients came again."""
+    return not tally.stepped_nonfinite and tally.steps > 0 and math.isfinite(tally.norm_last or 0.0)
 
 
 def model_states(run: Run) -> list[tuple[Model, State]]:

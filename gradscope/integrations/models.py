@@ -6,7 +6,10 @@ from typing import Any
 
 
 def models_inside(module: Any) -> dict[str, Any]:
-    """Name to child module; what the module holds itself goes under the name of its class."""
+    """Name to child module, behind any wrapper; what the module holds itself goes under the name of its class."""
+    from gradscope.capture.distributed import unwrapped
+
+    module = unwrapped(module)
     models: dict[str, Any] = {
         name: child for name, child in module.named_children() if any(True for _ in child.parameters())
     }

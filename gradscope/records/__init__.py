@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gradscope.records.declared import Declaration as Declaration
 from gradscope.records.drawn import Edge as Edge
 from gradscope.records.drawn import Graph as Graph
 from gradscope.records.drawn import Histogram as Histogram
@@ -289,6 +290,7 @@ class Run:
     """Per parameter of which this rank holds a part: of how many, and the passes that left this part all zero."""
     job: Job | None = None
     """What the ranks of the job said, where they were asked."""
+    declarations: tuple[Declaration, ...] = ()
 
     @property
     def backward_events(self) -> list[Backward]:
@@ -297,6 +299,11 @@ class Run:
     @property
     def step_events(self) -> list[OptimizerStep]:
         return [event for event in self.events if isinstance(event, OptimizerStep)]
+
+    @property
+    def trained(self) -> bool:
+        """A backward pass ran, or an optimizer found gradients that came from elsewhere."""
+        return self.backwards > 0 or any(event.norms for event in self.step_events)
 
     def optimizers_of(self, uid: int) -> list[Optimizer]:
         """Optimizers that hold this parameter."""

@@ -1,6 +1,6 @@
 """Facts to disk and back: one SQLite file per process, whole after `kill -9`, readable while it is written.
 
-* `RunWriter` takes the events of each step off the training thread; `read_run` gives a `Run` back and never raises
+* `RunWriter` has a step on disk before the training goes on; `read_run` gives a `Run` back and never raises
   for damage: what could not be read stands in `run.notes`.
 * SQLite because it survives a killed process, is read while written, and comes with Python; a row per step with packed
   columns because a row per parameter costs 75 times as much (300 parameters: 0.06 ms against 0.9 ms a step).

@@ -26,6 +26,8 @@ SECTIONS = ("models", "parameters", "optimizers", "tallies", "cuts", "origins", 
 _CODERS: dict[str, Coder] = {f.name: coder(type_hints(Run)[f.name]) for f in fields(Run) if f.name != "events"}
 _CACHED_UIDS = 1_000_000
 """Members of all remembered atoms together, about 100 MB at most."""
+_PAGE = 4096
+"""Of SQLite, by default."""
 _CHECK_EVERY = 64
 """Steps between two looks at the size of the file."""
 
@@ -81,6 +83,8 @@ class Store:
         self._atom_count = 0
         self._cached = 0
         self._written: dict[str, bytes] = {}
+        self.logged = 0
+        """Bytes that went to the log, about: whole pages per row."""
 
     def write(self, items: Iterable[Turn | Facts]) -> None:
         """Write these in one transaction: all of them, or on an error none."""
@@ -131,6 +135,7 @@ class Store:
         self._snapshot = self._turns
 
     def _insert(self, into: str, *values: object) -> None:
+        self.logged += sum(len(value) for value in values if isinstance(value, bytes)) + 2 * _PAGE
         self._connection.execute(f"INSERT INTO {into} VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608 - names of ours
 
     def _bound(self) -> None:

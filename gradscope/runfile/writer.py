@@ -1,7 +1,10 @@
-"""The writer a live scope holds: takes what is handed over and returns at once; a thread of its own does the writing.
+"""The writer a live scope holds: a step that is handed over is on disk, everything slow is done by a thread of its own.
 
-* A step is on disk, safe from `kill -9`, before the next one is handed over (`wait=True`: before `events` returns).
-  On a network file system, where a commit takes milliseconds, up to 16 steps may wait and share a commit.
+* When `events` returns, the step is safe from `kill -9`. It is written by the thread that hands it over: packing needs
+  the interpreter anyway, and to wait for another thread took three times as long as the write.
+* Snapshots and what makes the disk wait, moving the log into the file, are left to the writer's own thread.
+* On a network file system, where a commit takes milliseconds, that thread also writes the steps, and up to 16 of them
+  may wait and share a commit.
 * A full disk or any other failure of the file never stops the training: it is told once, as a warning, and the file
   keeps what it had.
 """
@@ -14,6 +17,7 @@ import sqlite3
 import threading
 import warnings
 from collections import deque
+from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +33,15 @@ if TYPE_CHECKING:
     from gradscope.records import Event, Run
 
 MAX_BYTES = 2 * 2**30
+LOG_BYTES = 4 * 2**20
+"""Size at which the log is moved into the file: SQLite's own default."""
 _SIDE_FILES = ("", "-wal", "-journal")
 
 
 class RunWriter:
     """Writes one run: `begin`, then `events` per step with a `snapshot` now and then, then `finish` or `close`."""
 
-    def __init__(self, path: str | Path, *, wait: bool = False, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
         """Create the file; a former run of this name is kept as `NAME.previous.SUFFIX`.
 
         Raises RunFileError if it cannot be created, is being written, or is some other file.
@@ -45,8 +51,8 @@ class RunWriter:
         """Why writing stopped, where it did."""
         self.committed = -1
         """The last step that is on disk."""
-        self._wait = wait
-        self._depth = 1 if journal_mode(self.path) == "WAL" else 16
+        self._direct = journal_mode(self.path) == "WAL"
+        self._depth = 1 if self._direct else 16
         self._process = os.getpid()
         self._pending: deque[Turn | Facts] = deque()
         self._changed = threading.Condition()
@@ -61,6 +67,8 @@ class RunWriter:
                 raise
         except (OSError, sqlite3.Error) as error:
             raise RunFileError(f"cannot write the run file {str(self.path)!r}: {error}") from error
+        if self._direct:
+            self._connection.execute("PRAGMA wal_autocheckpoint=0")  # or a step would wait for the disk
         self._store = Store(self._connection, max_bytes)
         self._thread = threading.Thread(target=self._work, name="gradscope-runfile", daemon=True)
         self._thread.start()
@@ -76,9 +84,19 @@ class RunWriter:
 
     def events(self, step: int, events: Sequence[Event]) -> None:
         """Hand over all events of a completed step."""
-        self._hand_over(Turn(step, tuple(events)))
-        if self._wait:
-            self._drain()
+        turn = Turn(step, tuple(events))
+        if not self._direct:
+            self._hand_over(turn)
+            return
+        if self._closed or os.getpid() != self._process:
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending or self.failure is not None)
+            if self.failure is None:
+                self._settle([turn], self._write([turn]))
+                if self._store.logged > LOG_BYTES:
+                    self._changed.notify_all()
+        self._tell()
 
     def snapshot(self, run: Run) -> None:
         """Renew everything but the events, when models or optimizers joined, and every few hundred steps.
@@ -143,22 +161,42 @@ class RunWriter:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._closing)
+                self._changed.wait_for(lambda: self._pending or self._closing or self._store.logged > LOG_BYTES)
                 batch = list(self._pending)
-            if not batch:
+                full = self._store.logged > LOG_BYTES
+                self._store.logged = 0 if full else self._store.logged
+            if batch:
+                failure = self._write(batch)
+                with self._changed:
+                    for _ in batch:
+                        self._pending.popleft()
+                    self._settle(batch, failure)
+                    self._changed.notify_all()
+            elif not full:
                 return
-            failure = self._write(batch)
-            with self._changed:
-                for _ in batch:
-                    self._pending.popleft()
-                if failure is not None:
-                    self.failure = failure
-                    self._pending.clear()
-                else:
-                    self.committed = max([self.committed, *(item.step for item in batch if isinstance(item, Turn))])
-                self._changed.notify_all()
-            if failure is not None:
+            if full:
+                self._move_log()
+            if self.failure is not None:
                 return
+
+    def _settle(self, batch: list[Turn | Facts], failure: str | None) -> None:
+        """Note what became of these; the lock is held."""
+        if failure is not None:
+            self.failure = failure
+            self._pending.clear()
+        else:
+            self.committed = max([self.committed, *(item.step for item in batch if isinstance(item, Turn))])
+
+    def _move_log(self) -> None:
+        """Move what is in the log into the file, so that the log begins anew.
+
+        Most of it beside the training, on a connection of its own; the steps written meanwhile while none is written.
+        """
+        if self._direct:
+            with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=0)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                with self._changed:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _write(self, batch: list[Turn | Facts]) -> str | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree as Xml
 
 import pytest
 
@@ -112,3 +113,93 @@ def test_formats(run_check, tmp_path):
     assert json.loads((tmp_path / "out.sarif").read_text())["version"] == "2.1.0"
     assert run_check("--format", "text", "--output", "out.txt")[1:] == ("", "")
     assert "GS101" in (tmp_path / "out.txt").read_text()
+
+
+def test_junit(run_check):
+    """Each model is a case; a finding that counts is one that failed."""
+
+    def cases(*argv, **made):
+        return list(Xml.fromstring(run_check("--format", "junit", *argv, **made)[1]).iter("testcase"))
+
+    failures = [case for case in cases() if case.find("failure") is not None]
+
+    assert [(case.get("name"), case.get("file"), case.get("line")) for case in failures] == [
+        ("encoder: GS101 disconnected-model", "src/extractor one.py", "14")
+    ]
+    assert failures[0].find("failure").get("message") == "encoder gets no gradient: 100% of it,\nall steps."
+    assert len([case for case in cases("--fail-on", "warning") if case.find("failure") is not None]) == 2
+    assert [(case.get("name"), len(case)) for case in cases(findings=())] == [("encoder", 0)]
+    odd = finding(message="a < b & \x00\x1b \ud800 é")
+    assert "a &lt; b &amp; \ufffd\ufffd \ufffd é" in run_check("--format", "junit", findings=(odd,))[1]
+
+
+def test_junit_counts_and_tells_the_rest(run_check):
+    suite = Xml.fromstring(run_check("--format", "junit")[1]).find("testsuite")
+
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "1", "0")
+    assert suite.find("system-out").text.startswith("warning GS201")
+
+
+def configure(tmp_path, table):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.other]\nx = 1\n[tool.gradscope]\n{table}\n")
+
+
+@pytest.mark.parametrize(
+    ("table", "argv", "status"),
+    [
+        ("", (), 1),
+        ("ignore = ['gs1']", (), 0),
+        ("ignore = ['gs1']", ("--ignore", "GS2"), 1),
+        ("select = ['GS2']", (), 0),
+        ("select = ['GS2']\nfail-on = 'warning'", (), 1),
+        ("select = ['GS2']\nfail-on = 'warning'", ("--fail-on", "error"), 0),
+        ("expect-no-grad = ['decoder']", (), 1),
+    ],
+)
+def test_configuration(run_check, tmp_path, table, argv, status):
+    configure(tmp_path, table)
+
+    assert run_check(*argv)[0] == status
+
+
+def test_configuration_of_a_folder_above(run_check, tmp_path, monkeypatch):
+    configure(tmp_path, "baseline = 'known.json'")
+    (tmp_path / "scripts").mkdir()
+    monkeypatch.chdir(tmp_path / "scripts")
+
+    assert run_check("--update-baseline")[0] == 0
+    assert (tmp_path / "known.json").is_file()
+    assert run_check()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("selct = ['GS1']", "[tool.gradscope] has no key 'selct': did you mean select?"),
+        ("colour = true", "has no key 'colour': there are baseline, expect-no-grad, fail-on, ignore, select"),
+        ("fail-on = 'info'", 'fail-on in [tool.gradscope] is "error" or "warning", not \'info\''),
+        ("ignore = 'GS1'", "ignore in [tool.gradscope] is a list such as [\"...\"], not 'GS1'"),
+        ("baseline = 3", "baseline in [tool.gradscope] is the name of a file, not 3"),
+        ("ignore = ['GS9']", "no rule has the code GS9"),
+        ("= 3", "pyproject.toml: Invalid statement"),
+    ],
+)
+def test_bad_configuration_is_one_sentence(run_check, tmp_path, table, says):
+    configure(tmp_path, table)
+    status, out, errors = run_check()
+
+    assert (status, out) == (2, "")
+    assert errors.startswith("gradscope: ")
+    assert says in errors
+    assert errors.count("\n") == 1
+
+
+def test_model_that_is_meant_to_get_no_gradient(run_check, monkeypatch):
+    """The rules hear of it; a name that is no model of this script says nothing."""
+    heard = []
+    rule = Rule("GS101", "disconnected", lambda run: heard.append(run.models[0].expected_idle) or (), "GS101: x.")
+    monkeypatch.setattr("gradscope.diagnosis.engine.RULES", (rule,))
+    run_check("--expect-no-grad", "teacher, encoder")
+    run_check("--expect-no-grad", "teacher")
+
+    assert heard == [True]

@@ -199,6 +199,54 @@ def test_huggingface_accumulation_and_clipping(transformers, tmp_path):
     assert all(applied(event) <= 0.0101 for event in run.step_events)
 
 
+def test_huggingface_mixed_precision(transformers, tmp_path):
+    from gradscope.integrations.huggingface import GradscopeCallback
+
+    callback = GradscopeCallback(strict=True)
+    train_classifier(transformers, callback, tmp_path, cut=False, gradient_accumulation_steps=2, bf16=True)
+
+    assert callback.report.ok, str(callback.report)
+    assert [model.name for model in callback.report.models] == ["bert", "classifier"]
+    assert [event.step for event in callback.report.run.step_events] == [0, 1, 2, 3]
+
+
+def test_models_inside_a_wrapper_are_named_as_the_user_names_them():
+    from gradscope.integrations.models import models_inside
+
+    module = nn.ModuleDict({"encoder": nn.Linear(2, 2), "empty": nn.Tanh(), "decoder": nn.Linear(2, 1)})
+    for wrapped in (module, nn.DataParallel(module), torch.compile(module, backend="eager")):
+        assert models_inside(wrapped) == {"encoder": module["encoder"], "decoder": module["decoder"]}
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_accelerate_with_two_models_in_one_module(precision, cut):
+    accelerate = pytest.importorskip("accelerate")
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)  # of a test before, in this process
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2, mixed_precision=precision)
+    net = nn.ModuleDict({"encoder": nn.Linear(4, 3), "decoder": nn.Linear(3, 1)})
+    optimizer = torch.optim.SGD(net.parameters(), 0.01)
+    net, optimizer, loader = accelerator.prepare(net, optimizer, DataLoader(BATCHES, batch_size=None))
+    with gradscope.watch(dict(net.items())) as scope:
+        for batch in loader:
+            with accelerator.accumulate(net):
+                hidden = net["encoder"](batch)
+                accelerator.backward(net["decoder"](hidden.detach() if cut else hidden).square().mean())
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(net.parameters(), 0.01)
+                optimizer.step()
+                optimizer.zero_grad()
+    accelerator.free_memory()
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    report = scope.report()
+
+    assert [model.name for model in report.models] == ["encoder", "decoder"]
+    assert {f.model for f in report.findings if f.severity == "error"} == ({"encoder"} if cut else set())
+    assert report.ok is not cut
+    assert [event.step for event in report.run.backward_events] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert all(applied(event) <= 0.0101 for event in report.run.step_events)
+
+
 def test_accelerate_needs_nothing():
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)

@@ -134,7 +134,7 @@ def test_full_disk_stops_the_file_and_not_the_training(tmp_path):
         from gradscope.runfile import RunWriter
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-        writer = RunWriter({str(tmp_path / "run.gradscope")!r}, wait=True)
+        writer = RunWriter({str(tmp_path / "run.gradscope")!r})
         writer.begin(header())
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")

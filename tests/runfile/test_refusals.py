@@ -165,7 +165,7 @@ def test_a_former_run_is_kept(training, tmp_path):
 def test_a_crashed_run_is_kept_with_its_log(tmp_path):
     crash = ROOT / "benchmarks" / "crash_test.py"
     path = tmp_path / "run.gradscope"
-    command = [sys.executable, str(crash), "--child", str(path), "--wait"]
+    command = [sys.executable, str(crash), "--child", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT)}) as child:
         while child.stdout.readline() != b"20\n":
             pass
@@ -178,7 +178,7 @@ def test_a_crashed_run_is_kept_with_its_log(tmp_path):
 
 def test_reading_while_it_is_written(training, tmp_path):
     run = training(steps=30)
-    writer = RunWriter(tmp_path / "run.gradscope", wait=True)
+    writer = RunWriter(tmp_path / "run.gradscope")
     writer.begin(replace(run, events=(), tallies={}, steps=0))
     for step in range(30):
         writer.events(step, run.events[3 * step : 3 * step + 3])

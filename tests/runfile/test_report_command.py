@@ -32,7 +32,7 @@ def test_report_of_a_run_file_without_torch(training, tmp_path):
 
 def test_follow_tells_progress_until_the_end(training, tmp_path, monkeypatch):
     run = training(steps=6)
-    writer = RunWriter(tmp_path / "run.gradscope", wait=True)
+    writer = RunWriter(tmp_path / "run.gradscope")
     writer.begin(replace(run, events=(), tallies={}, steps=0))
     monkeypatch.setattr(time, "sleep", lambda _: advance.release() or moved.acquire(timeout=10))
     advance, moved = threading.Semaphore(0), threading.Semaphore(0)

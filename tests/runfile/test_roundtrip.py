@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
@@ -156,6 +157,23 @@ def test_file_that_cannot_be_bounded_stops_and_says_so(training, tmp_path):
         write()
 
     assert 0 < read_run(tmp_path / "run.gradscope").steps < 256
+
+
+def test_log_is_moved_into_the_file_beside_the_training(training, tmp_path, monkeypatch):
+    """Without it the log would grow to 2 MB."""
+    monkeypatch.setattr("gradscope.runfile.writer.LOG_BYTES", 64 * 1024)
+    run = training(steps=400)
+    path = tmp_path / "run.gradscope"
+    writer = RunWriter(path)
+    writer.begin(replace(run, events=(), tallies={}, steps=0))
+    for step in range(400):
+        writer.events(step, run.events[3 * step : 3 * step + 3])
+        time.sleep(0.001)  # a step in which the interpreter is free
+    log = (tmp_path / "run.gradscope-wal").stat().st_size
+    writer.finish(run)
+
+    assert log < 1_000_000
+    assert read_run(path) == run
 
 
 def test_sets_and_paths_are_stored_once(training, tmp_path):

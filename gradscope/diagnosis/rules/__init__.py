@@ -23,6 +23,7 @@ from gradscope.diagnosis.rules.gs510_moves_without_gradient import RULE as MOVES
 from gradscope.diagnosis.rules.gs601_rank_without_gradient import RULE as RANK_WITHOUT_GRADIENT
 from gradscope.diagnosis.rules.gs602_ranks_apart import RULE as RANKS_APART
 from gradscope.diagnosis.rules.gs603_outlier_rank import RULE as OUTLIER_RANK
+from gradscope.diagnosis.rules.gs701_unused_declaration import RULE as UNUSED_DECLARATION
 
 RULES: tuple[Rule, ...] = (
     NO_GRADIENT,
@@ -45,4 +46,5 @@ RULES: tuple[Rule, ...] = (
     RANK_WITHOUT_GRADIENT,
     RANKS_APART,
     OUTLIER_RANK,
+    UNUSED_DECLARATION,
 )

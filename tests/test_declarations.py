@@ -1,0 +1,107 @@
+"""`# gradscope: ...` in the user's source lets pass what it stands at, and nothing else."""
+
+from __future__ import annotations
+
+import runpy
+
+import pytest
+
+from gradscope.report import Report
+from gradscope.runfile import read_run
+from gradscope.scope import Session
+
+SCRIPT = """\
+import torch
+from torch import nn
+{above_build}
+encoder = nn.Linear(4, 4){build}
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 1)
+        self.pooler = nn.Linear(1, 1){pooler}
+    def forward(self, x):
+        return self.body(x)
+net = Net()
+optimizer = torch.optim.SGD([*encoder.parameters(), *net.parameters()], 0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    {above}
+    hidden = torch.tanh(
+        encoder(torch.ones(2, 4)).detach(){cut}
+    )
+    net(hidden).square().mean().backward(){other}
+    optimizer.step()
+"""
+PLACES = ("above_build", "build", "pooler", "above", "cut", "other")
+MEANT = "  # gradscope: expect-no-grad"
+
+
+def report_of(tmp_path, to=None, **comments):
+    path = tmp_path / f"train{len(list(tmp_path.iterdir()))}.py"  # python reads a file of one name once
+    path.write_text(SCRIPT.format(**dict.fromkeys(PLACES, "") | comments))
+    with Session(to=to) as session:
+        session.read_namespace(runpy.run_path(str(path), run_name="__main__"))
+    return session.report(script="train.py")
+
+
+def told(report):
+    return sorted((finding.code, finding.model) for finding in report.findings)
+
+
+CUT, POOLER = ("GS101", "encoder"), ("GS102", "net")
+
+
+def test_without_a_declaration_all_is_told(tmp_path):
+    assert told(report_of(tmp_path)) == [CUT, POOLER]
+
+
+@pytest.mark.parametrize("where", ["above", "cut", "above_build", "build"])
+def test_declared_stop_is_no_finding(where, tmp_path):
+    """At the statement to blame or at the one that builds the model, on it or above it; the other finding stays."""
+    assert told(report_of(tmp_path, **{where: MEANT.strip() if where.startswith("above") else MEANT})) == [POOLER]
+
+
+def test_declared_part_of_a_model(tmp_path):
+    assert told(report_of(tmp_path, pooler=MEANT)) == [CUT]
+    assert report_of(tmp_path, pooler=MEANT, cut=MEANT).findings == ()
+
+
+def test_unused_declaration_is_told(tmp_path):
+    report = report_of(tmp_path, cut=MEANT, pooler=MEANT, other=MEANT)
+
+    assert told(report) == [("GS701", "")]
+    (finding,) = report.findings
+    assert (finding.severity.value, finding.location.line) == ("info", 20)
+    assert report.ok
+    assert "lets nothing pass" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("comment", "left"),
+    [
+        ("  # gradscope: ignore[GS101]", [POOLER]),
+        ("  # gradscope: ignore[GS5, gs1]", [POOLER]),
+        ("  # gradscope: ignore[GS504]", [CUT, POOLER, ("GS701", "")]),
+        ("  # gradscope: ignore", [CUT, POOLER, ("GS701", "")]),
+        ("  # gradscope: expect-no-grad[GS102]", [CUT, POOLER, ("GS701", "")]),
+        ("  # gradscope: expect-nothing", [CUT, POOLER, ("GS701", "")]),
+        ("  # noqa: E501  # gradscope is great", [CUT, POOLER]),
+    ],
+)
+def test_what_a_declaration_lets_pass(comment, left, tmp_path):
+    assert told(report_of(tmp_path, cut=comment)) == left
+
+
+def test_text_that_is_no_comment_declares_nothing(tmp_path):
+    assert told(report_of(tmp_path, above=f"'{MEANT.strip()}'")) == [
+        CUT,
+        POOLER,
+    ]
+
+
+def test_declarations_are_in_the_run_file(tmp_path):
+    report_of(tmp_path, to=tmp_path / "run.gradscope", cut=MEANT)
+    next(tmp_path.glob("*.py")).unlink()
+
+    assert told(Report(read_run(tmp_path / "run.gradscope"))) == [POOLER]
