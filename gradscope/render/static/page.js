@@ -106,7 +106,7 @@ function markOpener(box) {
   box.append(sign);
   box.setAttribute("tabindex", "0");
   box.setAttribute("role", "button");
-  box.setAttribute("aria-label", `Open ${box.querySelector("text").textContent}`);
+  box.setAttribute("aria-label", `Open ${box.querySelector("title").textContent.split(", ")[0]}`);
 }
 
 function graph(section) {
@@ -179,5 +179,5 @@ function toolbar(actions) {
 
 document.querySelectorAll("table.all").forEach(sortable);
 document.querySelectorAll("[data-filter]").forEach(filterable);
-document.querySelectorAll(".graph").forEach(graph);
+document.querySelectorAll("div.graph").forEach(graph);
 addEventListener("beforeprint", () => document.querySelectorAll("details:not(.source)").forEach((each) => (each.open = true)));

@@ -1,0 +1,202 @@
+"""The page does in a browser what it says: opened, moved through, sorted, searched, without script, by keyboard."""
+
+from __future__ import annotations
+
+import builders
+import pytest
+
+from gradscope.render.html import render_cell, render_page
+from tests.render import graph_builders
+from tests.render.conftest import HOSTILE
+
+pytest.importorskip("selenium", reason="selenium is not installed: pip install '.[test]'")
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+FIRST_COLUMN = "return [...document.querySelectorAll('#all-parameters tbody tr')].filter(r => !r.hidden)"
+NAMES = FIRST_COLUMN + ".map(r => r.cells[0].textContent)"
+
+
+@pytest.fixture(scope="module")
+def sick():
+    return render_page(builders.sick_report(), sources={"extractor.py": "\n" * 13 + builders.CULPRIT.text})
+
+
+def all_of(page, css):
+    return page.find_elements(By.CSS_SELECTOR, css)
+
+
+def one(page, css):
+    return page.find_element(By.CSS_SELECTOR, css)
+
+
+def test_the_verdict_and_the_culprit_are_seen(show, sick):
+    page = show(sick)
+
+    assert one(page, "h1").is_displayed()
+    assert "encoder" in one(page, "h1").text
+    assert one(page, "#finding-1 mark").is_displayed()
+    assert builders.CULPRIT.text in one(page, "#finding-1 mark").text
+    assert all(image.get_property("naturalWidth") > 0 for image in all_of(page, "figure img"))
+
+
+def test_every_link_of_the_page_leads_to_something_seen(show, sick):
+    page = show(sick)
+
+    for link in all_of(page, "nav a, .links a"):
+        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", link)
+        link.click()
+        target = page.execute_script("return document.querySelector(location.hash)")
+        assert page.execute_script("return arguments[0].getBoundingClientRect().top < innerHeight", target)
+
+
+def test_the_table_sorts_both_ways_and_keeps_what_has_no_number_last(show, sick):
+    page = show(sick)
+    column = [head.text for head in all_of(page, "#all-parameters thead th")].index("last norm")
+    values = FIRST_COLUMN + f".map(r => r.cells[{column}].dataset.v)"
+    button = all_of(page, "#all-parameters thead th button")[column]
+
+    for direction in ("ascending", "descending"):
+        button.click()
+        seen = page.execute_script(values)
+        numbers = [float(value) for value in seen if value is not None]
+        assert numbers == sorted(numbers, reverse=direction == "descending")
+        assert len(numbers) > 3
+        assert seen[len(numbers) :] == [None] * (len(seen) - len(numbers))
+        assert one(page, f"th[aria-sort={direction}]").text.startswith("last norm")
+
+
+def test_the_table_is_searched(show, sick):
+    page = show(sick)
+    field = one(page, "input[type=search]")
+    field.send_keys("DECODER bias")
+
+    assert set(page.execute_script(NAMES)) == {"decoder.layers.0.bias", "decoder.layers.1.bias", "decoder.scale.bias"}
+    assert one(page, "output").text == "3 of 17 parameters"
+    field.clear()
+    field.send_keys("x", Keys.BACKSPACE)
+    assert len(page.execute_script(NAMES)) == 17
+    assert one(page, "output").text == "17 parameters"
+
+
+def test_a_module_of_the_graph_opens(show, sick):
+    page = show(sick)
+    shown = "return [...document.querySelectorAll('.level')].filter(e => e.offsetParent).map(e => e.dataset.depth)"
+    assert page.execute_script(shown) == ["2"]
+    one(page, ".depths input[value='0']").click()
+    assert page.execute_script(shown) == ["0"]
+    boxes = [box for box in all_of(page, "[data-opens]") if box.is_displayed()]
+    assert {box.get_attribute("aria-label") for box in boxes} == {"Open encoder", "Open decoder"}
+    before = one(page, ".level[data-depth='1'] svg").get_dom_attribute("viewBox")
+
+    boxes[0].click()
+
+    assert page.execute_script(shown) == ["1"]
+    assert one(page, ".depths input[value='1']").is_selected()
+    assert one(page, ".level[data-depth='1'] svg").get_dom_attribute("viewBox") != before
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    assert page.execute_script(shown) == ["2"]
+
+
+def test_the_graph_moves_zooms_and_comes_back(show, sick):
+    page = show(sick)
+    svg = one(page, ".level[data-depth='2'] svg")
+    home = svg.get_dom_attribute("viewBox")
+    buttons = {button.text: button for button in all_of(page, ".tools button")}
+    for way in (buttons["Zoom in"].click, lambda: one(page, ".paper").send_keys(Keys.ARROW_LEFT)):
+        way()
+        assert svg.get_dom_attribute("viewBox") != home
+        buttons["Show all"].click()
+        now = [float(n) for n in svg.get_dom_attribute("viewBox").split()]
+        assert now == pytest.approx([float(n) for n in home.split()])
+    ActionChains(page).click_and_hold(one(page, ".paper")).move_by_offset(60, 30).release().perform()
+    assert svg.get_dom_attribute("viewBox") != home
+
+
+def test_everything_that_acts_is_reached_by_keyboard(show, sick):
+    page = show(sick)
+    page.execute_script("document.activeElement.blur()")
+    reached = set()
+    for _ in range(120):
+        page.switch_to.active_element.send_keys(Keys.TAB)
+        at = page.switch_to.active_element
+        if at.tag_name == "body":
+            break
+        reached.add(at.id)
+    acting = "a[href], button, input:not([type=radio]), input:checked, summary, [tabindex='0']"
+    missed = [each for each in all_of(page, acting) if each.is_displayed() and each.id not in reached]
+
+    assert [each.get_attribute("outerHTML")[:90] for each in missed] == []
+
+
+def test_without_script_all_of_it_is_there_to_read(show, sick):
+    page = show(sick, script=False)
+    shown = one(page, "body").text
+
+    for words in ("encoder gets no gradient", builders.CULPRIT.text, "Keep the tensor itself", "layers.5.weight"):
+        assert words in shown
+    assert one(page, ".level[data-depth='2'] svg").is_displayed()
+    assert not one(page, "input[type=search]").is_displayed()
+    one(page, ".depths input[value='0']").click()
+    assert one(page, ".level[data-depth='0'] svg").is_displayed()
+    assert not one(page, ".level[data-depth='2'] svg").is_displayed()
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_sticks_out_sideways(show, sick, width):
+    page = show(sick, width=width)
+
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_on_paper_everything_is_open(show, sick):
+    page = show(sick)
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+
+    assert page.execute_script("return document.querySelectorAll('details:not([open]):not(.source)').length") == 0
+
+
+INERT = """
+return {
+  title: document.title,
+  elements: [...document.querySelectorAll('*')].map(e => e.localName).filter(n =>
+    ['iframe', 'object', 'embed', 'link', 'base', 'form', 'foreignobject', 'image', 'use'].includes(n)),
+  scripts: document.scripts.length,
+  handlers: [...document.querySelectorAll('*')].flatMap(e => [...e.attributes])
+    .map(a => a.name).filter(n => n.startsWith('on')),
+  links: [...document.querySelectorAll('a')].flatMap(a => [a.getAttribute('href'), a.getAttribute('xlink:href')])
+    .filter(h => h && !h.startsWith('#')),
+  images: [...document.images].filter(i => !i.src.startsWith('data:image/svg+xml;base64,') || !i.naturalWidth).length,
+  said: window.said,
+}
+"""
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_names_do_nothing(show, name):
+    page = show(render_page(builders.hostile_report(name), sources={name: (name + "\n") * 9}))
+
+    assert page.execute_script(INERT) == {
+        "title": page.title, "elements": [], "scripts": 1, "handlers": [], "links": [], "images": 0, "said": None,
+    }  # fmt: skip
+
+
+def test_a_hostile_graph_does_nothing(show):
+    page = show(render_page(graph_builders.hostile()))
+    found = page.execute_script(INERT)
+
+    assert {key: found[key] for key in ("elements", "scripts", "handlers", "links", "said")} == {
+        "elements": [], "scripts": 1, "handlers": [], "links": [], "said": None,
+    }  # fmt: skip
+    assert len(all_of(page, ".level svg")) >= 1
+
+
+def test_a_cell_shows_the_page_in_its_frame(show):
+    page = show("<!DOCTYPE html><meta charset=utf-8><title>notebook</title>" + render_cell(builders.sick_report()))
+    assert builders.CULPRIT.text in one(page, "body").text
+    page.switch_to.frame(one(page, "iframe"))
+
+    assert "encoder" in one(page, "h1").get_property("textContent")
+    assert len(all_of(page, "#all-parameters thead button")) > 3  # its script has run
+    page.switch_to.default_content()
