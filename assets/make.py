@@ -23,12 +23,10 @@ CONSTRAINTS = ROOT / "constraints.txt"
 GALLERY = (
     "inference_mode_decorator_on_retriever",
     "loss_terms_on_the_next_line",
-    "kl_weight_integer_division",
     "domain_loss_added_to_its_negative",
     "ctc_transcript_longer_than_downsampled_audio",
     "context_encoder_only_sets_initial_state",
     "classifier_replaced_after_configure",
-    "best_weights_restored_after_every_epoch",
 )
 TESTED = {
     "core and drawing": ("torch", "numpy", "matplotlib", "graphviz", "torchviz", "pygraphviz"),

@@ -174,8 +174,7 @@ class Scope:
         self.close()
 
     def __del__(self) -> None:
-        # No tensor is touched any more while the interpreter goes away: torch would end the process.
-        if hasattr(self, "_recorder") and not sys.is_finalizing():
+        if hasattr(self, "_recorder") and not sys.is_finalizing():  # when torch would abort at the touch of a DTensor
             self.close()
 
     def __str__(self) -> str:
@@ -216,7 +215,7 @@ class Session:
         return self._capture.run(script)
 
     def glance(self) -> Run:
-        """The counts alone, touching no tensor: for another thread, while this one is blocked."""
+        """The counts alone, for another thread while this one is blocked."""
         return glance(self._capture)
 
 

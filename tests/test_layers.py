@@ -37,13 +37,13 @@ LAYERS = {
     "recording": 5,
     "asking": 6,
     "selection": 5,
-    "scope": 6,
+    "scope": 7,
     "demo": 0,
-    "cli": 7,
-    "pytest_plugin": 7,
-    "integrations": 7,
-    "": 8,
-    "__main__": 8,
+    "cli": 8,
+    "pytest_plugin": 8,
+    "integrations": 8,
+    "": 9,
+    "__main__": 9,
 }
 """A module may import its own layer's package and lower layers."""
 CAPTURE_MAY = {"capture", "records", "errors", "tallies", "_version"}

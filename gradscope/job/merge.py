@@ -102,8 +102,9 @@ class Merger:
         for book, flags in ((self._without, received == 0), (self._bad, ints["nonfinite"] > 0)):
             for place in np.flatnonzero(flags):
                 found = book.setdefault(int(place if isinstance(at, slice) else at[place]), [])
-                if len(found) < NAMED:
-                    found.append(rank)
+                found.append(rank)
+                if len(found) > NAMED:
+                    found.remove(max(found))  # the same few, in whatever order the ranks come
 
     def _measure(self, rank: int, at: Any, ints: dict[str, Any], floats: dict[str, Any]) -> None:
         table, local, applied = self._table, floats["local"], floats["applied"]
@@ -111,11 +112,14 @@ class Merger:
         table["local_min"][at] = np.fmin(table["local_min"][at], np.where(known, local, np.inf))
         table["local_max"][at] = np.fmax(table["local_max"][at], np.where(known, local, -np.inf))
         step, seen = table["applied_at"][at], np.isfinite(applied)
-        first = (step < 0) & seen
-        table["applied_at"][at] = step = np.where(first, ints["applied_at"], step)
-        same = seen & (step == ints["applied_at"])  # another step's norm may differ rightly
-        low = same & (applied < table["applied_min"][at])
-        high = same & (applied > table["applied_max"][at])
+        newer = seen & (ints["applied_at"] > step)  # only norms of one step are comparable: those of the newest
+        table["applied_at"][at] = step = np.where(newer, ints["applied_at"], step)
+        least = np.where(newer, np.inf, table["applied_min"][at])
+        most = np.where(newer, -np.inf, table["applied_max"][at])
+        table["applied_min"][at], table["applied_max"][at] = least, most
+        same = seen & (step == ints["applied_at"])
+        low = same & ((applied < least) | ((applied == least) & (rank < table["rank_min"][at])))
+        high = same & ((applied > most) | ((applied == most) & (rank < table["rank_max"][at])))
         table["applied_min"][at] = np.where(low, applied, table["applied_min"][at])
         table["applied_max"][at] = np.where(high, applied, table["applied_max"][at])
         table["rank_min"][at] = np.where(low, rank, table["rank_min"][at])

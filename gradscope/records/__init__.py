@@ -18,6 +18,11 @@ from gradscope.records.drawn import Edge as Edge
 from gradscope.records.drawn import Graph as Graph
 from gradscope.records.drawn import Histogram as Histogram
 from gradscope.records.drawn import Node as Node
+from gradscope.records.events import Backward as Backward
+from gradscope.records.events import Clear as Clear
+from gradscope.records.events import Event as Event
+from gradscope.records.events import OptimizerStep as OptimizerStep
+from gradscope.records.events import Write as Write
 from gradscope.records.lines import Location as Location
 from gradscope.records.lines import Path as Path
 from gradscope.records.ranks import Across as Across
@@ -147,83 +152,6 @@ class Optimizer:
     @property
     def parameters(self) -> tuple[int, ...]:
         return tuple(uid for group in self.groups for uid in group.parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class Backward:
-    """One pass of the autograd engine."""
-
-    clock: int
-    step: int
-    index: int
-    path: Path
-    norms: Mapping[int, float | None]
-    """Per parameter that received a gradient: the 2-norm of `.grad` afterwards (accumulated, scaled, unclipped)."""
-    added: frozenset[int] = frozenset()
-    """Parameters whose `.grad` was there already, so that this pass added to it."""
-    root: int | None = None
-    """Which tensor it started from, where traced: the same number twice is the same loss twice."""
-    connected: frozenset[int] | None = None
-    """Parameters found by walking the autograd graph from the root, where traced."""
-    loss: float | None = None
-    again: frozenset[int] = frozenset()
-    """Earlier roots that this pass went through once more: losses contained in this one."""
-
-    @property
-    def location(self) -> Location | None:
-        return self.path[-1] if self.path else None
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerStep:
-    """One call of `optimizer.step()` that really ran."""
-
-    clock: int
-    step: int
-    index: int
-    optimizer: int
-    path: Path
-    norms: Mapping[int, float | None]
-    """Per parameter with a gradient: the norm the optimizer saw (unscaled, clipped)."""
-    lrs: tuple[float | None, ...] = ()
-    ratios: Mapping[int, float] = field(default_factory=dict)
-    """Per parameter where sampled: norm of the update over norm of the weight."""
-    unchanged: frozenset[int] = frozenset()
-    """Parameters with a gradient whose value was compared and is bit-identical after the step."""
-    moved: frozenset[int] = frozenset()
-    """Parameters without a fresh gradient whose value changed nevertheless."""
-    weights: Mapping[int, float] = field(default_factory=dict)
-    """Per parameter where sampled: 2-norm of the weight before the step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """Gradients were set to None or zero between two events. `path` is empty where only the result was seen."""
-
-    clock: int
-    step: int
-    parameters: frozenset[int]
-    path: Path = ()
-    to_none: bool = True
-    by: str = ""
-    """`optimizer` or `module` for their zero_grad(), `hand` for another line of the user's; empty if not seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Something wrote to parameters or to their gradients outside autograd and the optimizer."""
-
-    clock: int
-    step: int
-    parameters: frozenset[int]
-    path: Path
-    what: str
-    """`grad` or `value`."""
-    by: str
-    """The operation, or the library function it ran in: `clip_grad_norm_`, `unscale_`, `copy_`, `load_state_dict`."""
-
-
-Event = Backward | OptimizerStep | Clear | Write
 
 
 @dataclass(frozen=True, slots=True)
