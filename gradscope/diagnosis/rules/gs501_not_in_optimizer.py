@@ -94,11 +94,25 @@ def _abandoned(run: Run) -> Optimizer | None:
 
 
 def _handed_over(run: Run, uid: int) -> bool:
-    """A copy whose gradients are carried to its original by hand, and applied there."""
+    """A copy whose gradients are carried to its original by hand, and applied there.
+
+    What was copied out of sight (pickled, sent) is told by its name and shape.
+    """
     source = run.parameters[uid].copy_of
-    if source is None or tally(run, source).backwards:
-        return False
-    return tally(run, source).steps > tally(run, source).steps_none
+    if source is not None:
+        return _fed_by_hand(run, source)
+    mine = run.parameters[uid]
+    names = {owner.fqn for owner in mine.owners}
+    return any(
+        other.shape == mine.shape and any(owner.fqn in names for owner in other.owners) and _fed_by_hand(run, other.uid)
+        for other in run.parameters.values()
+    )
+
+
+def _fed_by_hand(run: Run, uid: int) -> bool:
+    """Its optimizer applied gradients that no backward pass delivered to it."""
+    count = tally(run, uid)
+    return not count.backwards and count.steps > count.steps_none
 
 
 def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:
