@@ -76,7 +76,6 @@ VISION = [
     "ijepa",
     "mobilenet_v2",
     "mobilevit",
-    "resnet",
     "sam_vision_model",
     "vit",
     "vit_mae",
