@@ -21,6 +21,7 @@ from typing import NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
+import transformers
 
 from tests.zoo_judge import Verdict, judge
 from tests.zoo_recipe import architectures
@@ -34,6 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
     signal.signal(signal.SIGALRM, _too_slow)
     verdicts: list[Verdict] = []
     unbuilt: dict[str, str] = {}

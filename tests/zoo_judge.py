@@ -6,7 +6,7 @@ never received a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,14 +36,14 @@ class Verdict:
         return not self.warned and not self.wrong
 
 
-def judge(model_type: str) -> Verdict:
+def judge(model_type: str, ways: Sequence[Way] | None = None) -> Verdict:
     """Train it alone, then traced from the start, watched with marked steps, and only watched; compare."""
     model, batch = build(model_type)
     plain = Plain()
     train(model, batch, plain)
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     verdict = Verdict(model_type, type(model).__name__, trainable - plain.received)
-    for way in (_traced, _stepped, _watched):
+    for way in WAYS if ways is None else ways:
         watched = Plain()
         model, batch = build(model_type)
         try:
@@ -82,6 +82,9 @@ def _watched(model: nn.Module, batch: dict[str, torch.Tensor], seen: Plain) -> R
 
 def _same(ours: list[float], theirs: list[float]) -> bool:
     return np.array_equal(np.array(ours), np.array(theirs), equal_nan=True)
+
+
+WAYS: tuple[Way, ...] = (_traced, _stepped, _watched)
 
 
 def _judge_all(report: Report, verdict: Verdict, way: Way) -> None:

@@ -21,8 +21,6 @@ from torch import nn
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-transformers.logging.set_verbosity_error()
-
 STEPS = 4
 BATCH, LENGTH, VOCABULARY = 2, 12, 99
 LARGEST = 30_000_000

@@ -253,6 +253,10 @@ def self_distillation_by_the_deepest_exit(watch: Watch) -> list[float]:
         soft = fn.softmax(answers[-1].detach() / 2, -1)
         loss = fn.cross_entropy(answers[-1], y)
         for early in answers[:-1]:
-            loss = loss + fn.cross_entropy(early, y) + fn.kl_div(fn.log_softmax(early / 2, -1), soft) * 4
+            loss = (
+                loss
+                + fn.cross_entropy(early, y)
+                + 4 * fn.kl_div(fn.log_softmax(early / 2, -1), soft, reduction="batchmean")
+            )
         losses.append(update(optimizer, loss))
     return losses
