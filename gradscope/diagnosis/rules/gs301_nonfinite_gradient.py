@@ -34,7 +34,10 @@ def check(run: Run) -> Iterable[Finding]:
     if not firsts or not run.parameters:
         return
     first = min(firsts.values())
-    origins = {u: o for o in run.origins if o.kind in ("nan", "inf") for u in o.parameters}
+    bad = [o for o in run.origins if o.kind in ("nan", "inf")]
+    masked = {o.path[-1]: o for o in bad if o.cause == "softmax_all_masked" and o.path}
+    # attention is one line with a softmax, products and often a where() in it: the empty row is what they suffer from
+    origins = {u: masked.get(o.path[-1], o) if o.path else o for o in bad for u in o.parameters}
     groups: dict[Origin | None, list[int]] = {}
     root = next((origins[u] for u, when in firsts.items() if when == first and u in origins), None)
     for uid, when in firsts.items():
