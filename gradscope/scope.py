@@ -197,6 +197,10 @@ class Session:
         self._capture.close()
         self._recorder.close()
 
+    def on_step(self, callback: Callable[[int], None]) -> None:
+        """Call `callback` with the number of each step that is over."""
+        self._capture.watcher.on_step.append(callback)
+
     def read_namespace(self, variables: dict[str, Any]) -> None:
         """Look for the names of models in a namespace, for example that of a finished script."""
         self._capture.read_namespace(variables)
@@ -246,10 +250,7 @@ def _variable_name(model: object, frame: FrameType) -> str | None:
 
 
 def report() -> Report:
-    """The report of the scope opened last.
-
-    Raises NothingWatchedError if none was.
-    """
+    """The report of the scope opened last. Raises NothingWatchedError if none was."""
     return _last().report()
 
 

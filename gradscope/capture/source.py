@@ -31,6 +31,8 @@ _LIBRARIES = tuple(
     | {_HERE + os.sep}
 )
 
+_COMMANDS = os.path.realpath(sysconfig.get_path("scripts"))
+
 _MARKS = {
     ("autograd/function.py", "apply"): "function",
     ("utils/checkpoint.py", "checkpoint"): "checkpoint",
@@ -96,6 +98,8 @@ def is_library(filename: str) -> bool:
     path = os.path.realpath(filename)
     if path.startswith(_DEMO):
         return False
+    if os.path.dirname(path) == _COMMANDS and not path.endswith(".py"):
+        return True  # an installed command (`gradscope`, `torchrun`, `pytest`): its one line calls a library
     return path.startswith(_LIBRARIES) or f"{os.sep}site-packages{os.sep}" in path
 
 
