@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from gradscope.config import Config
     from gradscope.report import Report
-    from gradscope.scope import Scope, Session
+    from gradscope.scope import Scope
+    from gradscope.session import Session
 
 PROPERTY = "gradscope"
 """Name of the user property; its value is a JSON list of findings, empty where training was healthy."""
@@ -67,7 +68,7 @@ class Watch:
         self._stack.enter_context(when_torch_is_imported(self._open))
 
     def _open(self) -> None:
-        from gradscope.scope import Session
+        from gradscope.session import Session
 
         self.session = self._stack.enter_context(Session(discover=True))
 

@@ -17,7 +17,6 @@ from torch import nn
 
 from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
-from gradscope.capture.facts import glance
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
@@ -25,7 +24,6 @@ from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
 
 if TYPE_CHECKING:
-    from gradscope.records import Run
     from gradscope.render.graph import Drawing
 
 Model = nn.Module | Tensors
@@ -179,44 +177,6 @@ class Scope:
 
     def __str__(self) -> str:
         return str(self.report())
-
-
-class Session:
-    """Watches and traces everything a script trains: models and their names are discovered."""
-
-    def __init__(
-        self, *, discover: bool = True, steps: int | None = None, to: Destination = None, trace: bool = True
-    ) -> None:
-        self._capture = Capture(discover=discover, limit=steps)
-        self._trace = trace
-        self._recorder = recorder_of(to)
-
-    def __enter__(self) -> Session:
-        self._capture.open()
-        if self._trace:
-            self._capture.start_tracing()
-        self._recorder.follow(self._capture)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._capture.close()
-        self._recorder.close()
-
-    def read_namespace(self, variables: dict[str, Any]) -> None:
-        """Look for the names of models in a namespace, for example that of a finished script."""
-        self._capture.read_namespace(variables)
-
-    def report(self, script: str = "") -> Report:
-        return Report(self.facts(script))
-
-    def facts(self, script: str = "") -> Run:
-        return self._capture.run(script)
-
-    def glance(self) -> Run:
-        """The counts alone, for another thread while this one is blocked."""
-        return glance(self._capture)
 
 
 def watch(

@@ -39,6 +39,7 @@ PRELOADED = (
     "gradscope.diagnosis",
     "gradscope.render.json",
     "gradscope.scope",
+    "gradscope.session",
 )
 LOUD = ("error", "warning")
 POSITIONAL = ("weight", "bias")
@@ -59,8 +60,11 @@ class Server:
             env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         )
 
-    def findings(self, case: Path, script: str) -> list[Finding]:
-        """What `gradscope run` finds in one script of a case, which it sees without the answer beside it."""
+    def findings(self, case: Path, script: str, facts: Path | None = None) -> list[Finding]:
+        """What `gradscope run` finds in one script of a case, which it sees without the answer beside it.
+
+        The facts are kept in the run file `facts`, if one is named.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with tempfile.TemporaryDirectory() as scratch:
@@ -69,6 +73,8 @@ class Server:
             for source in case.glob("*.py"):
                 shutil.copy(source, folder)
             request = {"folder": str(folder), "script": script, "report": str(Path(scratch, "report.json"))}
+            if facts is not None:
+                request["facts"] = str(facts)
             print(json.dumps(request), file=self._process.stdin, flush=True)
             answer = json.loads(self._process.stdout.readline() or '"the server is gone"')
             output = Path(scratch, "output.txt")
@@ -188,8 +194,8 @@ def serve() -> None:
         print(json.dumps(_await(pid)), file=answers, flush=True)
 
 
-def _run_in_child(folder: str, script: str, report: str) -> NoReturn:
-    """Be `gradscope run --json REPORT SCRIPT` in that folder, and never come back."""
+def _run_in_child(folder: str, script: str, report: str, facts: str | None = None) -> NoReturn:
+    """Be `gradscope run --json REPORT [--out FACTS] SCRIPT` in that folder, and never come back."""
     try:
         os.setsid()  # so that what the script starts can be ended with it
         os.chdir(folder)
@@ -198,7 +204,7 @@ def _run_in_child(folder: str, script: str, report: str) -> NoReturn:
         os.dup2(output, 2)
         from gradscope.cli.main import main
 
-        main(["run", "--quiet", "--json", report, script])
+        main(["run", "--quiet", "--json", report, *(["--out", facts] if facts else []), script])
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - the server's loop must not go on in the child
         traceback.print_exc()

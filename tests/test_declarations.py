@@ -8,7 +8,7 @@ import pytest
 
 from gradscope.report import Report
 from gradscope.runfile import read_run
-from gradscope.scope import Session
+from gradscope.session import Session
 
 SCRIPT = """\
 import torch

@@ -38,6 +38,7 @@ LAYERS = {
     "asking": 6,
     "selection": 5,
     "scope": 7,
+    "session": 7,
     "demo": 0,
     "cli": 8,
     "pytest_plugin": 8,

@@ -21,7 +21,7 @@ from gradscope.errors import GradscopeError, MissingExtraError, RunFileError
 from gradscope.report import Report
 from gradscope.runfile import read_run
 from gradscope.runfile.reader import open_run
-from gradscope.scope import Session
+from gradscope.session import Session
 from gradscope.tallies import Recount
 
 ROOT = Path(__file__).parents[1]

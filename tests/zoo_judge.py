@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from gradscope.report import Report
-from gradscope.scope import Session, watch
+from gradscope.scope import watch
+from gradscope.session import Session
 from tests.zoo_recipe import STEPS, Plain, build, train
 
 Way = Callable[[nn.Module, dict[str, torch.Tensor], Plain], Report]

@@ -34,6 +34,7 @@ _LIBRARIES = tuple(
     | {_HERE + os.sep}
 )
 
+
 _MARKS = {
     ("autograd/function.py", "apply"): "function",
     ("utils/checkpoint.py", "checkpoint"): "checkpoint",

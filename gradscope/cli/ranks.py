@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gradscope.capture.exchange import Exchange
     from gradscope.job import Summary
     from gradscope.records import Run
-    from gradscope.scope import Session
+    from gradscope.session import Session
 
 TERMINATED = 128 + signal.SIGTERM
 PATIENCE, CRASH_PATIENCE, HURRY = 30.0, 5.0, 2.0

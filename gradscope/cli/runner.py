@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from gradscope.cli import ranks
 from gradscope.cli.options import read_target
 from gradscope.cli.program import Program, load_module, load_script
+from gradscope.cli.progress import progress_on
 from gradscope.errors import ScriptError, StopRun
 from gradscope.torch_import import when_torch_is_imported
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gradscope.recording import RunRecorder
     from gradscope.records import Run
     from gradscope.report import Report
-    from gradscope.scope import Session
+    from gradscope.session import Session
 
 CRASHED = 1
 INTERRUPTED = 130
@@ -87,16 +88,21 @@ def run_script(args: Namespace) -> Outcome:
         os.environ["TORCHDYNAMO_DISABLE"] = os.environ["TORCH_COMPILE_DISABLE"] = "1"
     outcome = Outcome(name)
     ranks.ENDING.attach()
+    progress = None if args.quiet else progress_on(sys.__stderr__, sys.__stdout__)
     recorder = _recorder(args.out, name)
     with ExitStack() as stack:
+        if progress is not None:
+            stack.callback(progress.close)
         if recorder is not None:
             stack.callback(recorder.close)  # of a script that never imports torch; twice is once
 
         def watch() -> None:
-            from gradscope.scope import Session
+            from gradscope.session import Session
 
             outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=recorder))
             ranks.answer_alarms(outcome.session)
+            if progress is not None and outcome.reports:
+                outcome.session.on_step(progress.step)
 
         stack.enter_context(when_torch_is_imported(watch))
         outcome.status = _run(load_module if args.module else load_script, name, rest)

@@ -26,7 +26,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 def run_cell(shell: Any, line: str, cell: str) -> Report | None:
     """Run the cell with a session open; the report is the value of the cell, or stored where `--to NAME` says."""
-    from gradscope.scope import Session
+    from gradscope.session import Session
 
     args = _parser().parse_args(line.split())
     with Session(discover=True, to=args.out) as session:

@@ -8,7 +8,7 @@ from torch import nn
 
 import gradscope
 from gradscope.records import Write
-from gradscope.scope import Session
+from gradscope.session import Session
 
 
 def parts() -> tuple[nn.Module, nn.Module]:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 import gradscope
-from gradscope.scope import Session
+from gradscope.session import Session
 
 CASES = Path(__file__).parents[1] / "cases"
 SCRIPTS = sorted(path.parent.name for path in CASES.glob("*/train.py"))[::9]

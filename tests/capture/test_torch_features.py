@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch.utils.checkpoint import checkpoint
 
 import gradscope
-from gradscope.scope import Session
+from gradscope.session import Session
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch deprecates of its own
 X = torch.linspace(-1, 1, 48).reshape(8, 6)

@@ -12,7 +12,8 @@ import torch
 
 import gradscope
 from gradscope.report import Report
-from gradscope.scope import Scope, Session
+from gradscope.scope import Scope
+from gradscope.session import Session
 from tests.healthy import (
     architectures,
     bookkeeping,

@@ -9,7 +9,7 @@ from torch import nn
 from gradscope.compare import compare
 from gradscope.report import Report
 from gradscope.runfile import read_run, write_run
-from gradscope.scope import Session
+from gradscope.session import Session
 
 
 def train(cut: bool) -> Report:
