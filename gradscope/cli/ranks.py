@@ -41,7 +41,7 @@ BLOCKED = "it was still running, perhaps waiting for a rank that failed"
 def world() -> tuple[int, int]:
     """Rank and number of processes as the launcher says; (0, 1) without one."""
     try:
-        return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        return int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", "1"))
     except (KeyError, ValueError):
         return 0, 1
 

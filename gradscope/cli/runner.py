@@ -116,10 +116,9 @@ def run_script(args: Namespace) -> Outcome:
 
 def _share(outcome: Outcome, out: str | None) -> None:
     """Put the facts of all ranks together on the one that reports."""
-    if os.getpid() != outcome.pid or ranks.world()[1] < 2:
-        return
-    if outcome.session is None:
-        outcome.silent = ranks.world()[0] != 0
+    rank, size = ranks.world()
+    if os.getpid() != outcome.pid or size < 2 or outcome.session is None:
+        outcome.silent = rank != 0
         return
     outcome.shared = ranks.share(outcome.session.facts(outcome.name), outcome.status, out)
     outcome.silent = outcome.shared is None
