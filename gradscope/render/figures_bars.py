@@ -71,7 +71,7 @@ def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bot
     across = ax.get_xaxis_transform()
     zero = [i for i, norm in norms if norm == 0]
     broken = [i for i, norm in norms if norm is not None and not math.isfinite(norm)]
-    ax.bar(zero, 0.04, 0.8, color=style.ZERO, transform=across)
+    ax.bar(zero, 0.04, 0.8, facecolor=style.ZERO, edgecolor=DEAD, linewidth=0.8, transform=across)
     ax.bar(broken, 1.0, 0.8, color=style.NONFINITE, transform=across)
 
 

@@ -106,7 +106,7 @@ def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
     for side, counts in ((-1, entries.negative), (1, entries.positive)):
         ax.bar([side * (e - low + 2) for e in counts], list(counts.values()), 0.92, color=colour)
     if entries.zeros:
-        ax.bar([0], [entries.zeros], 1.6, color=style.ZERO)
+        ax.bar([0], [entries.zeros], 1.6, facecolor=style.ZERO, edgecolor=DEAD, linewidth=0.8)
     width = high - low + 2
     for place, amount in enumerate((entries.nan, entries.inf)):
         if amount:

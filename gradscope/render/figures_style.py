@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Draw: TypeAlias = Callable[Concatenate["Report", "Axes | None", P], "Figure"]
 
-ZERO = INK
+ZERO = "#000000"
+"""Black on paper and at night: no ink, which changes with the page. Drawn with an edge, to be seen on black."""
 NONFINITE = CUT
 HATCH = "////"
 ABSENT_FACE = tint(DEAD, 0.15)
@@ -204,7 +205,7 @@ def state_patches(absent: bool, zero: bool, nonfinite: bool) -> list[Patch]:
 
     patches = [
         (absent, Patch(facecolor=ABSENT_FACE, edgecolor=DEAD, hatch=HATCH, linewidth=0, label="no gradient")),
-        (zero, Patch(color=ZERO, label="exactly zero")),
+        (zero, Patch(facecolor=ZERO, edgecolor=DEAD, linewidth=0.8, label="exactly zero")),
         (nonfinite, Patch(color=NONFINITE, label="NaN or Inf")),
     ]
     return [patch for occurs, patch in patches if occurs]

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from gradscope.errors import MissingExtraError
 from gradscope.render.levels import Level, draw_page_levels
 from gradscope.render.markup import Markup
+from gradscope.render.palette import DEAD, INK, MODEL_COLOURS, PAPER, TEXT, shade, tint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gradscope.report import Report
+
+
+_BOX = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')
+_TINTS = (0.15, 0.22, 0.35)
+"""The greys of the figures, as shares of `DEAD`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,12 @@ class Picture:
     @property
     def uri(self) -> str:
         return data_uri(self.svg)
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the whole width of a page to be read."""
+        found = _BOX.search(self.svg)
+        return found is not None and float(found[1]) > 2.5 * float(found[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +101,21 @@ def _svg(figure: Figure) -> str:
         figure.savefig(
             target, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None, "Creator": None}
         )
-    return target.getvalue()
+    return target.getvalue().replace("<defs>", f"<style>{_night()}</style><defs>", 1)
 
 
-_NO_METADATA = {"Date": None, "Creator": None}
+@cache
+def _night() -> str:
+    """Styles for a dark page: ink and paper change places, the colours that mean something stay."""
+    names = {shade(colour, 0.75): tint(colour, 0.7) for colour in MODEL_COLOURS}
+    changed = {INK: "#E6E9EC", PAPER: "#1A1E23", TEXT: "#A0A9B3", **names}
+    changed |= {tint(DEAD, share): shade(DEAD, 0.4 * share + 0.25) for share in _TINTS}
+    rules = [
+        f'[style*="{part}: {old.lower()}"],[{part}="{old.lower()}"]{{{part}:{new}!important}}'
+        for old, new in changed.items()
+        for part in ("fill", "stroke")
+    ]
+    return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
 
 
 def _has_backwards(report: Report) -> bool:

@@ -167,7 +167,15 @@ def _figures(report: Report) -> Markup:
     shown = figures(report)
     if not shown:
         return Markup()
-    made = [tag("figure", tag("img", src=p.uri, alt=p.title), tag("figcaption", p.says)) for p in shown]
+    made = [
+        tag(
+            "figure",
+            tag("img", src=p.uri, alt=p.title),
+            tag("figcaption", p.says),
+            class_="wide" if p.wide else None,
+        )
+        for p in shown
+    ]
     return tag("div", *made, class_="figures")
 
 
