@@ -173,7 +173,7 @@ def _inside_others(names: Names) -> dict[int, str]:
     """Per module that is part of another one that was found: what it is called there."""
     inside: dict[int, str] = {}
     for _, module in names.modules.values():
-        for fqn, child in module.named_modules():
+        for fqn, child in unwrapped(module).named_modules():
             if fqn:
                 inside.setdefault(id(child), fqn.rpartition(".")[2])
     return inside

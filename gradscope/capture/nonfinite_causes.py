@@ -47,9 +47,6 @@ _DECOMPOSITIONS = (
     "linalginvex", "linalgsolveex", "linalgcholeskyex", "linalgslogdet",
 )  # fmt: skip
 
-_ROOTS = (0.5, -0.5)
-"""Exponents with which a power is a square root."""
-
 _NORMS = ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm", "sqrt", "cdist", "pairwise_distance")
 
 
@@ -80,8 +77,6 @@ def forward_cause(name: str, args: Any, inputs_bad: set[str], half: bool, denomi
         return _division(args, name, half, denominator)
     if half and cause in ("inf_times_zero", "", "exp_overflow"):
         return "half_overflow"
-    if cause == "pow_domain" and _zero_base(args) and not _negative(args) and args[1:2] in ((-0.5,), [-0.5]):
-        return "sqrt_at_zero"
     if cause == "pow_domain" and not _negative(args) and not _zero_base(args):
         return "half_overflow" if half else "exp_overflow"
     if cause == "inf_times_zero":
@@ -127,8 +122,6 @@ def backward_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str,
         return "degenerate_decomposition", operand
     if any(g is not None and g.dtype is torch.float16 for g in grads) and lower not in _BY_NAME:
         return "half_overflow", operand
-    if lower == "pow" and getattr(node, "_saved_exponent", None) in _ROOTS:
-        return "sqrt_at_zero", operand
     if lower in ("norm", "linalgvectornorm", "cdist", "normalize"):
         return "norm_division_by_zero", operand
     if lower in ("std", "var"):
