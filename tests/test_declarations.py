@@ -5,7 +5,9 @@ from __future__ import annotations
 import runpy
 
 import pytest
+import torch
 
+import gradscope
 from gradscope.report import Report
 from gradscope.runfile import read_run
 from gradscope.session import Session
@@ -105,3 +107,17 @@ def test_declarations_are_in_the_run_file(tmp_path):
     next(tmp_path.glob("*.py")).unlink()
 
     assert told(Report(read_run(tmp_path / "run.gradscope"))) == [POOLER]
+
+
+def test_a_name_declared_in_another_file_is_another_model(tmp_path):
+    """As in a suite: one test declares its encoder, and another one watches an encoder of its own."""
+    report_of(tmp_path, cut=MEANT, build=MEANT)
+    encoder, head = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], 0.1)
+    with gradscope.watch(encoder=encoder, head=head) as scope:
+        for _ in range(4):
+            optimizer.zero_grad()
+            head(encoder(torch.ones(2, 4)).detach()).mean().backward()
+            optimizer.step()
+
+    assert told(scope.report()) == [CUT]

@@ -18,28 +18,31 @@ def settle(run: Run, findings: Sequence[Finding]) -> list[Finding]:
         return list(findings)
     used: set[Declaration] = set()
     kept = []
+    seen = _files(run)
     for finding in findings:
-        covering = [declared for declared in run.declarations if _covers(run, declared, finding)]
+        covering = [declared for declared in run.declarations if _covers(run, declared, finding, seen)]
         used.update(covering)
         if not covering:
             kept.append(finding)
-    seen = _files(run)
     unused = [declared for declared in run.declarations if declared not in used and declared.file in seen]
     return [*kept, *map(_told, unused)]
 
 
-def _covers(run: Run, declared: Declaration, finding: Finding) -> bool:
+def _covers(run: Run, declared: Declaration, finding: Finding, seen: set[str]) -> bool:
     if not declared.codes or not finding.code.startswith(declared.codes):
         return False
-    return _at(declared, finding.location) or _builds(run, declared, finding)
+    return _at(declared, finding.location) or _builds(run, declared, finding, seen)
 
 
 def _at(declared: Declaration, place: Location | None) -> bool:
     return place is not None and place.file == declared.file and declared.first <= place.line <= declared.last
 
 
-def _builds(run: Run, declared: Declaration, finding: Finding) -> bool:
-    """Whether the statement made all the parameters of the finding: seen, or else told by the names it assigns to."""
+def _builds(run: Run, declared: Declaration, finding: Finding, seen: set[str]) -> bool:
+    """Whether the statement made all the parameters of the finding: seen, or else told by the names it assigns to.
+
+    A name says something only in a file that this run has been in: one process may train many an `encoder`.
+    """
     names = {f"{owner.model}.{owner.fqn}": p for p in run.parameters.values() for owner in p.owners}
     about = [names[full] for fqn in finding.parameters if (full := f"{finding.model}.{fqn}") in names]
     if not about:
@@ -47,6 +50,8 @@ def _builds(run: Run, declared: Declaration, finding: Finding) -> bool:
     lines = [_lines(parameter) for parameter in about]
     if all(lines):
         return all(any(_at(declared, place) for place in path) for path in lines)
+    if declared.file not in seen:
+        return False
     if finding.model.rpartition(".")[2] in declared.targets:
         return True
     return all(set(fqn.split(".")) & set(declared.targets) for fqn in finding.parameters)
@@ -57,9 +62,10 @@ def _lines(parameter: Parameter) -> Path:
 
 
 def _files(run: Run) -> set[str]:
-    """Files that this run has been in: a declaration elsewhere may be needed by another script."""
+    """Files that this run has been in: a declaration elsewhere is about another run of this process."""
     paths = [*(getattr(event, "path", ()) for event in run.events), *(cut.path for cut in run.cuts)]
     paths += [_lines(parameter) for parameter in run.parameters.values()]
+    paths += [optimizer.built for optimizer in run.optimizers]
     return {place.file for path in paths for place in path}
 
 
