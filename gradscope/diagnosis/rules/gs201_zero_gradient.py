@@ -29,8 +29,11 @@ STOPPED = 5
 HEALTHY_STREAK = {"satisfied_margin", "masked", "unknown", "cancelling_gradient"}
 """Causes that come and go in good training: told only where the gradient was never anything but zero."""
 NOISE = 1e-4
-"""Of the run's largest gradient. What is zero by mathematics is rounding noise in numbers: a LayerNorm over one element
-leaves about 1e-5 of what it is given (float32 resolution 6e-8, times 1/sqrt(eps) = 316 of the normalisation)."""
+"""Of the run's largest gradient, or of 1 where that is larger (another model's may be huge).
+
+What is zero by mathematics is rounding noise in numbers: a LayerNorm over one element leaves about 1e-5 of what it is
+given (float32 resolution 6e-8, times 1/sqrt(eps) = 316 of the normalisation).
+"""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -65,7 +68,8 @@ def check(run: Run) -> Iterable[Finding]:
 def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
     huge, grown = exploded(run)
     wild = huge | grown
-    noise = NOISE * max((c.norm_max for c in run.tallies.values() if c.norm_max and isfinite(c.norm_max)), default=0.0)
+    sizes = [c.norm_max for c in run.tallies.values() if c.norm_max and isfinite(c.norm_max)]
+    noise = NOISE * min(max(sizes, default=0.0), 1.0)
     for uid, parameter in run.parameters.items():
         count = tally(run, uid)
         if wild and (uid in wild or wild.intersection(_siblings(run, uid))):

@@ -31,11 +31,16 @@ def check(run: Run) -> Iterable[Finding]:
     if not any(optimizer.steps for optimizer in run.optimizers):
         return
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    # a copy whose gradients are carried to its original by hand; one made out of sight is known by name and shape
+    fed = _fed_by_hand(run)
+    alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
     groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
             continue
-        if parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS or _handed_over(run, uid):
+        if parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS:
+            continue
+        if parameter.copy_of in fed if parameter.copy_of is not None else alike & _likenesses(parameter):
             continue
         groups.setdefault(_why(run, uid, held), []).append(uid)
     for (cause, path, also), uids in groups.items():
@@ -93,26 +98,13 @@ def _abandoned(run: Run) -> Optimizer | None:
     return None
 
 
-def _handed_over(run: Run, uid: int) -> bool:
-    """A copy whose gradients are carried to its original by hand, and applied there.
-
-    What was copied out of sight (pickled, sent) is told by its name and shape.
-    """
-    source = run.parameters[uid].copy_of
-    if source is not None:
-        return _fed_by_hand(run, source)
-    mine = run.parameters[uid]
-    names = {owner.fqn for owner in mine.owners}
-    return any(
-        other.shape == mine.shape and any(owner.fqn in names for owner in other.owners) and _fed_by_hand(run, other.uid)
-        for other in run.parameters.values()
-    )
+def _fed_by_hand(run: Run) -> set[int]:
+    """Parameters whose optimizer applied gradients that no backward pass delivered to them."""
+    return {u for u, count in run.tallies.items() if not count.backwards and count.steps > count.steps_none}
 
 
-def _fed_by_hand(run: Run, uid: int) -> bool:
-    """Its optimizer applied gradients that no backward pass delivered to it."""
-    count = tally(run, uid)
-    return not count.backwards and count.steps > count.steps_none
+def _likenesses(parameter: Parameter) -> set[tuple[str, tuple[int, ...]]]:
+    return {(owner.fqn, parameter.shape) for owner in parameter.owners}
 
 
 def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:
