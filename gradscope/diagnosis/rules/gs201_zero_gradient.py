@@ -59,10 +59,16 @@ def check(run: Run) -> Iterable[Finding]:
                 mine,
                 state="zero",
                 cause=source.cause if source else "unknown",
-                says="gets only zeros as gradient",
+                says=_says(run, mine),
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
             )
+
+
+def _says(run: Run, uids: Iterable[int]) -> str:
+    if any(not tally(run, uid).zero_streak for uid in uids):
+        return "gets nothing but rounding noise as gradient"
+    return "gets only zeros as gradient"
 
 
 def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
