@@ -18,9 +18,13 @@ import sysconfig
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+from torch import overrides
+
 from gradscope.records import Location, Path
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PLUMBING = (_HERE, overrides.__file__)
+"""Between an operation and whoever called it: no place of its own."""
 _RUNNER = os.path.join(_HERE, "cli", "runner.py")
 """Runs the user's script: what called it is the command line, not the user's code."""
 _SCRIPTS = os.path.realpath(sysconfig.get_paths()["scripts"])
@@ -152,7 +156,7 @@ def snapshot(frame: FrameType | None) -> Stack:
         else:
             if kind and not (kind is THIRD_PARTY and (frames or (THIRD_PARTY, 0) in marks)):
                 marks.append((kind, len(frames)))
-            if library is None and not frames and not code.co_filename.startswith(_HERE):
+            if library is None and not frames and not code.co_filename.startswith(_PLUMBING):
                 library = (code, frame.f_lasti)
             if code.co_filename == _RUNNER:
                 break
