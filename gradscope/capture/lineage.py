@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradscope.capture import operations
 from gradscope.capture.births import explain_birth
+from gradscope.capture.borrowed import Borrowed
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
@@ -64,6 +65,7 @@ class Tracer(TorchFunctionMode):
         self.hook_lines: dict[int, Stack] = {}
         """Per uid: where the user put a hook on its gradient."""
         self._kinds: dict[Any, Kind] = {}
+        self._borrowed = Borrowed()
         self._off: Stack = EMPTY
         self._pid = os.getpid()
         self._clock = 0
@@ -85,7 +87,7 @@ class Tracer(TorchFunctionMode):
         if kind.action == operations.SKIP:
             if kind.name == "is_leaf":
                 self._guard(self._see_optimizer, sys._getframe(1))
-            return func(*args, **kwargs)
+            return self._call(sys._getframe(1), func, args, kwargs)
         if os.getpid() != self._pid:
             self.active = False
             return func(*args, **kwargs)
@@ -95,9 +97,13 @@ class Tracer(TorchFunctionMode):
 
     # --- operations that make tensors ------------------------------------------------------------------------
 
+    def _call(self, frame: Any, func: Any, args: Any, kwargs: Any) -> Any:
+        return self._borrowed.caller(frame)(func, args, kwargs)
+
     def _run(self, kind: Kind, func: Any, args: Any, kwargs: Any) -> Any:
-        op = self._guard(self._before, kind, args, kwargs, sys._getframe(2))
-        result = func(*args, **kwargs)
+        frame = sys._getframe(2)
+        op = self._guard(self._before, kind, args, kwargs, frame)
+        result = self._call(frame, func, args, kwargs)
         if op is not None:
             self._guard(self._after, op, kind, args, result)
         return result

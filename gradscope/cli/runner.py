@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gradscope.capture.borrowed import NAME as BORROWED
 from gradscope.cli import ranks
 from gradscope.cli.options import read_target
 from gradscope.cli.program import Program, load_module, load_script
@@ -182,7 +183,8 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
     """The traceback less the frames of this package and of the import system that leads back to it."""
     kept = []
     while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(OURS):
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith(OURS) and code.co_name != BORROWED:
             kept.append(traceback)
         traceback = traceback.tb_next
     for link, following in pairwise([*kept, None]):

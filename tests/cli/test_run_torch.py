@@ -225,3 +225,40 @@ def test_a_failing_report_leaves_the_status_alone(gradscope, tmp_path):
 
     assert seen.returncode == 6
     assert "the report failed" in seen.stderr
+
+
+WARNING = """
+import torch
+from torch import nn
+net = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for step in range(3):
+    out = net(torch.ones(4, 3))
+    loss = nn.functional.mse_loss(out, torch.zeros(4))  # python, warns of the line that called it
+    loss = loss + nn.MSELoss()(out, torch.zeros(4))  # the same words from a line of torch
+    out.grad, torch.ones(3, 4, 2).T  # a property, and C++
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_warnings_name_the_line_they_would_name_without_us(gradscope, plain, tmp_path):
+    write(tmp_path, WARNING)
+
+    expected = plain("train.py").stderr
+    seen = gradscope("run", "--quiet", "train.py").stderr
+
+    assert expected.count("Warning: ") == 4
+    assert seen == expected
+
+
+def test_a_traceback_shows_no_borrowed_frame(gradscope, tmp_path):
+    write(tmp_path, WARNING + "nn.functional.linear(torch.ones(4, 4), net.weight)\n")
+
+    seen = gradscope("run", "--quiet", "train.py")
+
+    assert seen.returncode == 1
+    assert "RuntimeError" in seen.stderr
+    assert "<gradscope>" not in seen.stderr
+    assert "lineage.py" not in seen.stderr
