@@ -23,12 +23,9 @@ KNOWN_MISSES: dict[str, str] = {
     "freeze_model_freezes_market_heads": "found line cause",
     "functional_call_on_state_dict": "cause",
     "mean_then_divided_by_every_size_again": "found line cause",
-    "reward_scale_estimated_on_constant_rewards": "found line cause",
-    "sixty_four_micro_batches_added_up": "found line cause",
-    "std_clamped_after_exp": "cause",
     "surrogate_sigmoid_backward_overflows": "cause",
     "warmup_lambda_floor_division": "line",
-    "word_language_model_lr_twenty": "found line cause",
+    "word_language_model_lr_twenty": "cause",
     "worker_trains_a_pickled_copy": "line cause",
     "zero_initialised_quaternion_head": "cause",
 }

@@ -139,9 +139,10 @@ class Recorder:
         if self.norms:
             step.norm = norm_of(grad_outputs)
         alive = any(s for s in step.into if s is not None)
-        if not alive:
+        born = any(not math.isfinite(s) for s in step.out if s is not None)
+        if not alive and not born:  # 0 x inf is born of zeros
             return
-        if None in step.out and hasattr(step.node, "saved_tensors"):
+        if (born or None in step.out) and hasattr(step.node, "saved_tensors"):
             step.where = _backward_line(step.node)
         finite = all(math.isfinite(s) for s in step.into if s is not None)
         for number, out in enumerate(step.out):

@@ -9,7 +9,7 @@ from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.nonfinite_causes import is_literal
 from gradscope.capture.origins import Found, found_at, origins_above
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY
+from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.zero_causes import base_name
 
@@ -50,7 +50,10 @@ class NonfiniteFinder:
                 cause = "where_untaken_branch"
             elif step.name.startswith("Div"):
                 cause = self._division(step, cause)
-            found.append(found_at(self.tape, kind, cause, uid, step))
+            origin = found_at(self.tape, kind, cause, uid, step)
+            if step.where.frames:
+                origin.stack = Stack((*step.where.frames, *origin.stack.frames))
+            found.append(origin)
         return found
 
     def _division(self, step: Step, cause: str) -> str:

@@ -9,6 +9,7 @@ from gradscope.diagnosis.finding import Evidence, Finding, Severity
 from gradscope.records import Cut, Location, Model, Origin, Parameter, Path, Run, Tally
 
 EMPTY = Tally()
+_UNEXPLAINED = "tracing saw no more: follow its output to the loss by hand, and print the values on the way"
 
 
 def tally(run: Run, uid: int) -> Tally:
@@ -148,7 +149,10 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     words = CAUSES[cause]
     who = subject(run, model, uids)
     says = _plural(says) if who[0].isdigit() else says
-    message = f"{who} {says}: {words.said}{at(location)}."
+    begins = "; it begins" if cause == "unknown" and location is not None else ""
+    message = f"{who} {says}: {words.said}{begins}{at(location)}."
+    if cause == "unknown" and run.traced:
+        fix = fix or _UNEXPLAINED
     return Finding(
         rule[0],
         rule[1],

@@ -13,6 +13,7 @@ Good:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
@@ -44,9 +45,7 @@ def check(run: Run) -> Iterable[Finding]:
         groups.setdefault(origins.get(uid, root) if when == first else root, []).append(uid)
     for origin, uids in groups.items():
         for model, mine in by_model(run, uids):
-            applied = any(tally(run, u).stepped_nonfinite for u in mine)
-            if not any(tally(run, u).steps for u in mine):
-                applied = False
+            applied = any(_is_applied(run, u) for u in mine)
             step = _step_of(run, first)
             yield finding(
                 CODE,
@@ -61,6 +60,14 @@ def check(run: Run) -> Iterable[Finding]:
                 steps=(step, max(run.steps - 1, step)),
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
             )
+
+
+def _is_applied(run: Run, uid: int) -> bool:
+    count = tally(run, uid)
+    if count.steps or not run.parameters[uid].drifts:
+        return count.stepped_nonfinite > 0
+    # updated by hand: nothing but NaN to the end says that the first went into the weights
+    return count.nonfinite > 1 and count.norm_last is not None and not math.isfinite(count.norm_last)
 
 
 def _step_of(run: Run, backward: int) -> int:

@@ -1,8 +1,9 @@
 """GS402 exploding-gradient: gradients are huge from the start, or grow until the weights run away.
 
 Told when the gradient that the optimizer applied (after unscaling and clipping) has an rms above 1000 per
-weight and the loss does not fall for all that; or when it grows ten thousandfold and single updates are larger
-than the weights. Large gradients of a loss in large units that is learning well are not told, nor those that
+weight, from the start or to the end after a sudden jump, and the loss does not fall for all that; or when it
+grows ten thousandfold and single updates are larger than the weights, or one update throws most of a model's weights
+far away and the loss rises. Large gradients of a loss in large units that is learning well are not told, nor those that
 clipping tames.
 
 Without tracing the losses are not known: then a huge gradient is told only if a step is larger than the weight.
@@ -16,7 +17,7 @@ import math
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle
+from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, tally
 from gradscope.records import Backward, OptimizerStep, Origin, Path, Run
 
 CODE = ("GS402", "exploding-gradient")
@@ -25,10 +26,15 @@ HUGE = 1e3
 """rms per weight; ordinary losses give 1e-4 to 10."""
 GROWTH = 1e4
 """Growth over the run that no healthy development script comes near."""
+STAYS = 3
+"""Steps at the end of the run that a gradient has been huge, if it was not from the start."""
 LARGE = 1.0
 """... that counts: a gradient that was next to nothing at first may well grow to an ordinary size."""
 RATIO = 1.0
 """Update over weight: a single step larger than the weight itself. Healthy training has about 1e-3."""
+THROWN = 10.0
+"""... and a step this many times larger than the weight throws away what it held: told if the loss rises after it."""
+RISEN = 10.0
 LEARNING = 5.0
 """A loss that falls by this factor during the run is learning, whatever the size of its gradient."""
 ACCUMULATED = 4
@@ -72,7 +78,9 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
     """Parameters whose applied gradient is huge from the start, and those whose gradient runs away."""
     first: dict[int, float] = {}
     largest: dict[int, float] = {}
+    staying: dict[int, tuple[int, float]] = {}
     wild: set[int] = set()
+    thrown: set[int] = set()
     for event in run.step_events:
         for uid, norm in event.norms.items():
             if norm is None or not math.isfinite(norm):
@@ -83,14 +91,15 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
             if size > 0:
                 first.setdefault(uid, size)
             largest[uid] = max(largest.get(uid, 0.0), size)
-            if (
-                event.ratios.get(uid, 0.0) > RATIO
-                and event.weights.get(uid, 0.0) > 0.0
-                and len(run.parameters[uid].shape) > 1
-            ):
+            steps, least = staying.get(uid, (0, math.inf))
+            staying[uid] = (steps + 1, min(least, size)) if size > HUGE else (0, math.inf)
+            ratio = event.ratios.get(uid, 0.0)
+            if ratio > RATIO and event.weights.get(uid, 0.0) > 0.0 and len(run.parameters[uid].shape) > 1:
                 wild.add(uid)
+                thrown.update([uid] if ratio > THROWN else [])
     falls = _loss_falls(run)
-    huge = {u for u, size in first.items() if size > HUGE and not falls}
+    jumped = {u for u, (steps, least) in staying.items() if steps >= STAYS and least > GROWTH * first[u]}
+    huge = {u for u, size in first.items() if (size > HUGE or u in jumped) and not falls}
     if falls is None:
         huge = {
             u
@@ -98,21 +107,38 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
             if any(u in model.parameters and wild.intersection(model.parameters) for model in run.models)
         }
     grown = {u for u in wild if largest.get(u, 0.0) > max(LARGE, GROWTH * first.get(u, math.inf)) and u not in huge}
-    return huge, grown
+    return huge, grown | (_overshot(run, thrown) - huge)
+
+
+def _overshot(run: Run, thrown: set[int]) -> set[int]:
+    """Of models most of whose matrices a single step threw far away, those matrices, if some loss rose after it."""
+    answer: set[int] = set()
+    for model in run.models:
+        matrices = {u for u in model.parameters if len(run.parameters[u].shape) > 1 and tally(run, u).steps}
+        if 2 * len(thrown & matrices) > len(matrices):
+            answer |= thrown & matrices
+    rises = any(0 < RISEN * max(v[:2]) < min(v[-2:]) for v in _losses(run) if len(v) >= 4)
+    return answer if rises else set()
 
 
 def _loss_falls(run: Run) -> bool | None:
     """Whether some loss fell by a large factor, compared per backward line; None if none was seen often enough."""
-    losses: dict[object, list[float]] = {}
-    for event in run.backward_events:
-        if event.loss is not None:
-            losses.setdefault(event.location, []).append(event.loss)
-    for values in losses.values():
+    losses = _losses(run)
+    for values in losses:
         if len(values) >= 4 and all(math.isfinite(v) for v in values):
             start, end = max(abs(v) for v in values[:2]), max(abs(v) for v in values[-2:])
             if start > HUGE and end * LEARNING < start:
                 return True
-    return False if any(len(values) >= 4 for values in losses.values()) else None
+    return False if any(len(values) >= 4 for values in losses) else None
+
+
+def _losses(run: Run) -> list[list[float]]:
+    """The losses that were seen, per backward line."""
+    losses: dict[object, list[float]] = {}
+    for event in run.backward_events:
+        if event.loss is not None:
+            losses.setdefault(event.location, []).append(event.loss)
+    return list(losses.values())
 
 
 def _why(run: Run, uid: int, origin: Origin | None, huge: bool) -> tuple[str, Path, Evidence]:
