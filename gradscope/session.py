@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from gradscope.capture.capture import Capture
+from gradscope.capture.continuous import Continuous
 from gradscope.capture.facts import glance
 from gradscope.recording import Destination, recorder_of
 from gradscope.records import Run
@@ -14,7 +15,7 @@ from gradscope.report import Report
 
 
 class Session:
-    """Watches and traces everything a script trains: models and their names are discovered."""
+    """Watches everything a script trains, and traces it until nothing new turns up: models and names are discovered."""
 
     def __init__(
         self, *, discover: bool = True, steps: int | None = None, to: Destination = None, trace: bool = True
@@ -26,7 +27,7 @@ class Session:
     def __enter__(self) -> Session:
         self._capture.open()
         if self._trace:
-            self._capture.start_tracing()
+            Continuous(self._capture)
         self._recorder.follow(self._capture)
         return self
 

@@ -46,6 +46,7 @@ class Capture:
         self.tape: Tape | None = None
         self.tracer: Tracer | None = None
         self.traced_steps = 0
+        self._traced_from = 0
         self.notes: list[str] = []
         self._handles: list[Any] = []
         self.calls = ModuleCalls(self.registry, discover=discover)
@@ -90,6 +91,7 @@ class Capture:
         """Follow tensors from here on, in this thread."""
         self.tape = self.tape or Tape()
         self._made = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
+        self._traced_from = self.watcher.log.step
         self.tracer = Tracer(self.tape, self.registry, self)
         self.tracer.modules = self.calls.running
         self.watcher.reconcile()
@@ -117,11 +119,15 @@ class Capture:
         """Reduce what was traced to facts and let the tape go."""
         if self.tape is None:
             return
-        self.traced_steps += 1
         run = with_cuts(self, facts_of(self, ""))
-        self._settled = Settled(run.cuts, run.never_used, run.graph, self._settled)
+        self.traced_steps = run.traced
+        self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
         self.tape = None
         self.sizes.clear()
+
+    def traced(self, steps: int) -> int:
+        """How many of the run's `steps` were traced, those of the tape at hand included."""
+        return self.traced_steps + max(steps - self._traced_from, 1)
 
     # --- what the tracer tells -------------------------------------------------------------------------------
 
@@ -149,12 +155,16 @@ class Capture:
     def optimizer_built(self, optimizer: Any, stack: Stack) -> None:
         self.watcher.book.built(optimizer, stack)
 
+    def blinded(self) -> None:
+        """Tracing sees no more: what is cleared and written from here on has to be found out."""
+        self.watcher.sees_clears = False
+
     def failed(self, probe: str, error: Exception) -> None:
         from gradscope.capture.failure import warn_once
 
         warn_once(probe, error)
         if self.tracer is None or not self.tracer.active:
-            self.watcher.sees_clears = False
+            self.blinded()
         self.notes.append(f"the {probe} probe failed and was detached: {type(error).__name__}: {error}")
 
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:

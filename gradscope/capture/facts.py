@@ -84,7 +84,7 @@ def with_cuts(capture: Capture, run: Run) -> Run:
         run,
         cuts=finder.find(silent),
         never_used=unused,
-        traced=run.steps,
+        traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))

@@ -62,7 +62,7 @@ class Watcher(Ledger):
         self._open = self._bracket = self._closed = False
         self._stack = EMPTY
         self._extra: dict[str, Any] = {}
-        self._cohorts: dict[int, Cohort] = {}
+        self.cohorts: dict[int, Cohort] = {}
         self._late: tuple[Backward, Cohort, Measured] | None = None
         self._read = 0  # the step at which names were last read
         self._first: Path = ()
@@ -190,11 +190,11 @@ class Watcher(Ledger):
 
     def _cohort(self, received: list[int]) -> Cohort:
         uids = tuple(received)
-        cohort = self._cohorts.get(hash(uids))
+        cohort = self.cohorts.get(hash(uids))
         if cohort is None or cohort.order != uids:
-            if len(self._cohorts) > 64:
-                self._cohorts.clear()
-            cohort = self._cohorts[hash(uids)] = Cohort(uids)
+            if len(self.cohorts) > 64:
+                self.cohorts.clear()
+            cohort = self.cohorts[hash(uids)] = Cohort(uids)
         return cohort
 
     def _measure(self, cohort: Cohort, grads: list[torch.Tensor | None]) -> Column:

@@ -48,6 +48,8 @@ class Listener(Protocol):
 
     def optimizer_built(self, optimizer: Any, stack: Stack) -> None: ...
 
+    def blinded(self) -> None: ...
+
     def failed(self, probe: str, error: Exception) -> None: ...
 
 
@@ -68,7 +70,6 @@ class Tracer(TorchFunctionMode):
         self._borrowed = Borrowed()
         self._off: Stack = EMPTY
         self._pid = os.getpid()
-        self._clock = 0
         self._failures = 0
         self.in_optimizer = False
 
@@ -189,10 +190,10 @@ class Tracer(TorchFunctionMode):
                     entry.thawed = entry.thawed or not target.requires_grad
                     entry.frozen_at = EMPTY
                 elif not stack.has("deepcopy"):
-                    self._clock += 1
+                    self.registry.freezes += 1
                     entry.freezes += 1
                     entry.frozen_by = stack
-                    entry.frozen_at, entry.frozen_clock = stack, self._clock
+                    entry.frozen_at, entry.frozen_clock = stack, self.registry.freezes
 
     def _set_data(self, func: Any, args: Any, kwargs: Any, frame: Any) -> Any:
         stack = snapshot(frame)
@@ -242,6 +243,7 @@ class Tracer(TorchFunctionMode):
         try:
             if self.tape.full:
                 self.active = False
+                self.listener.blinded()
                 return None
             return probe(*args)
         except Exception as error:  # noqa: BLE001 - the one place that shields the training from this probe

@@ -54,6 +54,10 @@ class OriginBook:
             else:
                 self._tiny[found.uid] = (found, *now)
 
+    def extent(self) -> tuple[int, ...]:
+        """For how many parameters there is an origin, per kind."""
+        return tuple(len(table) for table in (self.zeros, self.nonfinite, self._tiny, self._huge, self._sums))
+
     def drawn(self) -> list[Found]:
         """Origins that belong into a picture."""
         return [found for table in (self.nonfinite, self.zeros) for found, _, _ in table.values()]

@@ -53,6 +53,8 @@ class Registry:
     """A module was given a parameter since the names were last read."""
     built: dict[int, tuple[weakref.ref[nn.Module], Stack]] = field(default_factory=dict)
     """Per module id: where it was put into its parent."""
+    freezes: int = 0
+    """How often `requires_grad` of a parameter was set to False, where seen."""
     training: bool = False
     """A backward pass has run."""
     module_ids: set[int] = field(default_factory=set)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
-from gradscope.records import Cut, Graph, Run
+from gradscope.records import Cut, Graph, Path, Run
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class Settled:
     cuts: tuple[Cut, ...]
     never_used: frozenset[int]
     graph: Graph | None
+    built: Mapping[str, Path]
     before: Settled | None = None
 
     def onto(self, run: Run, steps: int) -> Run:
@@ -24,8 +26,16 @@ class Settled:
         if run.traced:
             unused &= run.never_used
         return dataclasses.replace(
-            run, cuts=tuple(cuts), never_used=unused, traced=max(run.traced, steps), graph=run.graph or self._graph()
+            run,
+            cuts=tuple(cuts),
+            never_used=unused,
+            traced=max(run.traced, steps),
+            graph=run.graph or self._graph(),
+            built={**self._built(), **run.built},
         )
+
+    def _built(self) -> dict[str, Path]:
+        return {**(self.before._built() if self.before is not None else {}), **self.built}
 
     def _graph(self) -> Graph | None:
         """The newest there is."""

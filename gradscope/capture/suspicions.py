@@ -56,7 +56,11 @@ class Suspicions:
         """Whether the next step should be traced; what it is traced for is not asked again."""
         if not self._fresh or self.traced >= MOST:
             return False
-        self._told |= self._fresh
-        self._fresh.clear()
+        self.dismiss()
         self.traced += 1
         return True
+
+    def dismiss(self) -> None:
+        """What was seen so far has been traced."""
+        self._told |= self._fresh
+        self._fresh.clear()

@@ -47,7 +47,7 @@ CAUSES: dict[str, Cause] = {
         "give the tensors to apply() as arguments and return their gradients from backward()",
     ),
     "checkpoint": Cause(
-        "a reentrant checkpoint has no input that requires a gradient, so what it runs gets none",
+        "a reentrant checkpoint, none of whose inputs requires a gradient, gives none to what runs inside",
         "call checkpoint(..., use_reentrant=False)",
     ),
     "requires_grad_false": Cause(
@@ -77,7 +77,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "never_reaches_step": Cause("the step() of its optimizer is never reached", "check the condition around step()"),
     "scaler_always_skips": Cause(
-        "the gradient scaler skips every step because it finds Inf or NaN each time",
+        "the gradient scaler finds Inf or NaN each time and skips every step",
         "start with a smaller init_scale and find what overflows",
     ),
     "zero_lr": Cause("its learning rate is zero", "set a learning rate above zero"),
@@ -114,15 +114,15 @@ CAUSES: dict[str, Cause] = {
     ),
     # zero
     "dead_relu": Cause(
-        "every input of a ReLU is negative, so nothing passes it",
+        "every input of a ReLU is negative, so nothing gets through",
         "check initialisation, bias and scale before it, or use a leaky activation",
     ),
     "saturated_activation": Cause(
-        "an activation is saturated, where its derivative is zero",
+        "an activation is saturated, where the derivative is zero",
         "scale its inputs down (initialisation, normalisation, temperature)",
     ),
     "clamp_out_of_range": Cause(
-        "clamp cuts off all values, where its derivative is zero",
+        "clamp cuts off all values, where the derivative is zero",
         "use a smooth bound such as tanh, or start inside the range",
     ),
     "zero_derivative": Cause(
@@ -137,7 +137,7 @@ CAUSES: dict[str, Cause] = {
         "the margin is satisfied everywhere, so the loss is flat", "use a larger margin or harder examples"
     ),
     "zero_init": Cause(
-        "both factors of a product start at zero and never leave it",
+        "both factors of a product start at zero and stay there",
         "initialise one of the two with small random values",
     ),
     "constant_output": Cause(
@@ -163,7 +163,7 @@ CAUSES: dict[str, Cause] = {
         "the derivative of a square root at zero is infinite", "add a small eps inside the square root"
     ),
     "norm_division_by_zero": Cause(
-        "a vector of length zero is divided by its norm", "use F.normalize, or clamp the norm from below"
+        "something is divided by a norm that is zero", "use F.normalize, or clamp the norm from below"
     ),
     "log_of_zero": Cause(
         "a logarithm is taken of zero", "work with log-probabilities (log_softmax, logsigmoid), or clamp from below"
@@ -173,14 +173,14 @@ CAUSES: dict[str, Cause] = {
         "make the inputs of that branch safe too (double where, or clamp)",
     ),
     "trig_domain_edge": Cause(
-        "an inverse trigonometric function is evaluated at or beyond the edge of its domain",
+        "an inverse trigonometric function is evaluated at or beyond the edge of the domain",
         "clamp its input a little inside the domain",
     ),
     "empty_or_single_reduction": Cause(
         "a mean or deviation is taken over no element, or over a single one", "skip such batches, or use correction=0"
     ),
     "pow_domain": Cause(
-        "a power is taken where it has no finite value or derivative", "clamp the base to positive values"
+        "a power is taken where no finite value or derivative exists", "clamp the base to positive values"
     ),
     "exp_overflow": Cause("an exponential overflows", "clamp the exponent, or compute in the log domain"),
     "division_by_zero": Cause("something is divided by zero", "clamp the divisor from below"),
@@ -198,7 +198,7 @@ CAUSES: dict[str, Cause] = {
         "the data holds NaN or Inf", "clean the data (nan_to_num) before it is used; a zero mask does not remove NaN"
     ),
     "ctc_infeasible": Cause(
-        "a CTC target is longer than its input allows", "use CTCLoss(zero_infinity=True), or drop such samples"
+        "a CTC target is longer than the input allows", "use CTCLoss(zero_infinity=True), or drop such samples"
     ),
     # vanishing, exploding
     "saturating_depth": Cause(
@@ -234,7 +234,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "unnormalised_data": Cause("its inputs are so large that the gradient is huge", "normalise the inputs"),
     "sum_reduction": Cause(
-        "the loss is a sum over many elements, and its gradient grows with their number", "use the mean"
+        "the loss is a sum over many elements, whose number multiplies the gradient", "use the mean"
     ),
     "accumulation_not_averaged": Cause(
         "gradients of many passes are added up without dividing by their number",
@@ -250,7 +250,7 @@ CAUSES: dict[str, Cause] = {
         " find_unused_parameters=True only keeps DDP from hanging",
     ),
     "ranks_not_averaged": Cause(
-        "nothing averages its gradient over the ranks, so each rank trains its own copy",
+        "nothing averages its gradient over the ranks, so the copies of the ranks drift apart",
         "call the model through DistributedDataParallel, and leave no_sync() before the last backward of a step",
     ),
     "data_of_a_rank": Cause("its data or its hardware differ from those of the others", "check what that rank reads"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from gradscope.diagnosis.causes import CAUSES
@@ -148,9 +149,11 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     location = path[-1] if path else None
     words = CAUSES[cause]
     who = subject(run, model, uids)
-    says = _plural(says) if who[0].isdigit() else says
+    said = words.said
+    if who[0].isdigit():
+        says, said = _plural(says), in_plural(said)
     begins = "; it begins" if cause == "unknown" and location is not None else ""
-    message = f"{who} {says}: {words.said}{begins}{at(location)}."
+    message = f"{who} {says}: {said}{begins}{at(location)}."
     if cause == "unknown" and run.traced:
         fix = fix or _UNEXPLAINED
     return Finding(
@@ -176,6 +179,13 @@ def _plural(says: str) -> str:
     """What several parameters do: "get" for "gets"."""
     verb, _, rest = says.partition(" ")
     return f"{ {'is': 'are', 'does': 'do'}.get(verb, verb.removesuffix('s')) } {rest}"
+
+
+def in_plural(said: str) -> str:
+    """A cause in words, said of several parameters: "they get" for "it gets"."""
+    said = re.sub(r"\bit is\b", "they are", said)
+    said = re.sub(r"\bit (never )?(\w+)s\b", lambda m: f"they {m[1] or ''}{m[2]}", said)
+    return re.sub(r"\bit\b", "them", re.sub(r"\bits\b", "their", said))
 
 
 def best_cuts(run: Run) -> dict[int, list[Cut]]:

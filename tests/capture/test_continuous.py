@@ -1,0 +1,124 @@
+"""Tracing of whole runs: until nothing new turns up, then on suspicion."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.overrides import _get_current_function_mode
+
+from gradscope.capture import continuous, tape
+from gradscope.session import Session
+
+CALM = 5
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(continuous, "CALM", CALM)
+
+
+class Loop:
+    """Two models, one loss; what a turn does can be changed from outside."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.encoder, self.decoder = nn.Linear(4, 3), nn.Linear(3, 4)
+        self.optimizer = torch.optim.SGD([*self.encoder.parameters(), *self.decoder.parameters()], lr=0.01)
+        self.cut = self.broken = False
+        self.to_none = True
+        self.losses: list[float] = []
+
+    def run(self, steps: int) -> None:
+        for _ in range(steps):
+            x = torch.randn(8, 4)
+            code = self.encoder(x)
+            if self.cut:
+                code = code.detach()
+            out = self.decoder(code)
+            if self.broken:
+                out = out / (out - out)
+            loss = (out - x).pow(2).mean()
+            self.optimizer.zero_grad(set_to_none=self.to_none)
+            loss.backward()
+            self.optimizer.step()
+            self.losses.append(loss.item())
+
+
+def watched(loop: Loop, steps: int):
+    with Session() as session:
+        loop.run(steps)
+        return session.report()
+
+
+def test_tracing_ends_when_nothing_new_turns_up():
+    with Session() as session:
+        Loop().run(30)
+        assert session._capture.tape is None
+        assert _get_current_function_mode() is None
+    report = session.report()
+
+    assert report.ok
+    assert report.run.steps == 30
+    assert report.run.backwards == 30
+    assert CALM <= report.run.traced <= CALM + 4
+
+
+def test_what_was_traced_is_still_known_at_the_end():
+    loop = Loop()
+    loop.cut = True
+
+    report = watched(loop, 40)
+
+    (finding,) = report.findings
+    assert (finding.code, finding.cause) == ("GS101", "detach")
+    assert finding.location is not None
+    assert finding.location.text == "code = code.detach()"
+    assert report.run.graph is not None
+
+
+def test_something_new_is_traced_again():
+    loop = Loop()
+    with Session() as session:
+        loop.run(20)
+        before = session.facts().traced
+        loop.broken = True
+        loop.run(5)
+    report = session.report()
+
+    assert before < report.run.traced <= before + 3
+    assert {f.code for f in report.findings} == {"GS301"}
+
+
+def test_a_mode_of_the_user_is_left_where_it_is():
+    with Session() as session:
+        with torch.device("cpu"):
+            theirs = _get_current_function_mode()
+            Loop().run(20)
+            assert _get_current_function_mode() is theirs
+        Loop().run(3)
+        assert _get_current_function_mode() is None
+    assert session.report().ok
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_a_full_tape_ends_tracing_and_accuses_nobody(monkeypatch, to_none):
+    monkeypatch.setattr(continuous, "CALM", 10_000)
+    monkeypatch.setattr(tape, "LIMIT", 300)
+    loop = Loop()
+    loop.to_none = to_none
+
+    report = watched(loop, 60)
+
+    assert report.findings == ()
+    assert 0 < report.run.traced < 50
+
+
+def test_the_training_is_the_same_bit_by_bit():
+    plain, seen = Loop(), Loop()
+    plain.run(25)
+    seen = Loop()
+    watched(seen, 25)
+
+    assert seen.losses == plain.losses
+    assert torch.equal(seen.encoder.weight, plain.encoder.weight)

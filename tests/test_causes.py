@@ -1,0 +1,34 @@
+"""The words of findings: right for one model and for several parameters."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradscope.diagnosis.causes import CAUSES
+from gradscope.diagnosis.rules.common import in_plural
+
+
+@pytest.mark.parametrize(
+    ("cause", "plural"),
+    [
+        ("not_in_optimizer", "they get gradients, but no optimizer holds them"),
+        ("zero_multiplier", "they are multiplied by zero on the way to the loss"),
+        ("unused_module", "they never take part in the computation"),
+        (
+            "update_lost_in_low_precision",
+            "their updates are smaller than their dtype can represent and are rounded away",
+        ),
+        ("dead_relu", CAUSES["dead_relu"].said),
+    ],
+)
+def test_a_cause_is_said_of_several_parameters(cause, plural):
+    assert in_plural(CAUSES[cause].said) == plural
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_cause_reads_as_part_of_a_sentence(cause):
+    said, fix = CAUSES[cause]
+
+    assert said[0].islower() or not said[0].isalpha()
+    assert not said.endswith(".")
+    assert not fix.endswith(".")
