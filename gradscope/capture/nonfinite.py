@@ -50,6 +50,10 @@ class NonfiniteFinder:
                 cause = "where_untaken_branch"
             elif step.name.startswith("Div"):
                 cause = self._division(step, cause)
+            kept = self._kept(step) if cause in ("unknown", "inf_times_zero") else None
+            if kept is not None:
+                found.append(Found(kind, kept.cause, uid, kept.op, kept.name, kept.stack))
+                continue
             origin = found_at(self.tape, kind, cause, uid, step)
             if step.where.frames:
                 origin.stack = Stack((*step.where.frames, *origin.stack.frames))
@@ -65,6 +69,14 @@ class NonfiniteFinder:
         return (
             "norm_division_by_zero" if name in ("norm", "vector_norm", "linalg_norm", "linalg_vector_norm") else cause
         )
+
+    def _kept(self, step: Step) -> Found | None:
+        """Where a NaN or Inf was born that an operation kept for its backward pass: its place in the result may be
+        masked or left out, so that the loss is finite, but zero times NaN is NaN."""
+        op = self.tape.op_of_node(step.sequence)
+        inputs = self.tape.ops[op].inputs if op >= 0 else ()
+        born = [self._forward_born(value) for value, _ in inputs if self.tape.values[value].bad]
+        return next((found for found in born if found is not None), None)
 
     def _under_where(self, graph: GraphWalk, number: int) -> bool:
         todo, seen = deque([(number, 0)]), {number}

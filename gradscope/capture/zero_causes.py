@@ -52,6 +52,10 @@ def zero_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str, int
         return _softmax(node, base, grads), operand
     if base in ("Embedding", "EmbeddingBag", "EmbeddingDense"):
         return _embedding(node), operand
+    if base.startswith("NllLoss"):
+        return "masked", operand  # every target is the index to ignore
+    if base.startswith("CtcLoss"):
+        return "ctc_infeasible", operand
     if base.startswith("GridSampler"):
         nearest = getattr(node, "_saved_interpolation_mode", 0) == 1
         return ("zero_derivative" if nearest and operand == 1 else "out_of_range_sampling"), operand

@@ -50,7 +50,10 @@ def check(run: Run) -> Iterable[Finding]:
     for uid in sorted(huge | grown):
         if is_idle(run, run.parameters[uid]) or not run.parameters[uid].owners:
             continue
-        cause, path, evidence = _why(run, uid, origins.get(uid) if uid in huge else sums.get(uid), uid in huge)
+        origin = origins.get(uid)
+        if uid not in huge and (origin is None or origin.step):  # a later one is what the growth led to
+            origin = sums.get(uid)
+        cause, path, evidence = _why(run, uid, origin, uid in huge)
         groups.setdefault((cause, path), (evidence, []))[1].append(uid)
     taken: dict[str, tuple[str, Path, Evidence, list[int]]] = {}
     for (cause, path), (evidence, uids) in sorted(groups.items(), key=lambda g: -len(g[1][1])):
@@ -144,7 +147,7 @@ def _losses(run: Run) -> list[list[float]]:
 def _why(run: Run, uid: int, origin: Origin | None, huge: bool) -> tuple[str, Path, Evidence]:
     optimizer = next(iter(run.optimizers_of(uid)), None)
     built = optimizer.built if optimizer is not None else ()
-    if huge and origin is not None and origin.cause != "unknown":
+    if origin is not None and origin.kind == "exploding" and origin.cause != "unknown":
         return origin.cause, origin.path, Evidence.TRACED
     if not huge:
         passes = _passes(run, uid)
