@@ -172,6 +172,8 @@ class Capture:
             self.tracer.in_optimizer = optimizer is not None and not closure
             if optimizer is not None and self.tape is not None:
                 self.tape.steps.append(len(self.tape.ops))
+                params = (p for group in optimizer.param_groups for p in group["params"])
+                self.tape.held.append(frozenset(map(self.registry.uid, params)))
 
     # --- traced backward -------------------------------------------------------------------------------------
 

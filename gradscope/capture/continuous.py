@@ -1,4 +1,4 @@
-"""Tracing a whole run whose steps nobody marks: from the start until nothing new turns up, then on suspicion only.
+"""Tracing a whole run whose steps nobody marks: from the start until nothing new turns up, then when something does.
 
 Tracing begins and ends right after an optimizer's step: the code that runs there is the user's, in no operation of
 torch, so that the mode on top of the thread's stack is ours or somebody else's, and is left alone if it is not ours.
@@ -14,8 +14,10 @@ from gradscope.capture.capture import Capture
 
 CALM = 100
 """Steps without anything new after which the picture is called stable."""
+AGAIN = 10
+"""... when tracing began anew for something new: another optimizer, another set of parameters that get a gradient."""
 MOST = 1000
-"""Steps that are traced in a row at most, for loops that never are: they build a model in each turn, say."""
+"""Steps that are traced at most, for loops that are never stable: they build a model in each turn, say."""
 ON_SUSPICION = 2
 """Turns that are traced on suspicion: the first is under way when tracing begins."""
 
@@ -26,20 +28,20 @@ class Continuous:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._seen: tuple[int, ...] = ()
-        self._since = self._ends = 0
+        self._since, self._calm, self._ends = 0, CALM, MOST
+        self._news = False
         capture.watcher.on_step.append(self._turned)
         capture.watcher.before_optimizer.append(self._stepped)
         capture.start_tracing()
-        self._ends = MOST
 
     def _turned(self, step: int) -> None:
         """A turn is over: see whether there is still something to learn."""
-        if self._capture.tracer is not None:
-            seen = _extent(self._capture)
-            if seen != self._seen:
-                self._seen, self._since = seen, step
-            if not self._capture.tracer.active or step - self._since >= CALM:
-                self._ends = min(self._ends, step)
+        capture, seen = self._capture, _extent(self._capture)
+        if seen != self._seen:
+            self._seen, self._since = seen, step
+            self._news = capture.tracer is None and capture.traced_steps < MOST
+        if capture.tracer is not None and (not capture.tracer.active or step - self._since >= self._calm):
+            self._ends = min(self._ends, step)
 
     def _stepped(self, optimizer: Any, _: bool) -> None:
         """An optimizer is about to step, or (None) has stepped."""
@@ -52,9 +54,14 @@ class Continuous:
                 capture.stop_tracing()
                 capture.settle()
                 capture.watcher.suspicions.dismiss()
+        elif self._news:
+            self._begin(step, MOST - capture.traced_steps)
         elif capture.watcher.suspicions.take():
-            capture.start_tracing()
-            self._since, self._ends = step, step + ON_SUSPICION
+            self._begin(step, ON_SUSPICION)
+
+    def _begin(self, step: int, most: int) -> None:
+        self._capture.start_tracing()
+        self._since, self._calm, self._ends, self._news = step, AGAIN, step + most, False
 
 
 def _extent(capture: Capture) -> tuple[int, ...]:

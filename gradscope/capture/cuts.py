@@ -6,17 +6,18 @@ on the tape leads through a place where the value went on and the gradient did n
 * a term of the loss that carries no gradient at all is the strongest sign (the user wrote a term that trains nothing);
 * a loss that was computed and never used comes next;
 * then the cut nearest to the loss: a `detach()` that feeds another network's input is usually meant;
-* selections (argmax, comparisons) come last: no gradient could ever have passed there.
+* selections (argmax, comparisons) come later: no gradient could ever have passed there;
+* and last what only leads to losses whose gradient the parameter's own optimizer does not apply: a target network's.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradscope.capture import operations
+from gradscope.capture.losses import Losses
 from gradscope.capture.returns import Returns
 from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
 from gradscope.capture.statements import bound_in, decorator_line, grad_off_line
@@ -24,7 +25,7 @@ from gradscope.capture.tape import Op, Tape
 from gradscope.records import FROZEN_RANK, Cut
 
 DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
-UNUSED_LOSS, SELECTION, FROZEN, UNUSED = 1000, 1200, FROZEN_RANK, 3000
+UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 1000, 1200, FROZEN_RANK, 2500, 3000
 _FAR = 800
 
 
@@ -38,10 +39,16 @@ class Candidate:
     rank: int
     evidence: str = "traced"
     detail: str = ""
+    far: int = 0
+    """Operations from it to the loss."""
 
     @property
-    def order(self) -> tuple[int, int]:
-        return self.rank, self.op.index if self.op else 0
+    def order(self) -> tuple[int, int, int]:
+        return self.rank, self.far, self.when
+
+    @property
+    def when(self) -> int:
+        return self.op.index if self.op else 0
 
 
 class CutFinder:
@@ -50,21 +57,10 @@ class CutFinder:
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
         self.down = tape.children()
-        self.distance = self._distances()
+        self.losses = Losses(tape)
+        self.distance = self.losses.distance
         self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
         self.returns = Returns(tape, self.down, self.distance)
-
-    def _distances(self) -> dict[int, int]:
-        """Per value on the way to a loss: how many operations away from it."""
-        distance = {root.value: 0 for root in self.tape.roots if root.value >= 0}
-        todo = deque(distance)
-        while todo:
-            value = todo.popleft()
-            for parent, _ in self.tape.values[value].parents:
-                if parent not in distance:
-                    distance[parent] = distance[value] + 1
-                    todo.append(parent)
-        return distance
 
     def find(self, uids: Iterable[int]) -> tuple[Cut, ...]:
         """Cuts of all these parameters, those of one place together, likeliest first.
@@ -78,7 +74,7 @@ class CutFinder:
                 key = (candidate.cause, candidate.stack.frames[:1], candidate.evidence)
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
-                last[key] = max(last.get(key, 0), candidate.order[1])
+                last[key] = max(last.get(key, 0), candidate.when)
                 if candidate.order < known[0].order:
                     together[key] = (candidate, known[1])
         first = self.tape.roots[0].op if self.tape.roots else 0
@@ -136,7 +132,10 @@ class CutFinder:
         if op is None or op.name in operations.UNRELATED:
             return None
         cause, stack = self._cause(uid, value, child, op)
-        reach, carrier = self._reach(child)
+        own = self.losses.own(uid)
+        elsewhere = bool(own) and child not in own
+        distance = own if child in own else self.distance
+        reach, carrier = self._reach(child, distance)
         if carrier is not None and cause in ("no_grad", "inference_mode", "detach", "data"):
             cause, stack = "copied", carrier.stack
         evidence = "traced"
@@ -151,7 +150,9 @@ class CutFinder:
             reach = NEAR - 1
         elif cause == "requires_grad_false":
             reach += FROZEN
-        return Candidate(cause, stack, op, reach, evidence)
+        if elsewhere and evidence == "traced":
+            reach += ELSEWHERE
+        return Candidate(cause, stack, op, reach, evidence, far=distance.get(child, 0))
 
     def _cause(self, uid: int, value: int, child: int, op: Op) -> tuple[str, Stack]:
         values = self.tape.values
@@ -207,12 +208,12 @@ class CutFinder:
 
     # --- does it matter? -------------------------------------------------------------------------------------
 
-    def _reach(self, start: int) -> tuple[int | None, Op | None]:
+    def _reach(self, start: int, distance: dict[int, int]) -> tuple[int | None, Op | None]:
         """How a value that lost its gradient gets to a loss: a rank, or None if it does not.
 
         Also the operation that wrote it into a parameter, if that is the only way.
         """
-        if start not in self.distance:
+        if start not in distance:
             return None, None
         values = self.tape.values
         best, copy, free = _FAR, None, False
@@ -222,12 +223,12 @@ class CutFinder:
             if values[value].param >= 0 and value != start:
                 if values[value].op >= 0:
                     copy = copy or self.tape.ops[values[value].op]
-                    best = min(best, self.distance.get(value, _FAR))
+                    best = min(best, distance.get(value, _FAR))
                 continue
-            if self.distance.get(value) == 0:
+            if distance.get(value) == 0:
                 return DEAD_TERM, None
             for child, _ in self.down[value]:
-                if child not in self.distance or child in seen:
+                if child not in distance or child in seen:
                     continue
                 seen.add(child)
                 if values[child].requires:
@@ -238,7 +239,7 @@ class CutFinder:
                         todo.append(child)
                         continue
                     free = True
-                    best = min(best, self.distance[child])
+                    best = min(best, distance[child])
                 else:
                     todo.append(child)
         return NEAR + best, None if free else copy

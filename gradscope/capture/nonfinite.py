@@ -71,11 +71,13 @@ class NonfiniteFinder:
         )
 
     def _kept(self, step: Step) -> Found | None:
-        """Where a NaN or Inf was born that an operation kept for its backward pass: its place in the result may be
-        masked or left out, so that the loss is finite, but zero times NaN is NaN."""
+        """Where a NaN was born that an operation kept for its backward pass.
+
+        Its place in the result may be masked or left out, so that the loss is finite; but zero times NaN is NaN.
+        """
         op = self.tape.op_of_node(step.sequence)
         inputs = self.tape.ops[op].inputs if op >= 0 else ()
-        born = [self._forward_born(value) for value, _ in inputs if self.tape.values[value].bad]
+        born = [self._forward_born(value) for value, _ in inputs if self.tape.values[value].bad == "nan"]
         return next((found for found in born if found is not None), None)
 
     def _under_where(self, graph: GraphWalk, number: int) -> bool:

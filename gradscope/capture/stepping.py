@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from time import perf_counter
@@ -234,6 +235,8 @@ class StepProbe:
                 count = log.count(param)
                 count.ratio_last = ratio
                 norm = opened.norms.get(param)
+                if norm is not None:
+                    watcher.suspicions.applied(param, norm, math.prod(watcher.registry.entries[param].shape))
                 if norm is None or norm >= FAINT:
                     count.compared += 1
                     count.unchanged += param in changes.unchanged

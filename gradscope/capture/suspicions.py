@@ -10,6 +10,8 @@ from gradscope.capture.events import ZERO, Log, StepKind
 
 ZEROS = 3
 """Passes in a row that deliver only zeros: zero-initialised gates and LoRA need up to two to wake."""
+TINY, HUGE = 1e-7, 1e3
+"""rms of a gradient beyond which GS401 and GS402 may have something to say."""
 MOST = 8
 """Steps that are traced on suspicion in one run."""
 
@@ -47,6 +49,12 @@ class Suspicions:
                 self._suspect("none", uid)
         for uid in set(kind.held) - kind.trainable - kind.present:
             self._suspect("frozen", uid)
+
+    def applied(self, uid: int, norm: float, numel: int) -> None:
+        """A gradient of this norm was applied; asked at the steps whose updates are sampled."""
+        rms = norm / max(numel, 1) ** 0.5
+        if 0.0 < rms < TINY or HUGE < rms < math.inf:
+            self._suspect("size", uid)
 
     def _suspect(self, what: str, uid: int) -> None:
         if (what, uid) not in self._told:

@@ -95,6 +95,8 @@ class Tape:
     roots: list[Root] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     """Number of operations before each optimizer step."""
+    held: list[frozenset[int]] = field(default_factory=list)
+    """Per such step: the parameters that the optimizer holds."""
     hooked: dict[int, Stack] = field(default_factory=dict)
     """Values whose gradient the user put a hook on, and where."""
     params: dict[int, list[int]] = field(default_factory=dict)

@@ -91,12 +91,13 @@ def test_something_new_is_traced_again():
 
 
 def test_a_mode_of_the_user_is_left_where_it_is():
+    loop = Loop()
     with Session() as session:
         with torch.device("cpu"):
             theirs = _get_current_function_mode()
-            Loop().run(20)
+            loop.run(20)
             assert _get_current_function_mode() is theirs
-        Loop().run(3)
+        loop.run(3)
         assert _get_current_function_mode() is None
     assert session.report().ok
 
@@ -122,3 +123,18 @@ def test_the_training_is_the_same_bit_by_bit():
 
     assert seen.losses == plain.losses
     assert torch.equal(seen.encoder.weight, plain.encoder.weight)
+
+
+def test_a_model_that_joins_late_is_traced_again(monkeypatch):
+    monkeypatch.setattr(continuous, "AGAIN", 2)
+    first, second = Loop(), Loop()
+    second.cut = True
+    with Session() as session:
+        first.run(20)
+        before = session.facts().traced
+        second.run(20)
+    report = session.report()
+
+    assert before < report.run.traced <= before + 6
+    (finding,) = report.findings
+    assert (finding.model, finding.cause) == ("second.encoder", "detach")

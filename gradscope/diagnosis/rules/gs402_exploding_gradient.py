@@ -1,10 +1,10 @@
 """GS402 exploding-gradient: gradients are huge from the start, or grow until the weights run away.
 
-Told when the gradient that the optimizer applied (after unscaling and clipping) has an rms above 1000 per
-weight, from the start or to the end after a sudden jump, and the loss does not fall for all that; or when it
-grows ten thousandfold and single updates are larger than the weights, or one update throws most of a model's weights
-far away and the loss rises. Large gradients of a loss in large units that is learning well are not told, nor those that
-clipping tames.
+Told when the gradient that the optimizer applied (after unscaling and clipping) has an rms above 1000 per weight
+from the start, or to the end since something was divided by next to nothing, and the loss does not fall for all that;
+when it grows ten thousandfold and single updates are larger than the weights; or when one update throws most of a
+model's weights far away and the loss rises. Large gradients of a loss in large units that is learning well are not
+told, nor those that clipping tames.
 
 Without tracing the losses are not known: then a huge gradient is told only if a step is larger than the weight.
 
@@ -101,7 +101,8 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
                 wild.add(uid)
                 thrown.update([uid] if ratio > THROWN else [])
     falls = _loss_falls(run)
-    jumped = {u for u, (steps, least) in staying.items() if steps >= STAYS and least > GROWTH * first[u]}
+    divided = {u for o in run.origins if o.cause == "near_zero_normalisation" for u in o.parameters}
+    jumped = {u for u in divided if (s := staying.get(u)) and s[0] >= STAYS and s[1] > GROWTH * first[u]}
     huge = {u for u, size in first.items() if (size > HUGE or u in jumped) and not falls}
     if falls is None:
         huge = {
