@@ -77,20 +77,23 @@ class Values:
         self.writes.value_written(uid, stack, "projected" if self._projects(uid, op, name) else by)
 
     def _projects(self, uid: int, op: Op, name: str) -> bool:
-        """Whether what is written was computed from what the parameter is since the last optimizer step."""
+        """Whether what is written was computed from what the parameter is since the last step, and from no other.
+
+        A mixture with another parameter (a moving average) is no projection: it may well be all of the other.
+        """
         if name not in _REPLACES:
             return True
         since = self.tape.steps[-1] if self.tape.steps else 0
         todo = [v for v, _ in (op.inputs if name == "data" else op.inputs[1:])]
+        found: set[int] = set()
         for _ in range(64):
             if not todo:
-                return False
+                break
             value = self.tape.values[todo.pop()]
-            if value.param == uid:
-                return True
-            if value.op >= since:
+            found.add(value.param)
+            if value.op >= since and value.param < 0:
                 todo.extend(v for v, _ in value.parents)
-        return False
+        return found - {-1} == {uid}
 
     def handed_on(self, tensor: torch.Tensor) -> None:
         """The memory of a tensor was handed on without its history (`.data`, `detach()`)."""

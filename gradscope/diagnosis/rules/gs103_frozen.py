@@ -5,7 +5,9 @@ What the user froze is not blamed. It is told only where the code itself says th
 * a whole optimizer steps and nothing it holds requires a gradient;
 * an optimizer holds it, and the loop freezes it in each turn without thawing it again;
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
-* one call froze, together with weights that had been loaded, others that are still at random.
+* one call froze, together with weights that had been loaded, others that are still at random;
+* one line froze what the optimizer was not given and also some of what it was, whose numbered siblings train: a name
+  filter that catches `blocks.10` with `blocks.1`.
 
 Bad:
     for p in discriminator.parameters(): p.requires_grad = False    # and never True again
@@ -13,11 +15,12 @@ Bad:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
-from gradscope.records import FROZEN_RANK, Parameter, Path, Run
+from gradscope.records import FROZEN_RANK, Owner, Parameter, Path, Run
 
 CODE = ("GS103", "frozen")
 STEPS = 3
@@ -30,7 +33,13 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per freezing line and model."""
     told: set[int] = set()
     merged: dict[tuple[Severity, str], list[int]] = {}
-    for uids, severity, says in (*_idle_optimizers(run), *_toggled(run), *_dead_terms(run), *_half_loaded(run)):
+    for uids, severity, says in (
+        *_idle_optimizers(run),
+        *_toggled(run),
+        *_dead_terms(run),
+        *_half_loaded(run),
+        *_caught(run),
+    ):
         merged.setdefault((severity, says), []).extend(uids)
     for (severity, says), uids in merged.items():
         fresh = [u for u in uids if u not in told and not is_idle(run, run.parameters[u])]
@@ -108,6 +117,25 @@ def _half_loaded(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         random = [p.uid for p in members if not p.loaded]
         if random and len(random) < len(members) and _siblings_train(run, random):
             yield random, Severity.WARNING, "is frozen at its random initial value, together with loaded weights"
+
+
+def _caught(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    held = {u for optimizer in run.optimizers if optimizer.steps for u in optimizer.parameters}
+    left_out = {p.frozen_at for p in run.parameters.values() if _frozen(p) and p.uid not in held}
+    training = {_pattern(run.parameters[u]) for u in held if tally(run, u).backwards}
+    uids = [
+        u
+        for u in sorted(held)
+        if _frozen(p := run.parameters[u]) and p.frozen_at in left_out and _pattern(p) in training
+    ]
+    if uids and not any(tally(run, u).backwards for u in uids):
+        yield uids, Severity.ERROR, "is frozen although the optimizer was given it and not the others that line froze"
+
+
+def _pattern(parameter: Parameter) -> tuple[str, str, tuple[int, ...]]:
+    """The same for parameters whose names differ in numbers only."""
+    owner = parameter.owners[0] if parameter.owners else Owner("", "")
+    return owner.model, re.sub(r"\d+", "#", owner.fqn), parameter.shape
 
 
 def _siblings_train(run: Run, uids: list[int]) -> bool:
