@@ -46,6 +46,8 @@ class Gradients:
         """Parameters that have a gradient as far as is known."""
         self._refs: dict[int, weakref.ref[torch.Tensor]] = {}
         self._versions: dict[int, int] = {}
+        self._fresh: set[int] = set()
+        """Parameters that received something since an optimizer last applied it."""
         self._owners: dict[int, int] | None = None
 
     def arrived(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None], *, told: bool) -> Fate:
@@ -64,12 +66,16 @@ class Gradients:
             gone = holding.intersection(uids).difference(added, zeroed)
             fate = Fate(frozenset(added), frozenset(gone), frozenset(zeroed))
         holding.update(uids)
+        self._fresh.update(uids)
         self.note(uids, grads)
         return fate
 
     def seen(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> tuple[Fate, list[int]]:
-        """Gradients as an optimizer finds them: those that are gone, and those that came from elsewhere."""
-        holding = self.holding
+        """Gradients as an optimizer finds them: those gone or zeroed, and those that came from elsewhere.
+
+        What arrived since the last step may have been clipped; what did not, and was written to, was zeroed.
+        """
+        holding, versions, fresh = self.holding, self._versions, self._fresh
         gone = [uid for uid, grad in zip(uids, grads, strict=True) if grad is None and uid in holding]
         refs = self._refs
         strange = [
@@ -77,7 +83,12 @@ class Gradients:
             for uid, grad in zip(uids, grads, strict=True)
             if grad is not None and (uid not in holding or ((ref := refs.get(uid)) is not None and ref() is not grad))
         ]
-        return Fate(gone=frozenset(gone)), strange
+        zeroed = [
+            uid
+            for uid, grad in zip(uids, grads, strict=True)
+            if uid not in fresh and grad is not None and uid in holding and grad._version != versions.get(uid)
+        ]
+        return Fate(gone=frozenset(gone), zeroed=frozenset(zeroed).difference(strange)), strange
 
     def compared(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> Fate:
         """Gradients between two steps: None or another tensor is gone, written to is zeroed."""
@@ -105,7 +116,8 @@ class Gradients:
         self._versions.update([(uid, grad._version) for uid, grad in there])
 
     def versions(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
-        """Remember how often gradients have been written to; they are the tensors they were."""
+        """Applied: remember how often gradients have been written to; they are the tensors they were."""
+        self._fresh.difference_update(uids)
         self._versions.update([(u, g._version) for u, g in zip(uids, grads, strict=True) if g is not None])
 
     def owner(self, tensor: torch.Tensor) -> int:

@@ -49,7 +49,7 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
         built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
         added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
         exhausted=exhausted(site, empty=subject.empty_group) if site is not None else (),
-        step=_step(sources, aliases),
+        step=_step(sources, aliases, site),
         scheduler=_scheduler(sources, aliases, subject.schedulers),
     )
 
@@ -105,16 +105,29 @@ def _receiver(site: Site) -> str:
     return key_of(function.value) if isinstance(function, ast.Attribute) else ""
 
 
-def _step(sources: Sources, aliases: set[str]) -> Path:
-    """A call of its step(), or of a scaler's step() with it."""
+def _step(sources: Sources, aliases: set[str], built: Site | None) -> Path:
+    """A call of its step(), better of a scaler's step() with it. Not where its name is that of another variable."""
+    elsewhere = _other_variables(sources, aliases, built) if built is not None else set()
     direct, through = [], []
     for site in sources.calls("step"):
+        if site.function in elsewhere:
+            continue
         if _receiver(site) in aliases:
             direct.append(site)
         elif isinstance(site.node, ast.Call) and any(key_of(a) in aliases for a in site.node.args):
             through.append(site)
-    found = direct or through
+    found = through or direct
     return found[0].path if found else ()
+
+
+def _other_variables(sources: Sources, aliases: set[str], built: Site) -> set[ast.AST | None]:
+    """Functions, other than the one that builds it, that give a local variable of its name a value of their own."""
+    binds: set[ast.AST | None] = {
+        bind.function
+        for bind, target, value in sources.binds()
+        if isinstance(target, ast.Name) and isinstance(value, ast.Call) and key_of(target) in aliases
+    }
+    return binds - {built.function, None}
 
 
 def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> Path:

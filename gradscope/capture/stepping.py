@@ -142,7 +142,9 @@ class StepProbe:
         if strange:
             self._from_elsewhere(usual, strange, grads)
         opened.kind = usual.kind
-        opened.norms = self._norms(usual.cohort, here, measure=opened.snapshot is not None)
+        opened.norms = self._norms(
+            usual.cohort, here, measure=opened.snapshot is not None or (bool(strange) and watcher.budget.roomy)
+        )
 
     def _as_usual(self, uid: int, params: list[torch.Tensor], grads: list[torch.Tensor | None]) -> Usual:
         uids = self.watcher.book.known[uid].uids

@@ -23,8 +23,8 @@ def parameter_states(run: Run) -> dict[int, State]:
 
 def _state(parameter: Parameter, tally: Tally, *, held: bool, applied: bool) -> State:
     if tally.backwards == 0:
-        if applied and tally.steps_none < tally.steps:
-            return State.FLOWING  # from torch.func or by hand
+        if tally.steps_none < tally.steps:  # from torch.func or by hand
+            return State.NONFINITE if tally.stepped_nonfinite else State.FLOWING if applied else State.ZERO
         if not parameter.trainable:
             return State.FROZEN
         return State.NONE if held else State.UNUSED

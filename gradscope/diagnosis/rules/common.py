@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from gradscope.diagnosis.causes import CAUSES
+from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
 from gradscope.records import Cut, Location, Model, Origin, Parameter, Path, Run, Tally
 
@@ -144,17 +144,18 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     fix: str = "",
     steps: tuple[int, int] | None = None,
     detail: str = "",
+    words: Cause | None = None,
 ) -> Finding:
     """A finding whose message is: who + what they suffer + the cause in words + where."""
     location = path[-1] if path else None
-    words = CAUSES[cause]
+    begins = "; it begins" if cause == "unknown" and words is None and location is not None else ""
+    words = words or CAUSES[cause]
     who = subject(run, model, uids)
     said = words.said
     if who[0].isdigit():
         says, said = _plural(says), in_plural(said)
-    begins = "; it begins" if cause == "unknown" and location is not None else ""
     message = f"{who} {says}: {said}{begins}{at(location)}."
-    if cause == "unknown" and run.traced:
+    if words is CAUSES["unknown"] and run.traced:
         fix = fix or _UNEXPLAINED
     return Finding(
         rule[0],

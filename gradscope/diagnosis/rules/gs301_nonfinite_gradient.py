@@ -16,12 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import Origin, Run
+from gradscope.records import Origin, Run, Write
 
 CODE = ("GS301", "nonfinite-gradient")
+_WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
+_EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -32,6 +35,7 @@ def check(run: Run) -> Iterable[Finding]:
     firsts = {
         u: first for u, first in firsts.items() if not wild.intersection(o.model for o in run.parameters[u].owners)
     }
+    yield from _by_hand(run, wild)
     if not firsts or not run.parameters:
         return
     first = min(firsts.values())
@@ -55,11 +59,50 @@ def check(run: Run) -> Iterable[Finding]:
                 mine,
                 state="nonfinite",
                 cause=origin.cause if origin else "unknown",
+                words=_words(origin),
                 says=f"gets a NaN or Inf gradient at step {step}" + ("" if applied else " (not applied)"),
                 path=origin.path if origin else (),
                 steps=(step, max(run.steps - 1, step)),
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
             )
+
+
+def _words(origin: Origin | None) -> Cause | None:
+    """An overflow where nothing is exponentiated is said otherwise."""
+    if origin is None or origin.cause != "exp_overflow" or any(n in origin.op.lower() for n in _EXPONENTIAL):
+        return None
+    return Cause(
+        "a value grows beyond what its dtype can hold",
+        "scale down what is multiplied or added up there: units, weights, learning rate or the factor itself",
+    )
+
+
+def _by_hand(run: Run, wild: set[str]) -> Iterable[Finding]:
+    """NaN or Inf that no backward pass delivered: written into `.grad`."""
+    uids = [
+        u
+        for u, t in run.tallies.items()
+        if t.stepped_nonfinite and t.first_nonfinite is None and run.parameters[u].owners
+    ]
+    for model, mine in by_model(run, uids):
+        if model in wild:
+            continue
+        steps = [e.step for e in run.step_events if any(not math.isfinite(e.norms.get(u) or 0.0) for u in mine)]
+        paths = [e.path for e in run.events if isinstance(e, Write) and e.what == "grad" and e.parameters & set(mine)]
+        step = min(steps, default=0)
+        yield finding(
+            CODE,
+            Severity.ERROR,
+            run,
+            model,
+            mine,
+            state="nonfinite",
+            cause="unknown",
+            words=_WRITTEN,
+            says=f"is stepped with a NaN or Inf gradient at step {step}",
+            path=next((path for path in paths if path), ()),
+            steps=(step, max(run.steps - 1, step)),
+        )
 
 
 def _is_applied(run: Run, uid: int) -> bool:

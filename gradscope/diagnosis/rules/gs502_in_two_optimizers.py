@@ -24,6 +24,30 @@ TIMES = 2
 
 def check(run: Run) -> Iterable[Finding]:
     """One finding per pair of optimizers and model."""
+    for (first, second), uids in _pairs(run).items():
+        for model, mine in by_model(run, uids):
+            other = run.optimizers[first].built
+            yield finding(
+                CODE,
+                Severity.WARNING,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause="in_two_optimizers",
+                says="is stepped twice with one gradient",
+                path=run.optimizers[second].built,
+                also=other[-1:],
+            )
+
+
+def stepped_twice(run: Run) -> set[int]:
+    """Parameters that two optimizers step with the same gradient."""
+    return {uid for uids in _pairs(run).values() for uid in uids}
+
+
+def _pairs(run: Run) -> dict[tuple[int, int], list[int]]:
+    """Per pair of optimizers, what both step with one gradient."""
     stepped: dict[int, int] = {}
     times: dict[tuple[int, int], dict[int, int]] = {}
     for event in run.events:
@@ -41,22 +65,7 @@ def check(run: Run) -> Iterable[Finding]:
                     counts = times.setdefault(pair, {})
                     counts[uid] = counts.get(uid, 0) + 1
                 stepped[uid] = event.optimizer
-    for (first, second), counts in times.items():
-        uids = [uid for uid, count in counts.items() if count >= TIMES]
-        for model, mine in by_model(run, uids):
-            other = run.optimizers[first].built
-            yield finding(
-                CODE,
-                Severity.WARNING,
-                run,
-                model,
-                mine,
-                state="flowing",
-                cause="in_two_optimizers",
-                says="is stepped twice with one gradient",
-                path=run.optimizers[second].built,
-                also=other[-1:],
-            )
+    return {pair: [u for u, n in counts.items() if n >= TIMES] for pair, counts in times.items()}
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

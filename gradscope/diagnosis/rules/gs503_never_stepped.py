@@ -11,6 +11,7 @@ Bad:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
@@ -41,7 +42,7 @@ def check(run: Run) -> Iterable[Finding]:
                 cause=cause,
                 says="is never updated",
                 path=path,
-                evidence=Evidence.OBSERVED,
+                evidence=Evidence.OBSERVED if cause == "missing_step" else Evidence.INFERRED,  # read in the source
                 also=optimizer.built[-1:],
             )
 
@@ -49,7 +50,9 @@ def check(run: Run) -> Iterable[Finding]:
 def _why(run: Run, optimizer: Optimizer, uids: list[int]) -> tuple[str, Path]:
     mine = set(uids)
     unscaled = any(isinstance(e, Write) and e.by == "unscale_" and mine & e.parameters for e in run.events)
-    if unscaled:
+    through = optimizer.step_line and not re.search(r"\.step\(\s*\)", optimizer.step_line[-1].text)
+    skipped = through and all(c.measured and c.nonfinite == c.measured for c in (tally(run, u) for u in uids))
+    if unscaled or skipped:
         return "scaler_always_skips", optimizer.step_line
     if optimizer.step_line:
         return "never_reaches_step", optimizer.step_line

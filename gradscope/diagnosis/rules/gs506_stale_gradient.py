@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle
+from gradscope.diagnosis.rules.gs502_in_two_optimizers import stepped_twice
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 
 CODE = ("GS506", "stale-gradient")
@@ -63,6 +64,7 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kin
             total[event.optimizer] = total.get(event.optimizer, 0) + 1
             for uid in _stale(run, event, pending, again, polluted):
                 counts[event.optimizer, uid] = counts.get((event.optimizer, uid), 0) + 1
+    twice = stepped_twice(run)  # its second step finds what the first has applied: that is told there
     for optimizer in run.optimizers:
         for found, says in (
             (again, "is stepped with gradients of earlier steps"),
@@ -70,7 +72,7 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kin
         ):
             paths = found.get(optimizer.uid, {})
             uids = [u for u in paths if _often(counts.get((optimizer.uid, u), 0), total.get(optimizer.uid, 0))]
-            uids = [u for u in uids if not is_idle(run, run.parameters[u])]
+            uids = [u for u in uids if u not in twice and not is_idle(run, run.parameters[u])]
             for model, mine in by_model(run, uids):
                 path = next((clears[u] for u in mine if u in clears), paths[mine[0]])
                 yield finding(

@@ -1,0 +1,118 @@
+"""Small loops, each once wrongly judged, and what is said of them now."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import gradscope
+from gradscope.session import Session
+
+
+def sgd(*modules: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD([p for module in modules for p in module.parameters()], lr=0.01)
+
+
+def said(report) -> list[tuple[str, str]]:
+    return [(finding.code, finding.cause) for finding in report.findings]
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_an_auxiliary_head_that_is_dropped_leaves_zeros_and_no_stale_gradients(clip):
+    backbone, head, auxiliary = nn.Linear(4, 8), nn.Linear(8, 2), nn.Linear(8, 2)
+    optimizer = sgd(backbone, head, auxiliary)
+    with gradscope.watch(backbone=backbone, head=head, auxiliary=auxiliary) as scope:
+        for step in range(40):
+            hidden = backbone(torch.randn(8, 4))
+            loss = head(hidden).pow(2).mean()
+            if step < 10:
+                loss = loss + auxiliary(hidden).pow(2).mean()
+            optimizer.zero_grad(set_to_none=False)
+            loss.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(backbone.parameters(), 1.0)
+            optimizer.step()
+        assert said(scope.report()) == []
+
+
+def test_gradients_that_are_never_zeroed_are_told_although_they_are_clipped():
+    encoder, decoder = nn.Linear(4, 8), nn.Linear(8, 2)
+    optimizer = sgd(encoder, decoder)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(12):
+            decoder(encoder(torch.randn(8, 4))).pow(2).mean().backward()
+            nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+            optimizer.step()
+        assert ("GS506", "missing_zero_grad") in said(scope.report())
+
+
+def test_one_gradient_stepped_by_two_optimizers_is_one_finding():
+    encoder, decoder = nn.Linear(4, 8), nn.Linear(8, 2)
+    first, second = sgd(encoder, decoder), sgd(encoder)
+    with Session() as session:
+        for _ in range(8):
+            first.zero_grad()
+            second.zero_grad()
+            decoder(encoder(torch.randn(8, 4))).pow(2).mean().backward()
+            first.step()
+            second.step()
+        assert said(session.report()) == [("GS502", "in_two_optimizers")]
+
+
+def test_nan_written_into_grad_is_told_and_is_the_state():
+    encoder = nn.Linear(4, 2)
+    optimizer = sgd(encoder)
+    with Session() as session:
+        for _ in range(4):
+            loss = encoder(torch.randn(8, 4)).pow(2).mean()
+            for parameter, gradient in zip(
+                encoder.parameters(), torch.autograd.grad(loss, list(encoder.parameters())), strict=True
+            ):
+                parameter.grad = gradient * float("nan")
+            optimizer.step()
+        report = session.report()
+
+    (finding,) = report.findings
+    assert finding.code == "GS301"
+    assert finding.location is not None
+    assert finding.location.text == 'parameter.grad = gradient * float("nan")'
+    assert report.to_dict()["models"][0]["state"] == "nonfinite"
+
+
+def test_an_overflow_without_an_exponential_is_not_called_one():
+    encoder = nn.Linear(4, 2)
+    optimizer = sgd(encoder)
+    with Session() as session:
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = encoder(torch.randn(8, 4)).pow(2).mean() * 1e30
+            (loss * 2.0**40).backward()
+            optimizer.step()
+        (finding,) = session.report().findings
+
+    assert "exponential" not in finding.message
+    assert "grows beyond what its dtype can hold" in finding.message
+
+
+def pretrain() -> None:
+    other = nn.Linear(4, 2)
+    optimizer = sgd(other)
+    other(torch.randn(2, 4)).sum().backward()
+    optimizer.step()
+
+
+def test_the_step_of_another_variable_of_that_name_is_not_blamed():
+    encoder, decoder = nn.Linear(4, 3), nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
+    stepped = torch.optim.SGD(decoder.parameters(), lr=0.1)
+    with Session() as session:
+        pretrain()
+        for _ in range(6):
+            optimizer.zero_grad()
+            stepped.zero_grad()
+            decoder(encoder(torch.randn(8, 4))).pow(2).mean().backward()
+            stepped.step()
+        (finding,) = [f for f in session.report().findings if f.code == "GS503"]
+
+    assert finding.cause == "missing_step"
