@@ -23,6 +23,7 @@ KNOWN_MISSES: dict[str, str] = {
     "freeze_model_freezes_market_heads": "found line cause",
     "functional_call_on_state_dict": "cause",
     "mean_then_divided_by_every_size_again": "found line cause",
+    "minimax_generator_loss": "found line cause",
     "surrogate_sigmoid_backward_overflows": "cause",
     "warmup_lambda_floor_division": "line",
     "word_language_model_lr_twenty": "cause",

@@ -46,6 +46,8 @@ class Index:
     """(target, what is iterated over)"""
     functions: list[tuple[str, list[str]]] = field(default_factory=list)
     """(name to call it by, parameters without self)"""
+    groups: list[Site] = field(default_factory=list)
+    """Dicts with a key `params`: parameter groups of an optimizer."""
 
 
 @functools.lru_cache(maxsize=512)
@@ -65,6 +67,8 @@ def index_of(filename: str) -> Index:
 
 def _enter(index: Index, site: Site, kind: str) -> None:
     node = site.node
+    if _is_group(node):
+        index.groups.append(site)
     if isinstance(node, ast.Call):
         index.calls.append(site)
     elif isinstance(node, ast.Assign):
@@ -76,6 +80,12 @@ def _enter(index: Index, site: Site, kind: str) -> None:
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         parameters = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
         index.functions.append((kind if node.name == "__init__" else node.name, parameters[1:] if kind else parameters))
+
+
+def _is_group(node: ast.AST) -> bool:
+    if isinstance(node, ast.Dict):
+        return any(isinstance(key, ast.Constant) and key.value == "params" for key in node.keys)
+    return isinstance(node, ast.Call) and key_of(node.func) == "dict" and any(k.arg == "params" for k in node.keywords)
 
 
 def key_of(node: ast.AST | None) -> str:
@@ -117,6 +127,10 @@ class Sources:
     def binds(self) -> Iterator[tuple[Site, ast.expr, ast.expr]]:
         for file in self.files:
             yield from index_of(file).binds
+
+    def groups(self) -> Iterator[Site]:
+        for file in self.files:
+            yield from index_of(file).groups
 
     def loops(self) -> Iterator[tuple[ast.expr, ast.expr]]:
         for file in self.files:

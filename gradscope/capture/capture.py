@@ -107,7 +107,7 @@ class Capture:
         if self.tracer is None:
             return
         tracer, self.tracer = self.tracer, None
-        tracer.active = False
+        tracer.retire()
         with contextlib.suppress(Exception):
             tracer.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         for handle in self._module_hooks:

@@ -27,6 +27,7 @@ from gradscope.records import FROZEN_RANK, Cut
 DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
 UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 1000, 1200, FROZEN_RANK, 2500, 3000
 _FAR = 800
+_EVIDENCE = ("traced", "inferred")
 
 
 @dataclass(slots=True)
@@ -71,12 +72,14 @@ class CutFinder:
         last: dict[tuple[object, ...], int] = {}
         for uid in uids:
             for candidate in self.candidates(uid):
-                key = (candidate.cause, candidate.stack.frames[:1], candidate.evidence)
+                key = (candidate.cause, candidate.stack.frames[:1])
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
                 last[key] = max(last.get(key, 0), candidate.when)
+                evidence = min(candidate.evidence, known[0].evidence, key=_EVIDENCE.index)
                 if candidate.order < known[0].order:
                     together[key] = (candidate, known[1])
+                together[key][0].evidence = evidence
         first = self.tape.roots[0].op if self.tape.roots else 0
         order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
         found = [together[key] for key in sorted(together, key=order.__getitem__)]

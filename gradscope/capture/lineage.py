@@ -26,6 +26,7 @@ from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.tensors import has_float, only_described, sequence, tensors_in
 from gradscope.capture.values import Values
+from gradscope.capture.wrapping import Wrapping
 
 FAILURES = 20
 """Operations that may fail to be written down before tracing stops."""
@@ -61,7 +62,8 @@ class Tracer(TorchFunctionMode):
         self.tape = tape
         self.registry = registry
         self.listener = listener
-        self.values = Values(tape, registry, listener)
+        self.wrapping = Wrapping()
+        self.values = Values(tape, registry, listener, self.wrapping.line_of)
         self.active = True
         self.modules: list[int] = []
         self.hook_lines: dict[int, Stack] = {}
@@ -72,6 +74,11 @@ class Tracer(TorchFunctionMode):
         self._pid = os.getpid()
         self._failures = 0
         self.in_optimizer = False
+
+    def retire(self) -> None:
+        """See nothing more."""
+        self.active = False
+        self.wrapping.undo()
 
     def see(self, tensor: torch.Tensor, stack: Stack) -> int:
         """The value of a tensor that is being read."""

@@ -23,6 +23,8 @@ class Lines:
     added: tuple[Path, ...] = ()
     """Calls of its add_param_group."""
     exhausted: Path = ()
+    groups: tuple[Path, ...] = ()
+    """Where its parameter groups are written down, if that is not where it is built."""
     step: Path = ()
     scheduler: Path = ()
 
@@ -49,6 +51,7 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
         built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
         added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
         exhausted=exhausted(site, empty=subject.empty_group) if site is not None else (),
+        groups=_groups(sources, site),
         step=_step(sources, aliases, site),
         scheduler=_scheduler(sources, aliases, subject.schedulers),
     )
@@ -103,6 +106,13 @@ def _assignment(sources: Sources, keys: set[str]) -> Path:
 def _receiver(site: Site) -> str:
     function = site.node.func if isinstance(site.node, ast.Call) else None
     return key_of(function.value) if isinstance(function, ast.Attribute) else ""
+
+
+def _groups(sources: Sources, built: Site | None) -> tuple[Path, ...]:
+    """The dicts of the one function, other than the call that builds it, that writes down parameter groups."""
+    here = set(ast.walk(built.node)) if built is not None else set()
+    found = [site for site in sources.groups() if site.node not in here]
+    return tuple(site.path for site in found) if len({site.function for site in found}) == 1 else ()
 
 
 def _step(sources: Sources, aliases: set[str], built: Site | None) -> Path:

@@ -154,7 +154,7 @@ class OptimizerBook:
             class_name=known.class_name,
             groups=known.groups,
             built=lines.built,
-            added=tuple(resolve(stack) for stack in known.added) or self._added(known, lines),
+            added=self._added(known, lines),
             eps=known.eps,
             steps=known.steps,
             exhausted=lines.exhausted,
@@ -165,6 +165,10 @@ class OptimizerBook:
 
     def _added(self, known: Known, lines: Lines) -> tuple[Path, ...]:
         """Per group the line that handed it over: the last groups by the calls of add_param_group there are."""
+        if len(lines.groups) == len(known.groups) and set(known.added) <= {known.built}:
+            return lines.groups
+        if known.added:
+            return tuple(resolve(stack) for stack in known.added)
         first = len(known.groups) - len(lines.added)
         return (lines.built,) * first + lines.added if lines.added and first > 0 else ()
 

@@ -7,6 +7,7 @@ parameter, or be written to behind autograd's back. Each such way becomes a link
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gradscope.capture import operations
+from gradscope.capture.numbers import Numbers
 from gradscope.capture.operations import Kind
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
@@ -40,11 +42,16 @@ class Writes(Protocol):
 class Values:
     """Finds or makes the value of each tensor on one tape."""
 
-    def __init__(self, tape: Tape, registry: Registry, writes: Writes) -> None:
+    def __init__(
+        self, tape: Tape, registry: Registry, writes: Writes, wrapped: Callable[[torch.Tensor], Stack]
+    ) -> None:
         self.tape = tape
         self.registry = registry
         self.writes = writes
+        self.wrapped = wrapped
+        """Where a parameter was made out of a tensor."""
         self._storage: dict[int, int] = {}
+        self._numbers = Numbers()
         self._taken: dict[int, weakref.ref[torch.Tensor]] = {}
         """Per memory: the tensor whose `.data` or detached self was taken."""
 
@@ -59,6 +66,8 @@ class Values:
             copied = kind.inplace and uid >= 0
             grown = requires and not copied and made_by_autograd(tensor)
             parents = tuple([(v, live and grown) for v, live in op.inputs])
+            if not parents and kind.name in operations.NEW_TENSOR:
+                parents = self._from_numbers(tensor)
         value = self._add(op.index, parents, tensor, uid)
         if uid >= 0 and kind.inplace:
             self.wrote(uid, op, kind.name)
@@ -164,13 +173,19 @@ class Values:
             if alias >= 0:
                 parents = ((alias, False),)
                 self._copied_parameter(uid, alias)
-                made = self._rewrapped(uid, alias, stack)
+                made = self._rewrapped(tensor, uid, alias, stack)
+            else:
+                parents = self._from_numbers(tensor)
         value = self._add(made, parents, tensor, uid)
         memory = storage_pointer(tensor) if uid >= 0 else 0
         if memory:
             self._storage[memory] = uid
         self.tape.bind(tensor, value)
         return value
+
+    def _from_numbers(self, tensor: torch.Tensor) -> Links:
+        source = self._numbers.source(tensor)
+        return ((source, False),) if source >= 0 else ()
 
     def _add(self, op: int, parents: Links, tensor: torch.Tensor, uid: int) -> int:
         floating = tensor.is_floating_point() or tensor.is_complex()
@@ -181,10 +196,11 @@ class Values:
             self.tape.params.setdefault(uid, []).append(value)
         return value
 
-    def _rewrapped(self, uid: int, alias: int, stack: Stack) -> int:
+    def _rewrapped(self, tensor: torch.Tensor, uid: int, alias: int, stack: Stack) -> int:
         """A tensor was wrapped anew (nn.Parameter, Variable, from_numpy): an operation that nobody saw."""
         if uid >= 0:
-            stack = self.registry.line_of(uid) or stack
+            made = self.wrapped(tensor)
+            stack = self.registry.line_of(uid) or (made if made.frames else stack)
         op = Op(len(self.tape.ops), "new_tensor", stack, ((alias, self.tape.values[alias].requires),))
         op.cause = "new_tensor"
         self.tape.ops.append(op)
@@ -240,6 +256,7 @@ class Values:
         """Keep the memory of an array made from a tensor recognisable, and its value on the tape."""
         value = self.tape.add(Value(op.index, tuple((v, False) for v, _ in op.inputs), False))
         op.outputs = (value,)
+        self._numbers.left(result, value)
         interface = getattr(result, "__array_interface__", None)
         if interface is not None and bool(getattr(result, "ndim", None)):
             self.tape.remember_memory(result, interface["data"][0], value)

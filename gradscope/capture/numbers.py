@@ -1,0 +1,64 @@
+"""Numbers: values that left torch as Python floats, recognised when they come back in a tensor.
+
+Lists, dicts, records and files hand on a float as it is. One that came out of `.tolist()` or `.item()` and is found in
+a new tensor, digit by digit, is the same one; round numbers, which may come from anywhere, are not looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+MOST = 50_000
+"""Numbers kept."""
+SAMPLE = 32
+"""Numbers kept of one list."""
+LOOKED_AT = 4
+"""Elements of a new tensor that are compared; all of them that are not round have to be known."""
+
+
+class Numbers:
+    """Which value of the tape a float was."""
+
+    def __init__(self) -> None:
+        self._values: dict[float, int] = {}
+
+    def left(self, result: Any, value: int) -> None:
+        """A number or nested list came out of a value."""
+        if len(self._values) > MOST:
+            self._values.clear()
+        for _, number in zip(range(SAMPLE), _floats(result), strict=False):
+            if not _is_round(number):
+                self._values[_single(number)] = value
+
+    def source(self, tensor: torch.Tensor) -> int:
+        """The value that the numbers in a new tensor came out of, or -1."""
+        if not self._values or not tensor.is_floating_point() or tensor.is_meta or tensor.layout is not torch.strided:
+            return -1
+        if type(tensor) is not torch.Tensor or tensor.requires_grad:
+            return -1
+        sample = tensor.detach().reshape(-1)[:LOOKED_AT].tolist()
+        found = [self._values.get(_single(number), -1) for number in sample if not _is_round(number)]
+        return found[0] if found and min(found) >= 0 else -1
+
+
+def _floats(result: Any) -> Iterator[float]:
+    if isinstance(result, float):
+        yield result
+    elif isinstance(result, list):
+        for item in result:
+            yield from _floats(item)
+
+
+def _is_round(number: float) -> bool:
+    """Few binary digits: 0, 1, 0.5, 0.25, and what is not finite."""
+    return not math.isfinite(number) or number * 1024 == math.floor(number * 1024) or abs(number) > 1e30
+
+
+def _single(number: float) -> float:
+    """As float32 holds it."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
