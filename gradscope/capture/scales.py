@@ -174,6 +174,8 @@ class ScaleFinder:
         if recurrent:
             return recurrent[0]
         lines = Counter((op.stack.frames[0], op.name) for op in ops if op.stack.frames)
+        if len(uses) >= 2 * REPEATS:  # so many layers, one after another
+            return None
         again = [op for op in ops if op.stack.frames and lines[op.stack.frames[0], op.name] >= 3 * REPEATS]
         return last_line(self.ways, again, any_operation=True)
 
@@ -222,6 +224,8 @@ class ScaleFinder:
         for uid, count in uses.most_common(1):
             if count >= REPEATS:
                 return usual([op for op in inner if op is not None and uid in self.ways.params(op)])
+        if len(uses) >= 2 * REPEATS:  # so many layers, one after another
+            return None
         lines = Counter(
             op.stack.frames[:1]
             for i, op in enumerate(inner)

@@ -33,6 +33,7 @@ from gradscope.diagnosis.rules.common import (
 from gradscope.records import Cut, Origin, Run
 
 CODE = ("GS101", "no-gradient")
+_SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 
 
 def missing(run: Run) -> list[int]:
@@ -116,6 +117,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         path=path,
         evidence=Evidence(cut.evidence),
         also=also,
+        fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
         detail=cut.library,
     )
 

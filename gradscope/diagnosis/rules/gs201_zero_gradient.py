@@ -45,7 +45,7 @@ def check(run: Run) -> Iterable[Finding]:
                 origins[uid] = origin
     groups: dict[Origin | None, list[int]] = {}
     for uid in _dead(run, origins):
-        groups.setdefault(origins.get(uid), []).append(uid)
+        groups.setdefault(_source(run, uid, origins.get(uid)), []).append(uid)
     for source, uids in groups.items():
         if all(is_shift(run, uid) for uid in uids):
             continue
@@ -63,6 +63,15 @@ def check(run: Run) -> Iterable[Finding]:
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
             )
+
+
+def _source(run: Run, uid: int, origin: Origin | None) -> Origin | None:
+    """Where it became zero. Where no place is known, it may be what made the gradient tiny elsewhere in the model."""
+    if origin is not None and origin.cause != "unknown":
+        return origin
+    nearby = set(_siblings(run, uid))
+    shrinking = (o for o in run.origins if o.kind == "vanishing" and o.cause != "unknown" and o.parameters & nearby)
+    return next(shrinking, origin)
 
 
 def _says(run: Run, uids: Iterable[int]) -> str:
