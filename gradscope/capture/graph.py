@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gradscope.capture.cuts import CutFinder
-from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, read_lanes
+from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, quieten, read_lanes
 from gradscope.capture.nodes import CONSTANT, Draft, Line, draft_of, loss_name, plain, worthless
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
@@ -42,9 +42,10 @@ def build_graph(
     sites = find_sites(finder, run, turn, origins)
     fed = {uid for uid, tally in run.tallies.items() if tally.backwards}
     lanes = read_lanes(finder.tape, turn, frozenset(run.parameters.keys() - fed), sites)
-    sizes: dict[int, float] = {}
+    sizes: dict[int, float | None] = {}
     for _, event in turn.roots:
-        sizes.update(measured.get(event.index, {}))
+        sizes.update({op: n for op, n in measured.get(event.index, {}).items() if n is not None or op not in sizes})
+    quieten(finder.tape, lanes, {op for op, norm in sizes.items() if norm is None})
     return _Builder(finder, run, turn, lanes, sites, places, sizes).build()
 
 
@@ -60,6 +61,8 @@ class _Builder:
     drafts: list[Draft] = field(default_factory=list)
     edges: dict[tuple[int, int], Line] = field(default_factory=dict)
     cuts: dict[tuple[int, int], Site] = field(default_factory=dict)
+    worth: dict[tuple[int, int], float | None] = field(default_factory=dict)
+    """Where a gradient did come back through a cut, and was worth nothing: its norm."""
     truncated: int = 0
 
     def __post_init__(self) -> None:
@@ -110,6 +113,8 @@ class _Builder:
         site, spoilt = self.sites.at.get(value.op), self.sites.spoilt.get(value.op)
         for parent, live, source in sources:
             alive = bool(self.lanes.live[i]) and (live or hidden(self.tape, self.lanes, i, parent))
+            lost = alive and spoilt is not None and self._is_silent(parent)
+            alive = alive and not self._is_silent(parent)
             if source < 0 or me < 0 or source == me:
                 continue
             if site is not None and not live and self.lanes.carry[parent] and site.cause != UNUSED:
@@ -117,10 +122,16 @@ class _Builder:
             elif self.lanes.shadow[parent] and not self.lanes.shadow[i]:
                 self._exits.append((source, me))
                 self._connect(source, me, live=alive)
-            elif spoilt is not None and alive and worthless(self._norm(parent)):
+            elif spoilt is not None and (lost or (alive and worthless(self._norm(parent)))):
                 self.cuts.setdefault((source, me), spoilt)
+                self.worth[source, me] = self._norm(parent)
             else:
                 self._connect(source, me, live=alive, norm=self._norm(parent))
+
+    def _is_silent(self, i: int) -> bool:
+        """The passes of the turn were seen to bring no gradient to this result, connected though it is."""
+        op = self.tape.values[i].op
+        return self.tape.values[i].param < 0 and op in self.sizes and self.sizes[op] is None
 
     def _cut(self, i: int, parent: int, ends: tuple[int, int], site: Site) -> None:
         """A cut; where a whole model runs with gradients off, it shows where the values get out."""
@@ -284,7 +295,9 @@ class _Builder:
             for (source, target), line in self.edges.items()
             if source < target or {self.drafts[source].kind, self.drafts[target].kind} & {"parameter", "input"}
         ]
-        edges += [Edge(a, b, False, None, site.cause, site.location) for (a, b), site in self.cuts.items()]
+        edges += [
+            Edge(*ends, False, self.worth.get(ends), site.cause, site.location) for ends, site in self.cuts.items()
+        ]
         edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
         nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
         return Graph(nodes, tuple(edges), self.turn.step, self.truncated)
