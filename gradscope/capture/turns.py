@@ -113,14 +113,16 @@ def _end(tape: Tape, turns: list[Passes], number: int) -> int:
 def sizes_of(graph: GraphWalk, tape: Tape) -> dict[int, float | None]:
     """Per operation the norm of the gradient at its result, from a recorded backward.
 
-    An operation may make several nodes of the graph; the one made last is nearest to its result.
+    An operation may make several nodes of the graph; the one made last is nearest to its result. The node of a user's
+    own function (its name has no number) is none of an operation.
     """
     latest: dict[int, int] = {}
     sizes: dict[int, float | None] = {}
     silent: set[int] = set()
     heard: set[int] = set()
     for number, step in enumerate(graph.steps):
-        op = tape.op_of_node(step.sequence) if number not in graph.leaves else -1
+        own = step.name.endswith("Backward")
+        op = -1 if own or number in graph.leaves else tape.op_of_node(step.sequence)
         if op < 0:
             continue
         came = any(size is not None for size in step.into)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradscope.render.fold import Box, Picture
+from gradscope.render.known import Worth
 from gradscope.render.labels import badge_rows, mark_rows, place, quoted, rows, safe, small, tooltip
 from gradscope.render.legend import legend
 from gradscope.render.looks import (
@@ -26,7 +27,7 @@ from gradscope.render.looks import (
     plate_look,
 )
 from gradscope.render.marks import Badge, Mark
-from gradscope.render.palette import CUT, DEAD, INK, TEXT, shade
+from gradscope.render.palette import DEAD, INK, TEXT, shade
 
 MAX_EDGE_LABELS = 120
 MANY_LINKS = 100
@@ -46,9 +47,11 @@ def to_dot(picture: Picture, clusters: Sequence[Cluster]) -> str:
         inside.setdefault(home if home in known else "", []).append(_plate(index, marks))
         edges += _cut_edges(index, marks)
     for index, badge in enumerate(picture.badges):
-        model = badge.blame.model
-        inside.setdefault(model if model in known else "", []).append(_badge(index, badge))
-        edges += [_badge_edge(index, source) for source in badge.sources]
+        home = badge.blame.model
+        if any(picture.boxes[source].model != home for source in badge.sources):
+            home = ""
+        inside.setdefault(home if home in known else "", []).append(_badge(index, badge))
+        edges += [_badge_edge(index, badge, source) for source in badge.sources]
     warned = {badge.blame.model: index for index, badge in reversed(list(enumerate(picture.badges)))}
     entries = _entries(picture)
     lines = ["digraph gradscope {", *_head(picture)]
@@ -148,17 +151,24 @@ def _cut_edges(index: int, marks: Sequence[Mark]) -> list[str]:
     targets = dict.fromkeys(target for mark in marks for target in mark.targets)
     values = [f"last value: {safe(mark.value)}" if mark.value else "" for mark in marks]
     return [
-        *(f"n{mark.source} -> c{index} [{cut_look(mark, words)}];" for mark, words in zip(marks, values, strict=True)),
+        *(
+            f"n{mark.source} -> c{index} [{cut_look(mark.worth, mark.harmful, words)}];"
+            for mark, words in zip(marks, values, strict=True)
+        ),
         *(f'c{index} -> n{target} [color="{DEAD}", penwidth=1.6, style=dotted, arrowhead=vee];' for target in targets),
     ]
 
 
 def _badge(index: int, badge: Badge) -> str:
     """A finding as a plate: red where a gradient is lost, else in the colour of warnings."""
-    look = plate_look(CUT if badge.blame.lost else WARNING, bold=True)
+    look = plate_look(cut_colour(_worth(badge)) if badge.blame.lost else WARNING, bold=True)
     tip = quoted(f"{badge.blame.code} {place(badge.blame.location)}")
     return f'b{index} [label=<{"<br/>".join(badge_rows(badge.blame))}>, {look}, tooltip="{tip}"];'
 
 
-def _badge_edge(index: int, source: int) -> str:
-    return f'n{source} -> b{index} [color="{CUT}", penwidth=3.5, arrowhead=tee, arrowsize=1.2];'
+def _badge_edge(index: int, badge: Badge, source: int) -> str:
+    return f"n{source} -> b{index} [{cut_look(_worth(badge), bold=True)}];"
+
+
+def _worth(badge: Badge) -> Worth:
+    return Worth(badge.blame.state) if badge.blame.state in set(Worth) else Worth.SOUND

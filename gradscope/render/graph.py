@@ -19,7 +19,8 @@ from gradscope.render.crowd import merge_crowd
 from gradscope.render.dot import to_dot
 from gradscope.render.engine import Layout, layout
 from gradscope.render.fold import Picture, fold_levels
-from gradscope.render.known import known_of
+from gradscope.render.known import Known, Worth, known_of
+from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
 from gradscope.render.words import STATE_WORDS, number
@@ -108,22 +109,26 @@ def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
 def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Drawing]]:
     """Draw the traced step folded to several depths."""
     graph, crowd = merge_crowd(report.run.graph or bare_graph(report))
+    known = known_of(report)
     drawn = []
-    for picture in fold_levels(graph, depths, known_of(report)):
+    for picture in fold_levels(graph, depths, known):
         models = {box.model for box in picture.boxes}
-        clusters = _clusters(report, models)
+        clusters = _clusters(report, models, known)
         if crowd:
             clusters = [cluster for cluster in clusters if cluster.name in models]
         drawn.append((picture, Drawing(to_dot(picture, clusters))))
     return drawn
 
 
-def _clusters(report: Report, drawn: set[str]) -> list[Cluster]:
+def _clusters(report: Report, drawn: set[str], known: Known) -> list[Cluster]:
     clusters = []
+    parameters = {model.name: model.parameters for model in report.run.models}
     for index, model in enumerate(report.models):
-        clusters.append(
-            Cluster(model.name, model.class_name, _words(report, model), model_colour(index), _look_of(model.state))
-        )
+        worths = {known.told.get(uid, Worth.SOUND) for uid in parameters.get(model.name, ())}
+        tiny = worths if worths <= {Worth.VANISHING, Worth.EXPLODING} else set()
+        words = f"gradient {WORTH_WORDS[next(iter(tiny))]}" if len(tiny) == 1 else _words(report, model)
+        look = Look.LIVE if tiny else _look_of(model.state)
+        clusters.append(Cluster(model.name, model.class_name, words, model_colour(index), look))
     others = sorted(drawn - {model.name for model in report.models} - {""})
     return clusters + [Cluster(n, "", "", model_colour(len(clusters) + i)) for i, n in enumerate(others)]
 

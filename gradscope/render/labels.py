@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -56,7 +57,8 @@ def _gradient(box: Box, passes: bool) -> list[str]:
     if passes:
         return ["a gradient passes, none stays"]
     words = []
-    if box.norms and not (box.worth is Worth.ZERO and box.norms[1] == 0):
+    told = box.worth in (Worth.ZERO, Worth.NONFINITE) and not any(0 < norm < math.inf for norm in box.norms or ())
+    if box.norms and not told:
         low, high = (number(norm) for norm in box.norms)
         words.append(f"norm {low}" if low == high else f"norm {low} to {high}")
     if box.worth is not Worth.SOUND:

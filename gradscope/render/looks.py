@@ -13,7 +13,6 @@ from enum import StrEnum
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Box, Line, Link
 from gradscope.render.known import Worth
-from gradscope.render.marks import Mark
 from gradscope.render.palette import CUT, DEAD, INK, PAPER, shade, tint
 from gradscope.render.stream import Flow
 from gradscope.render.words import number
@@ -137,13 +136,12 @@ def cut_colour(worth: Worth) -> str:
     return ZERO if worth is Worth.ZERO else CUT
 
 
-def cut_look(mark: Mark, value: str) -> str:
+def cut_look(worth: Worth, bold: bool, value: str = "") -> str:
     """Attributes of the line into a plate."""
-    width = 3.5 if mark.harmful else 1.4
-    colour = cut_colour(mark.worth)
-    drawn = f"{colour}:{PAPER}:{colour}" if mark.worth is Worth.ZERO else colour
-    width = min(width, 1.6) if mark.worth is Worth.ZERO else width
-    words = f', label=<  {value}>, fontcolor="{colour}"' if value and mark.harmful else ""
+    colour = cut_colour(worth)
+    drawn, width = (HOLLOW, 1.6) if worth is Worth.ZERO else (colour, 3.5)
+    width = width if bold else min(width, 1.4)
+    words = f', label=<  {value}>, fontcolor="{colour}"' if value and bold else ""
     return f'color="{drawn}", penwidth={width}, arrowhead=tee, arrowsize=1.2{words}'
 
 

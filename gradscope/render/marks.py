@@ -121,7 +121,7 @@ def blame(
         guilty.update(same)
         if not same:
             key = (each.model, each.code, str(each.location or each.cause))
-            badges.setdefault(key, Badge(each, _exits(each, victims, links)))
+            badges.setdefault(key, Badge(each, _exits(each, victims, links, boxes)))
     bold = (replace(mark, harmful=True) if index in guilty else mark for index, mark in enumerate(found))
     return tuple(bold), tuple(badges.values())
 
@@ -154,9 +154,35 @@ def _same(mark: Mark, each: Blame, victims: set[int], boxes: Sequence[Box]) -> b
     return mark.source in victims or (bool(each.model) and boxes[mark.source].model == each.model)
 
 
-def _exits(each: Blame, victims: set[int], links: Sequence[Link]) -> tuple[int, ...]:
+def _exits(each: Blame, victims: set[int], links: Sequence[Link], boxes: Sequence[Box]) -> tuple[int, ...]:
     """Boxes with lost gradients that lead to no other of them."""
     if not each.lost:
         return ()
-    inner = {link.source for link in links if link.target in victims and link.source != link.target}
-    return tuple(sorted(victims - inner or victims)[:MAX_SOURCES])
+    after: dict[int, set[int]] = {}
+    for link in links:
+        after.setdefault(link.source, set()).add(link.target)
+    reached = {victim: _reach(victim, after) for victim in victims}
+    last = {v for v in victims if not reached[v] & victims - {v}} or victims
+    return tuple(sorted({_dead_end(v, after, boxes) for v in last})[:MAX_SOURCES])
+
+
+def _dead_end(start: int, after: Mapping[int, set[int]], boxes: Sequence[Box]) -> int:
+    """Where operations go on that lead nowhere else: the last of them."""
+    at, seen = start, {start}
+    while len(after.get(at, ())) == 1:
+        (following,) = after[at]
+        if following in seen or boxes[following].kind is not Kind.GLUE or boxes[following].flow is not Flow.DEAD:
+            break
+        seen.add(following)
+        at = following
+    return at if not after.get(at) else start
+
+
+def _reach(start: int, after: Mapping[int, set[int]]) -> set[int]:
+    """The boxes that the values of one lead to."""
+    todo, seen = [start], {start}
+    while todo:
+        new = after.get(todo.pop(), set()) - seen
+        seen |= new
+        todo += new
+    return seen
