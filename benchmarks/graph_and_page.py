@@ -84,12 +84,13 @@ def _graph_row(wanted: int) -> None:
 
 
 def _by_torchviz(loss: torch.Tensor) -> str:
+    """torchviz's own text, with the font that every Graphviz knows: with "monospace" some crash."""
     try:
         source = torchviz.make_dot(loss).source
     except RecursionError:
         return "RecursionError"
-    done = layout(source, "svg", SECONDS)
-    return done.data.decode() if done.data else f"no layout within {SECONDS:g} s"
+    done = layout(source.replace("fontname=monospace", "fontname=Courier"), "svg", SECONDS)
+    return done.data.decode() if done.data else (done.reason or "").removeprefix("No picture: ").rstrip(".")
 
 
 def _page_row(parameters: int) -> None:
