@@ -84,7 +84,7 @@ def _graph_row(wanted: int) -> None:
 
 
 def _by_torchviz(loss: torch.Tensor) -> str:
-    """torchviz's own text, with the font that every Graphviz knows: with "monospace" some crash."""
+    """Torchviz's own text, with the font that every Graphviz knows: with "monospace" some crash."""
     try:
         source = torchviz.make_dot(loss).source
     except RecursionError:

@@ -3,7 +3,7 @@
 * A child process for pygraphviz as well: a layout that hangs or crashes in C must not take the user's program along.
 * `AGraph.draw(..., prog="dot")` in one step; `layout()` and then `draw()` crashes in pygraphviz 2.0 (seen 12 of 12).
 * The limit counts what the engine computes where the system can tell (Linux), so that a busy machine costs time but
-  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long. An engine that sleeps is not.
+  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long, a sleeping engine is not.
 * Nothing here raises for a missing, failing or slow engine: the caller gets a sentence instead of a picture.
 """
 

@@ -185,12 +185,12 @@ def _box(draft: Draft) -> Box:
 def _mark_other_calls(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     """A module may run twice in a turn, once without gradient: its parameters are in the other box."""
     live = {(box.model, box.path) for box in boxes if box.flow is Flow.LIVE and box.kind is Kind.MODULE}
-    return tuple(
-        replace(box, again=True)
-        if box.kind is Kind.MODULE and not box.parameters and box.flow is not Flow.LIVE and (box.model, box.path) in live
-        else box
-        for box in boxes
-    )
+
+    def is_other(box: Box) -> bool:
+        idle = box.kind is Kind.MODULE and box.flow is not Flow.LIVE and not box.parameters
+        return idle and (box.model, box.path) in live
+
+    return tuple(replace(box, again=True) if is_other(box) else box for box in boxes)
 
 
 def _spread_worth(boxes: tuple[Box, ...], links: tuple[Link, ...]) -> tuple[Box, ...]:

@@ -59,7 +59,7 @@ def find_marks(stream: Stream, sorting: Sorting, boxes: Sequence[Box]) -> tuple[
         if not edge.cut or min(box, behind) < 0:
             continue
         value = "" if stream.nodes[source].kind == "module" else stream.names[source]
-        new = ({}, value, worth_of(edge.norm))
+        new: tuple[dict[int, None], str, Worth] = ({}, value, worth_of(edge.norm))
         targets = found.setdefault((box, edge.cut, edge.location), new)[0]
         if behind != box:
             targets[behind] = None
@@ -104,7 +104,11 @@ def drop_results(
 
 
 def blame(
-    marks: tuple[Mark, ...], boxes: Sequence[Box], links: Sequence[Link], homes: Mapping[int, int], told: Sequence[Blame]
+    marks: tuple[Mark, ...],
+    boxes: Sequence[Box],
+    links: Sequence[Link],
+    homes: Mapping[int, int],
+    told: Sequence[Blame],
 ) -> tuple[tuple[Mark, ...], tuple[Badge, ...]]:
     """Marks with the guilty ones bold, and badges for what they do not say. `homes` is the box of each parameter."""
     found = list(marks)
