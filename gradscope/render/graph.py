@@ -110,6 +110,8 @@ def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Dr
     """Draw the traced step folded to several depths."""
     graph, crowd = merge_crowd(report.run.graph or bare_graph(report))
     known = known_of(report)
+    if crowd:
+        known = known.gathered({node.model for node in graph.nodes}, crowd)
     drawn = []
     for picture in fold_levels(graph, depths, known):
         models = {box.model for box in picture.boxes}

@@ -6,8 +6,8 @@ The picture must not contradict the text: what findings say of parameters and li
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,11 @@ class Known:
     fed: frozenset[int] = frozenset()
     """Parameters that received a gradient at some time of the run."""
     blames: tuple[Blame, ...] = ()
+
+    def gathered(self, drawn: Collection[str], crowd: str) -> Known:
+        """The same with what is said of models that are not drawn by name said of the crowd."""
+        blames = (each if each.model in drawn else replace(each, model=crowd) for each in self.blames)
+        return replace(self, blames=tuple(blames))
 
 
 NOTHING = Known()

@@ -6,8 +6,8 @@ from gradscope.render import escape
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Line, Picture
 from gradscope.render.known import Worth
-from gradscope.render.looks import GLUE, WARNING, ZERO
-from gradscope.render.palette import CUT, DEAD
+from gradscope.render.looks import GLUE, WARNING
+from gradscope.render.palette import CUT, DEAD, TEXT
 from gradscope.render.stream import Flow
 
 _LINE = "&#8212;&#8212;"
@@ -37,11 +37,11 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
         comes = "gradient comes back"
     samples = [
         (bool(sound), _LINE, GLUE, comes),
-        (Worth.ZERO in worths, "&#61;&#61;&#61;", ZERO, "the gradient that comes back is exactly zero"),
+        (Worth.ZERO in worths, "&#61;&#61;&#61;", TEXT, "the gradient that comes back is exactly zero"),
         (Worth.NONFINITE in worths, _LINE, CUT, "the gradient that comes back is NaN or Inf"),
         (Line.DEAD in lines, "- - -", DEAD, "no gradient comes back"),
         (bool(cuts - {Worth.ZERO, Worth.NONFINITE}), "&#8212;|", CUT, "the gradient is cut here"),
-        (Worth.ZERO in cuts, "&#61;|", ZERO, "the gradient becomes exactly zero here"),
+        (Worth.ZERO in cuts, "&#61;|", TEXT, "the gradient becomes exactly zero here"),
         (Worth.NONFINITE in cuts, "&#8212;|", CUT, "the gradient becomes NaN or Inf here"),
         (drawn, "&#183; &#183; &#183;", DEAD, "the value goes on, its gradient does not come back"),
         (Line.DATA in lines, "&#8212;", DEAD, "data comes in"),
@@ -53,10 +53,10 @@ def _boxes(picture: Picture) -> list[tuple[str, str, str]]:
     live = [box for box in picture.boxes if box.flow is Flow.LIVE and box.kind in (Kind.MODULE, Kind.GLUE)]
     worths = {box.worth for box in live}
     samples = [
-        (Worth.ZERO in worths, _BOX, ZERO, "white, dark border: its gradient is exactly zero"),
+        (Worth.ZERO in worths, _BOX, TEXT, "white, dark border: its gradient is exactly zero"),
         (Worth.NONFINITE in worths, "&#9632;", CUT, "its gradient is NaN or Inf"),
         (Worth.EXPLODING in worths, "&#9632;", CUT, "its gradient explodes"),
-        (Worth.VANISHING in worths, "&#9645;", DEAD, "white, dashed border: its gradient vanishes"),
+        (Worth.VANISHING in worths, _BOX, TEXT, "white, dashed border: its gradient vanishes"),
         (any(not badge.blame.lost for badge in picture.badges), "&#9632;", WARNING, "a finding of the report"),
     ]
     return [sample[1:] for sample in samples if sample[0]]
