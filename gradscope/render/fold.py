@@ -150,7 +150,8 @@ def _draw(stream: Stream, sorting: Sorting, known: Known) -> Picture:
     marks = find_marks(stream, sorting, boxes)
     links = _links(stream, sorting, boxes)
     boxes, links, marks, moved = drop_results(boxes, links, marks)
-    boxes = _spread_worth(boxes, links)
+    links = _pass_zero_on(links, marks)
+    boxes = _spread_worth(boxes, links, marks)
     homes = {n.uid: moved[b] for n, b in zip(stream.nodes, sorting.box, strict=True) if n.uid is not None and b >= 0}
     marks, badges = blame(marks, boxes, links, homes, known.blames)
     badges, unseen = limit(badges)
@@ -193,12 +194,34 @@ def _mark_other_calls(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     return tuple(replace(box, again=True) if is_other(box) else box for box in boxes)
 
 
-def _spread_worth(boxes: tuple[Box, ...], links: tuple[Link, ...]) -> tuple[Box, ...]:
-    """A box without parameters is worth what comes back to it."""
+def _came(links: Sequence[Link], marks: Sequence[Mark]) -> dict[int, set[Worth]]:
+    """Per box what all that it hands on brought back to it, where that is known of all."""
     got: dict[int, set[Worth]] = {}
     for link in links:
-        if link.line is Line.LIVE and link.norm is not None:
+        if link.line is Line.LIVE:
             got.setdefault(link.source, set()).add(link.worth)
+    for mark in marks:
+        if mark.worth is not Worth.SOUND:
+            got.setdefault(mark.source, set()).add(mark.worth)
+    return got
+
+
+def _pass_zero_on(links: tuple[Link, ...], marks: Sequence[Mark]) -> tuple[Link, ...]:
+    """A value used twice has one norm, the sum of both ways: of a box to which only zeros came nothing else comes."""
+    while True:
+        zero = {box for box, worths in _came(links, marks).items() if worths == {Worth.ZERO}}
+        passed = tuple(
+            replace(link, norm=0.0) if link.target in zero and link.norm and link.worth is Worth.SOUND else link
+            for link in links
+        )
+        if passed == links:
+            return links
+        links = passed
+
+
+def _spread_worth(boxes: tuple[Box, ...], links: Sequence[Link], marks: Sequence[Mark]) -> tuple[Box, ...]:
+    """A box without parameters is worth what comes back to it."""
+    got = _came(links, marks)
     return tuple(
         replace(box, worth=next(iter(got[index])))
         if not box.parameters and box.kind in (Kind.MODULE, Kind.GLUE) and len(got.get(index, ())) == 1

@@ -78,7 +78,8 @@ def box_look(box: Box, cluster: Cluster | None) -> str:
     if box.worth in (Worth.NONFINITE, Worth.EXPLODING):
         return f'fillcolor="{tint(CUT, 0.2)}", color="{CUT}", penwidth=1.8'
     colour = cluster.colour if cluster is not None else DEAD
-    if passes(box, cluster):
+    zero = cluster is not None and cluster.look is Look.ZERO and box.kind is Kind.MODULE
+    if zero or passes(box, cluster):
         return f'fillcolor="{PAPER}", color="{DEAD}"'
     if box.worth is Worth.VANISHING:
         return f'style="rounded,filled,dashed", fillcolor="{PAPER}", color="{shade(colour, 0.85)}", penwidth=1.8'
