@@ -102,6 +102,9 @@ def _recolour(line: str, colours: Mapping[str, str], root: Any) -> str:
         return f'{start} [label="{_label(_loss(root))}", {_LOSS}]'
     if "fillcolor=lightblue" in rest:
         name = rest.lstrip('"').partition("\n")[0]
+        line = line.replace(
+            '[label="\n ', '[label="'
+        )  # an empty first line crashes the Graphviz that pygraphviz brings
         return line[: line.rindex("fillcolor=lightblue")] + _leaf_look(colours.get(name, DEAD)) + "]"
     return line.replace(" fillcolor=lightgrey", "")
 

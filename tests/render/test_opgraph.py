@@ -91,3 +91,12 @@ def test_hostile_names_stay_names(way, hostile):
 
     assert len(tree.findall(".//{*}polygon")) == len(expected.findall(".//{*}polygon"))
     assert not [e for e in tree.iter() if e.tag.rpartition("}")[2] in ("script", "img", "image", "style", "a")]
+
+
+def test_leaves_of_no_model_are_drawn(way):
+    """They have no name: an empty line in a label crashes some Graphviz."""
+    model, other, x = two_models()[0], nn.Linear(4, 1), torch.ones(2, 3)
+    drawing = op_graph(other(model(x)).mean(), {"model": model})
+
+    assert drawing.reason is None
+    assert "model.weight" in drawing.source
