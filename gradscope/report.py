@@ -205,7 +205,7 @@ class Report:
 
         if detail == "ops":
             names = ", ".join(f"{m.name}={m.name}" for m in self.run.models if m.name.isidentifier())
-            call = f"gradscope.graph({', '.join(filter(None, ['loss', names]))})"
+            call = f"gradscope.graph({', '.join(filter(None, ['loss', names]))}, detail='ops')"
             raise GradscopeError(f"the graph of single operations needs the live loss, not a report: use {call}")
         if detail != "modules":
             raise GradscopeError(f"detail={detail!r} makes no sense: a report draws 'modules'")

@@ -224,11 +224,21 @@ def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
     _last().assert_flow(allow=allow, warnings=warnings)
 
 
-def graph(loss: torch.Tensor, **models: nn.Module) -> Drawing:
-    """The autograd graph of one live loss, every operation, with the parameters by their names in `models`."""
+def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **models: Model | nn.Module) -> Drawing:
+    """The autograd graph of one live loss: what of `models` it reaches, folded to `depth` levels of module names.
+
+    `detail="ops"` draws every single operation, with the parameters by their names.
+
+    Raises GradscopeError for another detail.
+    """
+    from gradscope.render.livegraph import live_graph
     from gradscope.render.opgraph import op_graph
 
-    return op_graph(loss, models)
+    if detail == "ops":
+        return op_graph(loss, models)
+    if detail != "modules":
+        raise GradscopeError(f"detail={detail!r} makes no sense: it is 'modules' or 'ops'")
+    return live_graph(loss, models, depth)
 
 
 def _last() -> Scope:

@@ -266,11 +266,11 @@ def test_histograms_at_every_nth_step():
 
 def test_graph_of_operations():
     loop = Loop()
-    drawing = gradscope.graph(loop.decoder(torch.ones(2, 3)).mean(), decoder=loop.decoder)
+    drawing = gradscope.graph(loop.decoder(torch.ones(2, 3)).mean(), decoder=loop.decoder, detail="ops")
     assert "decoder.weight" in drawing.source
     with gradscope.watch(decoder=loop.decoder) as scope:
         loop.turn()
-    with pytest.raises(GradscopeError, match=r"use gradscope\.graph\(loss, decoder=decoder\)"):
+    with pytest.raises(GradscopeError, match=r"use gradscope\.graph\(loss, decoder=decoder, detail='ops'\)"):
         scope.report().graph(detail="ops")
 
 

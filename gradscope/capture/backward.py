@@ -38,7 +38,7 @@ class Step:
     out: list[float | None] = field(default_factory=list)
     """What was sent on, per input."""
     norm: float | None = None
-    """2-norm of what came in, where asked for."""
+    """2-norm of what came in."""
     fired: bool = False
     cause: tuple[str, int] | None = None
     """Worked out while the saved values were there: (cause or question, operand)."""
@@ -106,12 +106,9 @@ def walk(roots: Iterable[torch.Tensor]) -> GraphWalk:
 class Recorder:
     """Hooks every node of a walked graph for one backward pass."""
 
-    def __init__(
-        self, graph: GraphWalk, explain: Callable[[Step, Any, Any], tuple[str, int] | None], *, norms: bool = False
-    ) -> None:
+    def __init__(self, graph: GraphWalk, explain: Callable[[Step, Any, Any], tuple[str, int] | None]) -> None:
         self.graph = graph
         self.explain = explain
-        self.norms = norms
         self.error: Exception | None = None
         self._handles: list[Any] = []
         if len(graph.steps) > NODE_LIMIT:
@@ -136,8 +133,7 @@ class Recorder:
         step.fired = True
         step.into = [size(g) for g in grad_outputs]
         step.out = [size(g) for g in grad_inputs]
-        if self.norms:
-            step.norm = norm_of(grad_outputs)
+        step.norm = norm_of(grad_outputs)
         alive = any(s for s in step.into if s is not None)
         born = any(not math.isfinite(s) for s in step.out if s is not None)
         if not alive and not born:  # 0 x inf is born of zeros
@@ -178,6 +174,10 @@ def _collapsed(into: list[float | None], out: float) -> bool:
     return math.isfinite(largest) and out < largest * COLLAPSE
 
 
+_TINY = 1e-17
+"""Below about this the squares of float32 values lose digits: the smallest normal one is 1e-38."""
+
+
 def size(grad: torch.Tensor | None) -> float | None:
     """Largest absolute value of a gradient; NaN if it holds one; None if there is none."""
     if grad is None:
@@ -196,4 +196,13 @@ def norm_of(grads: Any) -> float | None:
     found = [g.detach() for g in grads if g is not None and g.layout is torch.strided and g.numel()]
     if not found:
         return None
-    return math.hypot(*(float(torch.linalg.vector_norm(getattr(g, "_local_tensor", g))) for g in found))
+    return math.hypot(*(_norm(getattr(g, "_local_tensor", g)) for g in found))
+
+
+def _norm(grad: torch.Tensor) -> float:
+    """2-norm of a gradient; squares that underflow or overflow are summed up again in double precision."""
+    found = float(torch.linalg.vector_norm(grad))
+    if _TINY < found < math.inf or found != found or grad.device.type == "mps":
+        return found
+    wide = torch.complex128 if grad.is_complex() else torch.float64
+    return float(torch.linalg.vector_norm(grad.to(wide)))

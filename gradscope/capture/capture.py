@@ -26,7 +26,7 @@ from gradscope.capture.places import Places
 from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Root, Tape
-from gradscope.capture.turns import MEASURED_STEPS, Sizes, sizes_of
+from gradscope.capture.turns import SizeBook, sizes_of
 from gradscope.records import Backward, Run
 
 
@@ -52,7 +52,7 @@ class Capture:
         self.calls = ModuleCalls(self.registry, discover=discover)
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
-        self.sizes: dict[int, Sizes] = {}
+        self.sizes = SizeBook()
         self._made = 0
         """Graph nodes that this thread had made before the last traced backward."""
         self._open = False
@@ -231,7 +231,7 @@ class Capture:
         )
         for value in values:
             tape.roots.append(Root(value, len(tape.ops), log.clock, log.backwards))
-        recorder = Recorder(graph, explain, norms=log.step < MEASURED_STEPS)
+        recorder = Recorder(graph, explain)
         return graph, recorder, values[0] if values else -1
 
     def _read(self, graph: GraphWalk, recorder: Recorder, root: int) -> None:
@@ -244,9 +244,8 @@ class Capture:
         self.histograms.sample(self._gradients(event.norms), event.step)
         if graph.truncated or not graph.steps:
             return
-        if recorder.norms:
-            self.sizes[event.index] = sizes_of(graph, self.tape)
         self.origins.read(self.tape, graph, event, root, self.tracer.hook_lines if self.tracer else {})
+        self.sizes.add(event, sizes_of(graph, self.tape), self.origins.steps())
 
     # --- names -----------------------------------------------------------------------------------------------
 

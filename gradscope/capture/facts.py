@@ -94,7 +94,7 @@ def drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:
     """The picture of one traced step."""
     try:
         capture.places.read(capture.calls.modules, capture.registry)
-        return build_graph(finder, run, capture.places.known, capture.sizes, capture.origins.drawn())
+        return build_graph(finder, run, capture.places.known, capture.sizes.known, capture.origins.drawn())
     except Exception as error:  # noqa: BLE001 - a report without its picture is still a report
         capture.failed("graph", error)
         return None

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gradscope.capture.came import Came
 from gradscope.capture.cuts import CutFinder
-from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, read_lanes
-from gradscope.capture.nodes import CONSTANT, Draft, Line, draft_of, loss_name, plain, worthless
+from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, quieten, read_lanes
+from gradscope.capture.nodes import CONSTANT, Draft, Line, Springs, draft_of, loss_name, plain
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
@@ -42,10 +43,9 @@ def build_graph(
     sites = find_sites(finder, run, turn, origins)
     fed = {uid for uid, tally in run.tallies.items() if tally.backwards}
     lanes = read_lanes(finder.tape, turn, frozenset(run.parameters.keys() - fed), sites)
-    sizes: dict[int, float] = {}
-    for _, event in turn.roots:
-        sizes.update(measured.get(event.index, {}))
-    return _Builder(finder, run, turn, lanes, sites, places, sizes).build()
+    came = Came.of(finder.tape, sites, turn, measured)
+    quieten(finder.tape, lanes, came.silent_ops)
+    return _Builder(finder, run, turn, lanes, sites, places, came).build()
 
 
 @dataclass(eq=False)
@@ -56,20 +56,21 @@ class _Builder:
     lanes: Lanes
     sites: Sites
     places: Mapping[int, Place]
-    sizes: Sizes
+    came: Came
     drafts: list[Draft] = field(default_factory=list)
     edges: dict[tuple[int, int], Line] = field(default_factory=dict)
     cuts: dict[tuple[int, int], Site] = field(default_factory=dict)
+    worth: dict[tuple[int, int], float | None] = field(default_factory=dict)
+    """Where a gradient did come back through a cut, and was worth nothing: its norm."""
     truncated: int = 0
 
     def __post_init__(self) -> None:
         self.tape = self.finder.tape
-        self.delivered = self.turn.delivered()
         self._of_op: dict[int, int] = {}
         self._of_parameter: dict[int, int] = {}
         self._of_source: dict[int, int] = {}
         self._alike: dict[tuple[str, str, str, str, bool], int] = {}
-        self._source: dict[int, int] = {}
+        self._springs = Springs(self.tape)
         self._entries: dict[tuple[int, int], Site] = {}
         self._exits: list[tuple[int, int]] = []
         self._losses: list[tuple[Root, int]] = []
@@ -107,9 +108,11 @@ class _Builder:
             return
         sources = [(p, live, self._node_of(p)) for p, live in parents]
         me = self._node_of(i)
-        site, spoilt = self.sites.at.get(value.op), self.sites.spoilt.get(value.op)
         for parent, live, source in sources:
             alive = bool(self.lanes.live[i]) and (live or hidden(self.tape, self.lanes, i, parent))
+            site = self.came.cut(value.op, parent)
+            spoilt = self.came.spoilt(value.op, parent) if alive else None
+            alive = alive and not self.came.is_silent(parent)
             if source < 0 or me < 0 or source == me:
                 continue
             if site is not None and not live and self.lanes.carry[parent] and site.cause != UNUSED:
@@ -117,10 +120,11 @@ class _Builder:
             elif self.lanes.shadow[parent] and not self.lanes.shadow[i]:
                 self._exits.append((source, me))
                 self._connect(source, me, live=alive)
-            elif spoilt is not None and alive and worthless(self._norm(parent)):
+            elif spoilt is not None:
                 self.cuts.setdefault((source, me), spoilt)
+                self.worth[source, me] = self.came.norm(parent)
             else:
-                self._connect(source, me, live=alive, norm=self._norm(parent))
+                self._connect(source, me, live=alive, norm=self.came.norm(parent))
 
     def _cut(self, i: int, parent: int, ends: tuple[int, int], site: Site) -> None:
         """A cut; where a whole model runs with gradients off, it shows where the values get out."""
@@ -145,10 +149,6 @@ class _Builder:
         line.live = line.live or live
         if live and norm is not None:
             line.norm = norm if line.norm is None or not line.norm >= norm else line.norm
-
-    def _norm(self, i: int) -> float | None:
-        value = self.tape.values[i]
-        return self.delivered.get(value.param) if value.param >= 0 else self.sizes.get(value.op)
 
     def _node_of(self, i: int) -> int:
         """The node a value belongs to, made if need be; -1 for what is not drawn."""
@@ -175,7 +175,7 @@ class _Builder:
         if place is not None and place.leaf and self._last[:2] == (number, live):
             node = self._last[2]
         else:
-            node = self._new(draft_of(op, place, live, self.sizes))
+            node = self._new(draft_of(op, place, live, self.came.sizes))
         self._last = (number, live, node)
         self._of_op[key] = node
         return node
@@ -198,21 +198,10 @@ class _Builder:
     def _data(self, i: int) -> int:
         if self.tape.values[i].numel == 1:
             return -1
-        source = self._climb(i)
+        source = self._springs.of(i)
         op = self.tape.values[source].op
         name = self.tape.ops[op].name if op >= 0 else "data"
         return -1 if name in CONSTANT else self._input(("data", source), plain(name))
-
-    def _climb(self, i: int) -> int:
-        """Where data came from: the first of its arguments, of that the first, and so on."""
-        way = []
-        at = i
-        while at not in self._source and self.tape.values[at].parents:
-            way.append(at)
-            at = self.tape.values[at].parents[0][0]
-        source = self._source.get(at, at)
-        self._source.update(dict.fromkeys(way, source))
-        return source
 
     def _input(self, key: tuple[str, int], label: str) -> int:
         if key[1] not in self._of_source:
@@ -233,7 +222,7 @@ class _Builder:
         module, _, name = owner.fqn.rpartition(".") if owner is not None else ("", "", "")
         draft = Draft(
             "parameter", name or parameter.name, owner.model if owner is not None else "", module,
-            uid in self.delivered, self.delivered.get(uid), uid=uid,
+            uid in self.came.delivered, self.came.delivered.get(uid), uid=uid,
         )  # fmt: skip
         self.drafts.append(draft)
         self._of_parameter[uid] = len(self.drafts) - 1
@@ -247,24 +236,29 @@ class _Builder:
         self._losses.append((root, len(self.drafts) - 1))
         if source >= 0:
             live = bool(self.lanes.live[root.value])
-            self._connect(source, len(self.drafts) - 1, live=live, norm=self._norm(root.value))
+            self._connect(source, len(self.drafts) - 1, live=live, norm=self.came.norm(root.value))
 
     def _add_returns(self) -> None:
         """Where a value that had left torch was used again."""
-        for index, site in self.sites.at.items():
-            if site.returns is None or index not in self._of_op:
-                continue
-            target = self._taken_back(site.returns)
+        backs = {index: s for index, s in self.sites.at.items() if s.returns is not None and index in self._of_op}
+        found = {index: self._taken_back(site.returns) for index, site in backs.items()}
+        lines = {site.location for index, site in backs.items() if found[index] >= 0}
+        for index, site in backs.items():
+            target = found[index]
+            if target < 0 and site.location in lines:
+                continue  # read once more, for a log
             following = (node for root, node in self._losses if root.op > index)
             target = target if target >= 0 else next(following, -1)
             if target >= 0 and target != self._of_op[index]:
                 self._connect(self._of_op[index], target, live=False)
 
-    def _taken_back(self, op: int) -> int:
+    def _taken_back(self, op: int | None) -> int:
         """The node of an operation that used what had left torch: perhaps it made new data of it."""
+        if op is None:
+            return -1
         if op in self._of_op or op < 0:
             return self._of_op.get(op, -1)
-        sources = (self._of_source.get(self._climb(value), -1) for value in self.tape.ops[op].outputs)
+        sources = (self._of_source.get(self._springs.of(value), -1) for value in self.tape.ops[op].outputs)
         return next((source for source in sources if source >= 0), -1)
 
     def _add_ends(self) -> None:
@@ -284,7 +278,9 @@ class _Builder:
             for (source, target), line in self.edges.items()
             if source < target or {self.drafts[source].kind, self.drafts[target].kind} & {"parameter", "input"}
         ]
-        edges += [Edge(a, b, False, None, site.cause, site.location) for (a, b), site in self.cuts.items()]
+        edges += [
+            Edge(*ends, False, self.worth.get(ends), site.cause, site.location) for ends, site in self.cuts.items()
+        ]
         edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
         nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
         return Graph(nodes, tuple(edges), self.turn.step, self.truncated)

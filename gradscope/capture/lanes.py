@@ -48,6 +48,13 @@ def read_lanes(tape: Tape, turn: Turn, silent: frozenset[int], sites: Sites) -> 
     return lanes
 
 
+def quieten(tape: Tape, lanes: Lanes, silent: set[int]) -> None:
+    """Take back that a gradient passes the results of operations which were seen to get none."""
+    for i, value in enumerate(tape.values):
+        if value.op in silent and value.param < 0:
+            lanes.live[i] = 0
+
+
 def _forward(tape: Tape, silent: frozenset[int], lanes: Lanes, turn: Turn) -> bytearray:
     """What depends on parameters; returns what depends on silent ones, by any way, from before the loop."""
     early = bytearray(len(tape.values))

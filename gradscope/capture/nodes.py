@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gradscope.capture.places import Place
 from gradscope.capture.source import Stack, resolve
-from gradscope.capture.tape import Op
+from gradscope.capture.tape import Op, Tape
 from gradscope.capture.turns import Sizes
 from gradscope.records import Location, Node
 
@@ -47,6 +47,25 @@ class Line:
 
     live: bool = False
     norm: float | None = None
+
+
+class Springs:
+    """Where data came from: the first of its arguments, of that the first, and so on."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self._known: dict[int, int] = {}
+
+    def of(self, i: int) -> int:
+        """The value that a value sprang from."""
+        way = []
+        at = i
+        while at not in self._known and self._tape.values[at].parents:
+            way.append(at)
+            at = self._tape.values[at].parents[0][0]
+        source = self._known.get(at, at)
+        self._known.update(dict.fromkeys(way, source))
+        return source
 
 
 def draft_of(op: Op | None, place: Place | None, live: bool, sizes: Sizes) -> Draft:

@@ -7,7 +7,7 @@ from collections import deque
 
 from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.nonfinite_causes import is_literal
-from gradscope.capture.origins import Found, found_at, origins_above
+from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Op, Tape
@@ -30,6 +30,7 @@ class NonfiniteFinder:
         """One origin for each parameter whose gradient is NaN or Inf."""
         forward = self._forward_born(root)
         found: list[Found] = []
+        known = OriginsAbove(graph, lambda s, slot: not _finite(s.out[slot]), lambda s: all(map(_finite, s.into)))
         for leaf, variable in graph.leaves.items():
             uid = self.registry.uid(variable)
             norm = delivered.get(uid)
@@ -39,9 +40,7 @@ class NonfiniteFinder:
             if forward is not None:
                 found.append(Found(kind, forward.cause, uid, forward.op, forward.name, forward.stack))
                 continue
-            above = origins_above(
-                graph, leaf, lambda s, slot: not _finite(s.out[slot]), lambda s: all(_finite(v) for v in s.into)
-            )
+            above = known.of(leaf)
             if not above:
                 continue
             step = graph.steps[above[0]]

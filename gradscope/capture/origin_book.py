@@ -58,6 +58,10 @@ class OriginBook:
         """For how many parameters there is an origin, per kind."""
         return tuple(len(table) for table in (self.zeros, self.nonfinite, self._tiny, self._huge, self._sums))
 
+    def steps(self) -> set[int]:
+        """Steps in which the origins were found that belong into a picture, or whose gradients are told as tiny."""
+        return {step for table in (self.nonfinite, self.zeros, self._tiny) for _, step, _ in table.values()}
+
     def drawn(self) -> list[Found]:
         """Origins that belong into a picture."""
         return [found for table in (self.nonfinite, self.zeros) for found, _, _ in table.values()]

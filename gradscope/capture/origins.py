@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isfinite
@@ -36,24 +35,41 @@ def explain(step: Step, operand: int, grads: Any) -> tuple[str, int] | None:
     return zero_cause(step.node, step.name, operand, grads)
 
 
-def origins_above(
-    graph: GraphWalk, leaf: int, bad: Callable[[Step, int], bool], sound: Callable[[Step], bool]
-) -> list[int]:
-    """From a leaf towards the loss along bad edges: the nodes given something sound, the nearest to the loss first."""
-    todo, seen = deque([leaf]), {leaf}
-    origins: set[int] = set()
-    while todo:
-        at = todo.popleft()
-        for consumer, slot in graph.consumers[at]:
-            step = graph.steps[consumer]
-            if not step.fired or not bad(step, slot):
+class OriginsAbove:
+    """From leaves towards the loss along bad edges: the nodes given something sound.
+
+    What is above a node is worked out once, however many leaves lead there: a deep net has as many as it has layers.
+    """
+
+    def __init__(self, graph: GraphWalk, bad: Callable[[Step, int], bool], sound: Callable[[Step], bool]) -> None:
+        self._graph = graph
+        self._bad = bad
+        self._sound = sound
+        self._known: dict[int, frozenset[int]] = {}
+
+    def of(self, leaf: int) -> list[int]:
+        """The origins above a leaf, the nearest to the loss first."""
+        todo = [leaf]
+        while todo:
+            at = todo[-1]
+            if at in self._known:
+                todo.pop()
                 continue
-            if sound(step):
-                origins.add(consumer)
-            elif consumer not in seen:
-                seen.add(consumer)
-                todo.append(consumer)
-    return sorted(origins)
+            found: list[frozenset[int]] = []
+            waiting = len(todo)
+            for consumer, slot in self._graph.consumers[at]:
+                step = self._graph.steps[consumer]
+                if not step.fired or not self._bad(step, slot):
+                    continue
+                if self._sound(step):
+                    found.append(frozenset((consumer,)))
+                elif consumer in self._known:
+                    found.append(self._known[consumer])
+                else:
+                    todo.append(consumer)
+            if len(todo) == waiting:
+                self._known[at] = found[0] if len(set(found)) == 1 else frozenset().union(*found)
+        return sorted(self._known[leaf])
 
 
 def found_at(tape: Tape, kind: str, cause: str, uid: int, step: Step) -> Found:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gradscope.capture.cuts import Candidate, CutFinder
 from gradscope.capture.origins import Found, group
-from gradscope.capture.source import resolve
+from gradscope.capture.source import library_line, resolve
 from gradscope.capture.tape import Op
 from gradscope.capture.turns import Turn
 from gradscope.records import Cut, Location, Parameter, Run
@@ -56,9 +56,11 @@ def find_sites(finder: CutFinder, run: Run, turn: Turn, origins: Iterable[Found]
         examples.setdefault(id(best[uid]), uid)
     sites = Sites()
     for uid in examples.values():
-        found = finder.candidates(uid)
-        if found and found[0].op is not None:
-            _place(sites, finder, found[0], found[0].op, turn, run.parameters[uid])
+        found = [candidate for candidate in finder.candidates(uid) if candidate.op is not None]
+        told = (c for c in found if c.cause == best[uid].cause and resolve(c.stack) == best[uid].path)
+        likeliest = next(told, found[0] if found else None)
+        if likeliest is not None and likeliest.op is not None:
+            _place(sites, finder, likeliest, likeliest.op, turn, run.parameters[uid])
     ops = finder.tape.ops
     for origin, _ in group(each for each in origins if each.op >= 0):
         path = resolve(origin.stack)
@@ -89,7 +91,7 @@ def _same(op: Op, culprit: Op) -> bool:
     return (
         op.name == culprit.name
         and op.stack.frames[:1] == culprit.stack.frames[:1]
-        and op.stack.library == culprit.stack.library
+        and library_line(op.stack) == library_line(culprit.stack)
     )
 
 

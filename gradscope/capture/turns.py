@@ -11,10 +11,35 @@ from gradscope.capture.tape import Root, Tape
 from gradscope.records import Backward
 
 MEASURED_STEPS = 8
-"""Gradient norms at the nodes of the graph are kept for so many steps: the drawn one is among the first."""
+"""Gradient norms at the nodes of the graph are kept for so many steps, and for those of the origins found last."""
+MAX_PASSES = 64
+"""When so many passes are kept, those that nobody will draw are let go."""
 
-Sizes = Mapping[int, float]
-"""Per operation: norm of the gradient that came back to its result."""
+Sizes = Mapping[int, float | None]
+"""Per operation: norm of the gradient that came back to its result, None if the pass reached it and brought none."""
+
+
+class SizeBook:
+    """What each traced pass brought back to the operations, for the passes that may be drawn."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Sizes] = {}
+        self._steps: dict[int, int] = {}
+
+    def add(self, event: Backward, sizes: Sizes, wanted: Collection[int]) -> None:
+        """Keep a pass; `wanted` are steps whose passes have to stay."""
+        self.known[event.index] = sizes
+        self._steps[event.index] = event.step
+        if len(self.known) <= MAX_PASSES:
+            return
+        for index, step in list(self._steps.items()):
+            if step >= MEASURED_STEPS and step < event.step - 1 and step not in wanted:
+                del self.known[index], self._steps[index]
+
+    def clear(self) -> None:
+        """Let all go."""
+        self.known.clear()
+        self._steps.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +64,7 @@ class Turn:
 def choose_turn(
     tape: Tape, events: Iterable[Backward], measured: Mapping[int, Sizes], wanted: Collection[int] = ()
 ) -> Turn | None:
-    """The turn that shows the loop best: all its backward lines, a `wanted` pass, not the first, most reached."""
+    """The turn that shows the loop best: all its backward lines, a `wanted` pass, measured, not the first."""
     passes = {event.index: event for event in events}
     roots = [(root, passes[root.backward]) for root in tape.roots if root.backward in passes and root.value >= 0]
     turns = _split(roots, tape.steps)
@@ -85,18 +110,24 @@ def _end(tape: Tape, turns: list[Passes], number: int) -> int:
     return max(last, tape.steps[at]) if at >= 0 else last
 
 
-def sizes_of(graph: GraphWalk, tape: Tape) -> dict[int, float]:
+def sizes_of(graph: GraphWalk, tape: Tape) -> dict[int, float | None]:
     """Per operation the norm of the gradient at its result, from a recorded backward.
 
-    An operation may make several nodes of the graph; the one made last is nearest to its result.
+    An operation may make several nodes of the graph; the one made last is nearest to its result. The node of a user's
+    own function (its name has no number) is none of an operation.
     """
     latest: dict[int, int] = {}
-    sizes: dict[int, float] = {}
+    sizes: dict[int, float | None] = {}
+    silent: set[int] = set()
+    heard: set[int] = set()
     for number, step in enumerate(graph.steps):
-        if step.norm is None or number in graph.leaves:
+        own = step.name.endswith("Backward")
+        op = -1 if own or number in graph.leaves else tape.op_of_node(step.sequence)
+        if op < 0:
             continue
-        op = tape.op_of_node(step.sequence)
-        if op >= 0 and step.sequence >= latest.get(op, -1):
+        came = any(size is not None for size in step.into)
+        (heard if came else silent).add(op)
+        if step.norm is not None and step.sequence >= latest.get(op, -1):
             latest[op] = step.sequence
             sizes[op] = step.norm
-    return sizes
+    return {**dict.fromkeys(silent - heard), **sizes}

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
-from gradscope.capture.origins import Found, found_at, origins_above
+from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Tape
@@ -46,6 +46,10 @@ class ZeroFinder:
     def find(self, graph: GraphWalk, delivered: dict[int, float | None]) -> list[Found]:
         """One origin for each parameter that was sent zeros, or whose gradient became zero on arrival."""
         found = []
+        self._undefined_above = OriginsAbove(graph, lambda s, slot: s.out[slot] is None, _came)
+        self._zero_above = OriginsAbove(
+            graph, lambda s, slot: _dead(s.out[slot]), lambda s: not all(map(_dead, s.into))
+        )
         for leaf, variable in graph.leaves.items():
             uid = self.registry.uid(variable)
             if uid < 0:
@@ -68,9 +72,7 @@ class ZeroFinder:
 
     def _undefined(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
         """Connected, yet a node sent nothing at all: a custom function that returned None."""
-        above = origins_above(
-            graph, leaf, lambda s, slot: s.out[slot] is None, lambda s: any(v is not None for v in s.into)
-        )
+        above = self._undefined_above.of(leaf)
         if not above:
             return None
         step = graph.steps[above[0]]
@@ -80,12 +82,7 @@ class ZeroFinder:
         return found
 
     def _zero(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
-        def dead(value: float | None) -> bool:
-            return value is None or value == 0.0 or value < 1e-18
-
-        above = origins_above(
-            graph, leaf, lambda s, slot: dead(s.out[slot]), lambda s: any(v is not None and not dead(v) for v in s.into)
-        )
+        above = self._zero_above.of(leaf)
         if not above:
             cancelled = self._cancelled(graph, leaf)
             if cancelled is not None:
@@ -248,3 +245,11 @@ def _hook_code(hooks: dict[int, Any]) -> Stack:
         if code is not None:
             return Stack(((code, -1),))
     return EMPTY
+
+
+def _came(step: Step) -> bool:
+    return any(value is not None for value in step.into)
+
+
+def _dead(value: float | None) -> bool:
+    return value is None or value == 0.0 or value < 1e-18

@@ -46,7 +46,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Data went from `source` to `target` in the forward pass; `cut` names the cause where its gradient was lost."""
+    """Data went from `source` to `target` in the forward pass; `cut` names the cause where its gradient was lost.
+
+    A cut with a `norm` let a gradient back that is worth nothing: zero, NaN or Inf.
+    """
 
     source: int
     target: int

@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from gradscope.records import Location
+from gradscope.records import Location, Node
+from gradscope.render.known import Known, Worth, worth_of
 from gradscope.render.repeats import Fqn, Place, Repeats, Turn
 from gradscope.render.stream import Flow, Stream
 
@@ -44,9 +46,12 @@ class Draft:
     nodes: int = 0
     parameters: int = 0
     silent: int = 0
+    idle: int = 0
+    worth: Worth = Worth.SOUND
+    some: dict[Worth, int] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
     classes: dict[str, None] = field(default_factory=dict)
-    squares: dict[Fqn, float] = field(default_factory=dict)
+    sizes: dict[Fqn, float] = field(default_factory=dict)
     norms: dict[Fqn, float] = field(default_factory=dict)
     location: Location | None = None
 
@@ -60,22 +65,22 @@ class Sorting:
     turn: list[Turn]
 
 
-def sort_nodes(stream: Stream, depth: int, classes: Mapping[tuple[str, str], str], most: int) -> Sorting | None:
+def sort_nodes(stream: Stream, depth: int, known: Known, most: int) -> Sorting | None:
     """Fold to `depth` levels of fqn; None if that takes more than `most` boxes."""
-    return _Sorter(stream, depth, classes, most).sort()
+    return _Sorter(stream, depth, known, most).sort()
 
 
-def sort_coarsely(stream: Stream) -> Sorting:
+def sort_coarsely(stream: Stream, known: Known) -> Sorting:
     """Each model is one box per flow, and so is its glue; losses and inputs may be many."""
-    sorting = _Sorter(stream, 0, {}, None).sort()
+    sorting = _Sorter(stream, 0, replace(known, classes={}), None).sort()
     assert sorting is not None
     return sorting
 
 
 class _Sorter:
-    def __init__(self, stream: Stream, depth: int, classes: Mapping[tuple[str, str], str], most: int | None) -> None:
+    def __init__(self, stream: Stream, depth: int, known: Known, most: int | None) -> None:
         """`most` boxes before giving up; None is coarse: no limit, and glue is one box per model and flow."""
-        self.stream, self.classes, self.most = stream, classes, most
+        self.stream, self.facts, self.most = stream, known, most
         self.paths = [_path(node.module, depth) for node in stream.nodes]
         self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
         self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
@@ -83,6 +88,7 @@ class _Sorter:
         self.known: dict[Hashable, int] = {}
         self.result = Sorting([], [-1] * len(stream.nodes), [()] * len(stream.nodes))
         self.flow = self._module_flows()
+        self.worth = self._module_worth()
         self.places = self._find_repeats()
 
     def sort(self) -> Sorting | None:
@@ -129,6 +135,18 @@ class _Sorter:
                     flows[position] = Flow.LIVE if Flow.LIVE in seen else Flow.DEAD
         return flows
 
+    def _module_worth(self) -> dict[Hashable, Worth]:
+        """What the gradients of a module are worth together: zero or tiny only if all are, NaN if any is."""
+        found: dict[Hashable, set[Worth]] = {}
+        for position, node in enumerate(self.stream.nodes):
+            if node.kind == "parameter" and node.live:
+                found.setdefault(self.keys[position], set()).add(self._worth_of(node))
+        return {key: joint(kinds) for key, kinds in found.items()}
+
+    def _worth_of(self, node: Node) -> Worth:
+        seen = worth_of(node.norm)
+        return seen if seen is not Worth.SOUND or node.uid is None else self.facts.told.get(node.uid, seen)
+
     def _find_repeats(self) -> dict[str, Repeats]:
         shapes: dict[str, dict[Fqn, set[Hashable]]] = {}
         for position, node in enumerate(self.stream.nodes):
@@ -137,6 +155,7 @@ class _Sorter:
                 continue
             shape = shapes.setdefault(node.model, {}).setdefault(key[1], set())
             shape.add(self.flow[position])
+            shape.add(self.worth.get(key, Worth.SOUND))
             if node.kind == "parameter":
                 shape.add(("parameter", node.live))
             elif (name := self._class(key)) or node.kind == "op":
@@ -147,7 +166,7 @@ class _Sorter:
         }
 
     def _class(self, key: tuple[str, Fqn]) -> str:
-        return self.classes.get((key[0], ".".join(key[1])), "")
+        return self.facts.classes.get((key[0], ".".join(key[1])), "")
 
     def _place(self, position: int) -> Place:
         model, path = self.keys[position]
@@ -157,7 +176,8 @@ class _Sorter:
         model, path = self.keys[position]
         place = self._place(position)
         key = ("module", model, place.path, self.flow[position])
-        draft = Draft(Kind.MODULE, model, place.path, self.flow[position], repeats=place.repeats)
+        worth = self.worth.get((model, path), Worth.SOUND)
+        draft = Draft(Kind.MODULE, model, place.path, self.flow[position], repeats=place.repeats, worth=worth)
         self._join(position, key, draft)
         self.result.turn[position] = place.turn
         box = self.result.boxes[self.result.box[position]]
@@ -214,11 +234,25 @@ class _Sorter:
         if node.kind == "parameter":
             draft.parameters += 1
             draft.silent += not node.live
+            draft.idle += not node.live and node.uid in self.facts.fed
+            if node.live and (worth := self._worth_of(node)) is not Worth.SOUND:
+                draft.some[worth] = draft.some.get(worth, 0) + 1
             if node.norm is not None:
                 path = self.paths[position]
-                draft.squares[path] = draft.squares.get(path, 0.0) + node.norm * node.norm
+                draft.sizes[path] = math.hypot(draft.sizes.get(path, 0.0), node.norm)
         elif node.kind == "module" and node.norm is not None:
             draft.norms[self.paths[position]] = node.norm
+
+
+def joint(kinds: Iterable[Worth]) -> Worth:
+    """What several gradients are worth together."""
+    seen = set(kinds)
+    if Worth.NONFINITE in seen:
+        return Worth.NONFINITE
+    return seen.pop() if len(seen) == 1 else _MIXED.get(frozenset(seen), Worth.SOUND)
+
+
+_MIXED = {frozenset({Worth.ZERO, Worth.VANISHING}): Worth.VANISHING}
 
 
 def _path(module: str, depth: int) -> Fqn:
@@ -227,5 +261,5 @@ def _path(module: str, depth: int) -> Fqn:
 
 def norm_range(draft: Draft) -> tuple[float, float] | None:
     """Smallest and largest gradient norm among the blocks of a box: of their parameters, else as recorded."""
-    found = sorted([square**0.5 for square in draft.squares.values()] or draft.norms.values())
+    found = sorted(draft.sizes.values() or draft.norms.values())
     return (found[0], found[-1]) if found else None

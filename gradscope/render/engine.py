@@ -3,7 +3,7 @@
 * A child process for pygraphviz as well: a layout that hangs or crashes in C must not take the user's program along.
 * `AGraph.draw(..., prog="dot")` in one step; `layout()` and then `draw()` crashes in pygraphviz 2.0 (seen 12 of 12).
 * The limit counts what the engine computes where the system can tell (Linux), so that a busy machine costs time but
-  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long.
+  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long, a sleeping engine is not.
 * Nothing here raises for a missing, failing or slow engine: the caller gets a sentence instead of a picture.
 """
 
@@ -16,7 +16,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 resource: Any
@@ -27,6 +29,8 @@ except ImportError:  # Windows
 
 SECONDS = 20.0
 PATIENCE = 4
+LOOK, LOOKS = 0.25, 3
+"""Seconds between looks at what the engine does, and how many in a row it has to sleep to be given up."""
 PNG_DPI = 144
 
 _CHILD = """
@@ -76,7 +80,6 @@ def _engines(form: str) -> list[tuple[str, list[str]]]:
 
 
 def _run(name: str, command: list[str], source: str, seconds: float) -> Layout:
-    late = Layout(None, f"{name} did not finish within {seconds:g} s", slow=True)
     counted = hasattr(resource, "prlimit")
     try:
         # No shell, the program is dot or this Python, and the DOT text goes in by a pipe: nothing foreign is executed.
@@ -86,20 +89,61 @@ def _run(name: str, command: list[str], source: str, seconds: float) -> Layout:
             try:
                 if counted:
                     _limit(child.pid, seconds)
-                out, err = child.communicate(source.encode(), seconds * PATIENCE if counted else seconds)
+                out, err = _wait(child, source.encode(), seconds, seconds * PATIENCE if counted else seconds)
             except BaseException as error:
                 child.kill()
                 if isinstance(error, subprocess.TimeoutExpired):
-                    return late
+                    return _late(name, error.timeout)
                 raise
     except OSError as error:
         return Layout(None, f"{name} could not be started ({error.strerror or type(error).__name__})")
     if child.returncode == 0 and out:
         return Layout(out)
     if counted and child.returncode == -signal.SIGXCPU:
-        return late
-    said = err.decode("utf-8", "replace").strip().splitlines()
-    return Layout(None, f"{name} failed" + (f" ({said[-1][:120]})" if said else f" (exit status {child.returncode})"))
+        return _late(name, seconds)
+    return Layout(None, _failure(name, child.returncode, err.decode("utf-8", "replace")))
+
+
+def _wait(child: subprocess.Popen[bytes], text: bytes, seconds: float, most: float) -> tuple[bytes, bytes]:
+    """What the engine says. One that sleeps is given up after `seconds`, one that waits for a busy machine later."""
+    start, asleep, before = time.monotonic(), 0, 0.0
+    given: bytes | None = text
+    while True:
+        passed = time.monotonic() - start
+        try:
+            return child.communicate(given, min(LOOK, max(most - passed, 0.0)))
+        except subprocess.TimeoutExpired:
+            given = None
+            passed = time.monotonic() - start
+            state, used = _doing(child.pid)
+            asleep = asleep + 1 if state == "S" and used == before else 0
+            before = used
+            if passed >= most:
+                raise subprocess.TimeoutExpired(child.args, most) from None
+            if passed >= seconds and asleep >= LOOKS:
+                raise subprocess.TimeoutExpired(child.args, seconds) from None
+
+
+def _doing(process: int) -> tuple[str, float]:
+    """The state of a process (S is asleep) and the clock ticks it has computed; nothing where the system hides it."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return fields[0], float(fields[11]) + float(fields[12])
+    except (OSError, IndexError, ValueError):
+        return "", 0.0
+
+
+def _late(name: str, seconds: float) -> Layout:
+    return Layout(None, f"{name} did not finish within {seconds:g} s", slow=True)
+
+
+def _failure(name: str, status: int, said: str) -> str:
+    """How an engine failed: the signal that ended it, else its last words that are no warning."""
+    if status < 0:
+        known = {int(each): each.name for each in signal.Signals}
+        return f"{name} crashed ({known.get(-status, f'signal {-status}')})"
+    words = [line for line in said.strip().splitlines() if line.strip() and "warning" not in line.lower()]
+    return f"{name} failed ({words[-1].strip()[:120] if words else f'exit status {status}'})"
 
 
 def _limit(process: int, seconds: float) -> None:

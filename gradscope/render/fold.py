@@ -1,18 +1,19 @@
 """Fold a traced graph of any size into a picture of at most `MAX_BOXES` boxes and `MAX_LINKS` lines between them.
 
 * Boxes come from `boxes`; here they get their words, parallel edges become one line, cuts get a mark of their own.
-* A box that is nothing but the result of a cut (the output of `detach`) is left out: the mark says it already.
 * A cut of a value that is used nowhere else (logging) is left out if its source is alive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gradscope.records import Graph, Location
 from gradscope.render.boxes import Draft, Kind, Sorting, norm_range, sort_coarsely, sort_nodes
+from gradscope.render.known import NOTHING, Known, Worth, worth_of
+from gradscope.render.marks import Badge, Mark, blame, drop_results, find_marks, limit
 from gradscope.render.repeats import other_turn
 from gradscope.render.stream import Flow, Stream, prepare
 
@@ -20,8 +21,6 @@ MAX_BOXES = 300
 MAX_LINKS = 500
 """dot needs 1 s for 400 lines among 100 boxes, 10 s for 1,000 among 250 (tangled on purpose)."""
 MAX_CUTS = 40
-MAX_RESULT_NODES = 3
-"""`detach().clone()` is still no more than the result of a cut; more operations are work of their own."""
 
 
 class Line(StrEnum):
@@ -46,6 +45,13 @@ class Box:
     parameters: int = 0
     silent: int = 0
     """Parameters without a gradient."""
+    idle: int = 0
+    """Of those, how many received one in another step."""
+    again: bool = False
+    """Another call of a module that has a gradient in its first box."""
+    worth: Worth = Worth.SOUND
+    some: Mapping[Worth, int] = field(default_factory=dict)
+    """How many parameters have a gradient that is not sound."""
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     norms: tuple[float, float] | None = None
@@ -61,19 +67,10 @@ class Link:
     line: Line
     norm: float | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A cut: `source` lost its gradient here, `targets` got the value nevertheless."""
-
-    source: int
-    targets: tuple[int, ...]
-    cause: str
-    location: Location | None
-    value: str
-    """The last value with a gradient: the operation that made it."""
-    harmful: bool
-    """Nothing else keeps the source alive."""
+    @property
+    def worth(self) -> Worth:
+        """Of the gradient on the way back."""
+        return worth_of(self.norm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +80,27 @@ class Picture:
     boxes: tuple[Box, ...]
     links: tuple[Link, ...]
     marks: tuple[Mark, ...]
+    badges: tuple[Badge, ...] = ()
     remarks: tuple[str, ...] = ()
     depth: int = 0
     """How many levels of module names are told apart."""
 
 
-def fold(graph: Graph, depth: int = 2, classes: Mapping[tuple[str, str], str] | None = None) -> Picture:
+def fold(graph: Graph, depth: int = 2, known: Known = NOTHING) -> Picture:
     """Fold to `depth` levels of module names, further where that is too much to read."""
-    return fold_levels(graph, [depth], classes)[0]
+    return fold_levels(graph, [depth], known)[0]
 
 
-def fold_levels(
-    graph: Graph, depths: Sequence[int], classes: Mapping[tuple[str, str], str] | None = None
-) -> list[Picture]:
+def fold_levels(graph: Graph, depths: Sequence[int], known: Known = NOTHING) -> list[Picture]:
     """The same graph folded to several depths."""
     stream = prepare(graph)
-    known = {(n.model, n.module): n.label for n in stream.nodes if n.kind == "module" and n.model} | dict(classes or {})
+    classes = {(n.model, n.module): n.label for n in stream.nodes if n.kind == "module" and n.model}
+    known = replace(known, classes={**classes, **known.classes})
     deepest = max((n.module.count(".") + 1 for n in stream.nodes if n.module), default=0)
     return [_fold_within(stream, graph.truncated, min(max(depth, 0), deepest), known) for depth in depths]
 
 
-def _fold_within(stream: Stream, truncated: int, asked: int, known: Mapping[tuple[str, str], str]) -> Picture:
+def _fold_within(stream: Stream, truncated: int, asked: int, known: Known) -> Picture:
     """The picture at the depth that was asked for, or at the next one above that can be read."""
     at = asked
     picture = _fold_to(stream, at, known)
@@ -111,7 +108,7 @@ def _fold_within(stream: Stream, truncated: int, asked: int, known: Mapping[tupl
         at -= 1
         picture = _fold_to(stream, at, known)
     if picture is None:
-        picture = _draw(stream, _merge_rest(sort_coarsely(stream)))
+        picture = _draw(stream, _merge_rest(sort_coarsely(stream, known)), known)
     remarks = list(picture.remarks)
     if at < asked:
         remarks.insert(0, f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes or {MAX_LINKS} lines.")
@@ -120,12 +117,12 @@ def _fold_within(stream: Stream, truncated: int, asked: int, known: Mapping[tupl
     return replace(picture, remarks=tuple(remarks), depth=at)
 
 
-def _fold_to(stream: Stream, depth: int, classes: Mapping[tuple[str, str], str]) -> Picture | None:
+def _fold_to(stream: Stream, depth: int, known: Known) -> Picture | None:
     """The picture at one depth, or None where nobody could read it."""
-    sorting = sort_nodes(stream, depth, classes, MAX_BOXES)
+    sorting = sort_nodes(stream, depth, known, MAX_BOXES)
     if sorting is None:
         return None
-    picture = _draw(stream, sorting)
+    picture = _draw(stream, sorting, known)
     return picture if len(picture.links) <= MAX_LINKS else None
 
 
@@ -148,16 +145,21 @@ def _merge_rest(sorting: Sorting) -> Sorting:
     return Sorting(boxes, [moved[b] if b >= 0 else b for b in sorting.box], sorting.turn)
 
 
-def _draw(stream: Stream, sorting: Sorting) -> Picture:
-    boxes = tuple(_box(draft) for draft in sorting.boxes)
-    marks = _marks(stream, sorting, boxes)
+def _draw(stream: Stream, sorting: Sorting, known: Known) -> Picture:
+    boxes = _mark_other_calls(tuple(_box(draft) for draft in sorting.boxes))
+    marks = find_marks(stream, sorting, boxes)
     links = _links(stream, sorting, boxes)
-    boxes, links, marks = _drop_results(boxes, links, marks)
-    told = tuple(mark for mark in marks if mark.harmful or mark.targets)
-    told = tuple(sorted(told, key=lambda m: not m.harmful))
+    boxes, links, marks, moved = drop_results(boxes, links, marks)
+    links = _pass_zero_on(links, marks)
+    boxes = _spread_worth(boxes, links, marks)
+    homes = {n.uid: moved[b] for n, b in zip(stream.nodes, sorting.box, strict=True) if n.uid is not None and b >= 0}
+    marks, badges = blame(marks, boxes, links, homes, known.blames)
+    badges, unseen = limit(badges)
+    told = sorted((mark for mark in marks if mark.harmful or mark.targets), key=lambda m: not m.harmful)
     more = len(told) - MAX_CUTS
-    remarks = (f"{more} more cuts are not drawn.",) if more > 0 else ()
-    return Picture(boxes, links, told[:MAX_CUTS], remarks)
+    remarks = [f"{more} more cuts are not drawn."] if more > 0 else []
+    remarks += [f"{unseen} more findings are not drawn."] if unseen else []
+    return Picture(boxes, links, tuple(told[:MAX_CUTS]), badges, tuple(remarks))
 
 
 def _box(draft: Draft) -> Box:
@@ -170,10 +172,61 @@ def _box(draft: Draft) -> Box:
         draft.nodes,
         draft.parameters,
         draft.silent,
+        draft.idle,
+        False,
+        draft.worth,
+        dict(draft.some),
         tuple(draft.classes),
         tuple(draft.names),
         norm_range(draft),
         draft.location,
+    )
+
+
+def _mark_other_calls(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    """A module may run twice in a turn, once without gradient: its parameters are in the other box."""
+    live = {(box.model, box.path) for box in boxes if box.flow is Flow.LIVE and box.kind is Kind.MODULE}
+
+    def is_other(box: Box) -> bool:
+        idle = box.kind is Kind.MODULE and box.flow is not Flow.LIVE and not box.parameters
+        return idle and (box.model, box.path) in live
+
+    return tuple(replace(box, again=True) if is_other(box) else box for box in boxes)
+
+
+def _came(links: Sequence[Link], marks: Sequence[Mark]) -> dict[int, set[Worth]]:
+    """Per box what all that it hands on brought back to it, where that is known of all."""
+    got: dict[int, set[Worth]] = {}
+    for link in links:
+        if link.line is Line.LIVE:
+            got.setdefault(link.source, set()).add(link.worth)
+    for mark in marks:
+        if mark.worth is not Worth.SOUND:
+            got.setdefault(mark.source, set()).add(mark.worth)
+    return got
+
+
+def _pass_zero_on(links: tuple[Link, ...], marks: Sequence[Mark]) -> tuple[Link, ...]:
+    """A value used twice has one norm, the sum of both ways: of a box to which only zeros came nothing else comes."""
+    while True:
+        zero = {box for box, worths in _came(links, marks).items() if worths == {Worth.ZERO}}
+        passed = tuple(
+            replace(link, norm=0.0) if link.target in zero and link.norm and link.worth is Worth.SOUND else link
+            for link in links
+        )
+        if passed == links:
+            return links
+        links = passed
+
+
+def _spread_worth(boxes: tuple[Box, ...], links: Sequence[Link], marks: Sequence[Mark]) -> tuple[Box, ...]:
+    """A box without parameters is worth what comes back to it."""
+    got = _came(links, marks)
+    return tuple(
+        replace(box, worth=next(iter(got[index])))
+        if not box.parameters and box.kind in (Kind.MODULE, Kind.GLUE) and len(got.get(index, ())) == 1
+        else box
+        for index, box in enumerate(boxes)
     )
 
 
@@ -206,50 +259,6 @@ def _line(live: bool, source: Box) -> Line:
         return Line.LIVE
     if source.flow is Flow.GHOST:
         return Line.GHOST
-    if source.kind is Kind.INPUT or (not source.model and source.flow is Flow.DEAD):
+    if source.kind is Kind.INPUT:
         return Line.DATA
     return Line.DEAD
-
-
-def _marks(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...]) -> tuple[Mark, ...]:
-    found: dict[tuple[int, str, Location | None], tuple[dict[int, None], str]] = {}
-    for source, target, edge in stream.edges:
-        box, behind = sorting.box[source], sorting.box[target]
-        if not edge.cut or min(box, behind) < 0:
-            continue
-        value = "" if stream.nodes[source].kind == "module" else stream.names[source]
-        targets, _ = found.setdefault((box, edge.cut, edge.location), ({}, value))
-        targets[behind] = None
-    return tuple(
-        Mark(box, tuple(targets), cause, location, value, boxes[box].flow is not Flow.LIVE)
-        for (box, cause, location), (targets, value) in found.items()
-    )
-
-
-def _drop_results(
-    boxes: tuple[Box, ...], links: tuple[Link, ...], marks: tuple[Mark, ...]
-) -> tuple[tuple[Box, ...], tuple[Link, ...], tuple[Mark, ...]]:
-    """Let the lines of a box that only holds the result of a cut start at the mark, and leave the box out."""
-    entered = {link.target for link in links}
-    after: dict[int, list[int]] = {}
-    for link in links:
-        after.setdefault(link.source, []).append(link.target)
-    cut_targets = {target for mark in marks for target in mark.targets}
-    cut_sources = {mark.source for mark in marks}
-    gone = {
-        b
-        for b in cut_targets - entered - cut_sources
-        if boxes[b].kind is not Kind.LOSS and boxes[b].flow is Flow.GHOST and boxes[b].nodes <= MAX_RESULT_NODES
-    }
-    moved = {old: new for new, old in enumerate(b for b in range(len(boxes)) if b not in gone)}
-    kept = tuple(box for b, box in enumerate(boxes) if b not in gone)
-    new_links = tuple(
-        replace(link, source=moved[link.source], target=moved[link.target]) for link in links if link.source not in gone
-    )
-    new_marks = []
-    for mark in marks:
-        reached = [t for target in mark.targets for t in (after.get(target, []) if target in gone else [target])]
-        new_marks.append(
-            replace(mark, source=moved[mark.source], targets=tuple(moved[t] for t in dict.fromkeys(reached)))
-        )
-    return kept, new_links, tuple(new_marks)

@@ -5,6 +5,7 @@ A run that was not traced has no graph; then the models and the `backward()` lin
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -13,17 +14,19 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
 from gradscope.errors import GradscopeError
-from gradscope.records import Run
 from gradscope.render.bare import bare_graph
 from gradscope.render.crowd import merge_crowd
-from gradscope.render.dot import Cluster, to_dot
+from gradscope.render.dot import to_dot
 from gradscope.render.engine import Layout, layout
 from gradscope.render.fold import Picture, fold_levels
+from gradscope.render.known import Known, Worth, known_of
+from gradscope.render.labels import WORTH_WORDS
+from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
 from gradscope.render.words import STATE_WORDS, number
 
 if TYPE_CHECKING:
-    from gradscope.report import Report
+    from gradscope.report import ModelSummary, Report
 
 # Graphviz titles every shape with the name of its node, and puts the tooltip where browsers do not look.
 _NAME = re.compile(r"<title>[^<]*</title>\n?")
@@ -106,40 +109,47 @@ def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
 def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Drawing]]:
     """Draw the traced step folded to several depths."""
     graph, crowd = merge_crowd(report.run.graph or bare_graph(report))
+    known = known_of(report)
+    if crowd:
+        known = known.gathered({node.model for node in graph.nodes}, crowd)
     drawn = []
-    for picture in fold_levels(graph, depths, _classes(report.run)):
+    for picture in fold_levels(graph, depths, known):
         models = {box.model for box in picture.boxes}
-        clusters = _clusters(report, models)
+        clusters = _clusters(report, models, known)
         if crowd:
             clusters = [cluster for cluster in clusters if cluster.name in models]
         drawn.append((picture, Drawing(to_dot(picture, clusters))))
     return drawn
 
 
-def _classes(run: Run) -> dict[tuple[str, str], str]:
-    """Class per (model, module fqn), as far as parameters tell it."""
-    return {
-        (owner.model, owner.fqn.rpartition(".")[0]): parameter.module
-        for parameter in run.parameters.values()
-        for owner in parameter.owners
-        if parameter.module and "." in owner.fqn
-    }
-
-
-def _norm_in(run: Run, model: str) -> float | None:
-    """2-norm over a model's parameters in the drawn step, where it was measured: what the boxes show adds up to it."""
-    nodes = run.graph.nodes if run.graph is not None else ()
-    norms = [n.norm for n in nodes if n.kind == "parameter" and n.model == model and n.norm is not None]
-    return sum(norm * norm for norm in norms) ** 0.5 if norms else None
-
-
-def _clusters(report: Report, drawn: set[str]) -> list[Cluster]:
+def _clusters(report: Report, drawn: set[str], known: Known) -> list[Cluster]:
     clusters = []
+    parameters = {model.name: model.parameters for model in report.run.models}
     for index, model in enumerate(report.models):
-        words = STATE_WORDS[model.state]
-        norm = _norm_in(report.run, model.name) or model.grad_norm
-        if model.state is State.FLOWING and norm is not None:
-            words = f"norm {number(norm)}"
-        clusters.append(Cluster(model.name, model.class_name, words, model_colour(index), model.state in _DEAD))
+        worths = {known.told.get(uid, Worth.SOUND) for uid in parameters.get(model.name, ())}
+        tiny = worths if worths <= {Worth.VANISHING, Worth.EXPLODING} else set()
+        words = f"gradient {WORTH_WORDS[next(iter(tiny))]}" if len(tiny) == 1 else _words(report, model)
+        look = Look.LIVE if tiny else _look_of(model.state)
+        clusters.append(Cluster(model.name, model.class_name, words, model_colour(index), look))
     others = sorted(drawn - {model.name for model in report.models} - {""})
-    return clusters + [Cluster(n, "", "", model_colour(len(clusters) + i), False) for i, n in enumerate(others)]
+    return clusters + [Cluster(n, "", "", model_colour(len(clusters) + i)) for i, n in enumerate(others)]
+
+
+def _look_of(state: State) -> Look:
+    if state in _DEAD:
+        return Look.DEAD
+    return {State.ZERO: Look.ZERO, State.NONFINITE: Look.NONFINITE}.get(state, Look.LIVE)
+
+
+def _words(report: Report, model: ModelSummary) -> str:
+    """What a model got: in the drawn step where it was measured, so that what the boxes show adds up to it."""
+    words = STATE_WORDS[model.state]
+    if model.state not in (State.FLOWING, State.INTERMITTENT):
+        return words
+    graph = report.run.graph
+    nodes = [n for n in graph.nodes if n.kind == "parameter" and n.model == model.name] if graph is not None else []
+    norms = [n.norm for n in nodes if n.norm is not None]
+    if nodes and not any(n.live for n in nodes):
+        return f"{words}, but not in the drawn step"
+    norm = math.hypot(*norms) if norms else model.grad_norm
+    return words if norm is None else f"norm {number(norm)}"

@@ -6,47 +6,97 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from gradscope.records import Location
 from gradscope.render import escape
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Box
+from gradscope.render.known import Blame, Worth
+from gradscope.render.marks import Mark
 from gradscope.render.stream import Flow
 from gradscope.render.words import count, number
 
 MAX_CHARACTERS = 56
 
 
-def rows(box: Box) -> list[str]:
-    """The lines of a box: its name in bold, what it is, what its gradient did."""
+def rows(box: Box, passes: bool) -> list[str]:
+    """The lines of a box: its name in bold, what it is, what its gradient did (`passes` without staying)."""
     if box.kind is Kind.LOSS:
-        where = [small(str(box.location)), code(box.location)] if box.location else []
+        where = [small(place(box.location)), code(box.location)] if box.location else []
         return [f"<b>{safe(box.names[0] if box.names else 'loss')}</b>", *where]
     if box.kind is Kind.INPUT:
         return [_names(box.names)]
     if box.kind is Kind.GLUE:
-        where = [small(str(box.location))] if box.location else []
+        where = [small(place(box.location))] if box.location else []
         return [_names(box.names) + _times(box), *where]
     own = box.names if box.parameters == box.nodes else ()
     title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path) or (box.classes or ("whole model",))[0]
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
-    return [f"<b>{safe(title)}</b>{_times(box)}", small(detail) if detail else "", *map(small, _gradient(box))]
+    return [f"<b>{safe(title)}</b>{_times(box)}", small(detail) if detail else "", *map(small, _gradient(box, passes))]
 
 
-def _gradient(box: Box) -> list[str]:
+WORTH_WORDS = {
+    Worth.ZERO: "exactly zero",
+    Worth.NONFINITE: "NaN or Inf",
+    Worth.VANISHING: "vanishing",
+    Worth.EXPLODING: "exploding",
+}
+
+
+def _gradient(box: Box, passes: bool) -> list[str]:
     """What the parameters of a module got, in words."""
+    if box.again:
+        return ["another call, without gradient"]
     if box.flow is Flow.GHOST:
         return ["behind the cut"]
     if box.flow is Flow.DEAD:
-        return ["no gradient"]
+        return ["no gradient in this step" if box.idle and box.idle == box.silent else "no gradient"]
+    if passes:
+        return ["a gradient passes, none stays"]
     words = []
-    if box.norms:
+    told = box.worth in (Worth.ZERO, Worth.NONFINITE) and not any(0 < norm < math.inf for norm in box.norms or ())
+    if box.norms and not told:
         low, high = (number(norm) for norm in box.norms)
         words.append(f"norm {low}" if low == high else f"norm {low} to {high}")
+    if box.worth is not Worth.SOUND:
+        words.append(f"gradient {WORTH_WORDS[box.worth]}")
+    of = count(box.parameters, "parameter")
+    words += [f"{n} of {of}: {WORTH_WORDS[w]}" for w, n in sorted(box.some.items()) if n < box.parameters]
     if box.silent:
-        words.append(f"{box.silent} of {count(box.parameters, 'parameter')}: no gradient")
+        words.append(f"{box.silent} of {of}: no gradient")
     return words
+
+
+def mark_rows(mark: Mark) -> list[str]:
+    """The lines of a plate: cause and line in bold, the line's code."""
+    cause = mark.cause
+    if cause == "unknown":
+        cause = f"gradient {WORTH_WORDS[mark.worth]}" if mark.worth is not Worth.SOUND else "gradient lost"
+    where = f" at {place(mark.location)}" if mark.location else ", cause not found" * (mark.cause == "unknown")
+    return [f"<b>{safe(cause + where)}</b>", *filter(None, [code(mark.location)])]
+
+
+def badge_rows(blame: Blame) -> list[str]:
+    """The lines of a finding: code and rule in bold, then cause and line, the line's code."""
+    cause = blame.cause.replace("_", " ") if blame.cause != "unknown" else "cause not found"
+    rule = blame.name.replace("-", " ")
+    parts = [f"<b>{safe(f'{blame.code} {rule}')}</b>"]
+    if cause != rule or blame.location:
+        where = f" at {place(blame.location)}" if blame.location else ""
+        parts.append(f"<b>{safe((cause if cause != rule else '') + where)}</b>")
+    return [*parts, *filter(None, [code(blame.location)])]
+
+
+def place(location: Location | None) -> str:
+    """`file:line`; of a file outside the working directory its name alone, the rest of its path says little."""
+    if location is None:
+        return ""
+    path = PurePath(location.file)
+    outside = path.is_absolute() or ".." in path.parts
+    return f"{path.name if outside else location.file}:{location.line}"
 
 
 def _times(box: Box) -> str:
@@ -55,7 +105,7 @@ def _times(box: Box) -> str:
 
 def _names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3]) or "?"
-    return safe(shown + (", ..." if len(names) > 3 else ""))
+    return safe(shown + (", \u2026" if len(names) > 3 else ""))
 
 
 def tooltip(box: Box) -> str:
@@ -93,5 +143,5 @@ def _shorten(text: str) -> str:
     """The middle of a long name is what nobody misses."""
     if len(text) <= MAX_CHARACTERS:
         return text
-    half = (MAX_CHARACTERS - 3) // 2
-    return f"{text[:half]}...{text[-half:]}"
+    half = (MAX_CHARACTERS - 1) // 2
+    return f"{text[:half]}\u2026{text[-half:]}"

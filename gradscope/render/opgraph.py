@@ -1,8 +1,8 @@
 """The exact autograd graph of one live loss: every operation, every parameter by its name.
 
 * torchviz draws it where it can. It walks recursively (RecursionError near 1,000 chained operations), names nodes
-  by their address, and needs `distutils`; so nodes are renumbered, and what it cannot do is walked iteratively here
-  with the same look.
+  by their address, and needs `distutils`; so nodes are renumbered and given our colours, and what it cannot do is
+  walked iteratively here with the same look.
 * torchviz asks for "monospace", which a Graphviz without Pango measures as Times: text runs over. Courier fits.
 * A model the loss does not reach is not in the autograd graph; it is drawn beside it, because that is the news.
 * torch is never imported here: the tensor brings all that is needed.
@@ -16,8 +16,10 @@ from typing import Any
 
 from gradscope.render import escape
 from gradscope.render.graph import Drawing
-from gradscope.render.labels import quoted
-from gradscope.render.palette import DEAD
+from gradscope.render.labels import quoted, safe
+from gradscope.render.livegraph import named, walk
+from gradscope.render.looks import GLUE
+from gradscope.render.palette import DEAD, INK, PAPER, TEXT, model_colour, shade, tint
 from gradscope.render.words import count
 
 SAFE_NODES = 400
@@ -26,75 +28,109 @@ MAX_NODES = 1500
 """dot needs 1 s for 2,000 nodes and 27 s for 6,000."""
 
 _LOOK = (
-    "  node [align=left, fontname=Courier, fontsize=10, height=0.2, ranksep=0.1, shape=box, style=filled];",
-    f'  edge [color="{DEAD}"];',
+    f'  node [shape=box, style="rounded,filled", fontname=Courier, fontsize=10, fontcolor="{INK}", fillcolor="{PAPER}",'
+    f' color="{GLUE}", height=0.2, margin="0.1,0.05"];',
+    f'  edge [color="{GLUE}", arrowsize=0.7];',
 )
+_LOSS = f'style=filled, fillcolor="{INK}", fontcolor="{PAPER}", color="{DEAD}"'
+_GREY = (
+    f'style="rounded,filled,dashed", fillcolor="{tint(DEAD, 0.22)}", color="{DEAD}", fontcolor="{shade(DEAD, 0.65)}"'
+)
+Leaves = Mapping[int, tuple[str, str]]
+"""Per id of a parameter: its name, and the colour of its model."""
+
 _NUMBER = re.compile(r"^\t(\d+)(?: -> (\d+))?(?= \[|$)")
 
 
 def op_graph(root: Any, models: Mapping[str, Any]) -> Drawing:
-    """Draw the autograd graph of the tensor `root`, parameters named `model.fqn`."""
-    names = {id(p): f"{model}.{fqn}" for model, module in models.items() for fqn, p in module.named_parameters()}
-    nodes, left = _walk(root.grad_fn)
-    body = _by_torchviz(root, models) if len(nodes) <= SAFE_NODES and not left else None
+    """Draw the autograd graph of the tensor `root`, parameters named `model.fqn` in the colour of their model."""
+    leaves = {
+        id(p): (f"{model}.{fqn}".rstrip("."), model_colour(index))
+        for index, (model, module) in enumerate(models.items())
+        for fqn, p in named(module)
+    }
+    nodes, left = walk(root.grad_fn, MAX_NODES)
+    body = _by_torchviz(root, leaves, models) if len(nodes) <= SAFE_NODES and not left else None
     if body is None:
-        body = list(_by_hand(nodes, names, root))
+        body = list(_by_hand(nodes, leaves, root))
     reached = {id(leaf) for node in nodes if (leaf := getattr(node, "variable", None)) is not None}
-    remark = f"The {len(nodes):,} operations nearest to the loss; more were left out." if left else ""
     beside = [] if left else list(_unreached(models, reached))
-    height = max(12.0, len(nodes) * 0.15)
+    remark = f"The {len(nodes):,} operations nearest to the loss; more were left out." if left else ""
     head = (
-        f'  graph [size="12,{height:g}", bgcolor=transparent, fontname=Courier, fontsize=10, fontcolor="{DEAD}",'
-        f' labelloc=b, label="{remark}"];'
+        f'  graph [bgcolor=transparent, fontname=Helvetica, fontsize=10, fontcolor="{TEXT}", labelloc=b,'
+        f" label=<{_legend(models, reached, remark)}>];"
     )
     return Drawing("\n".join(["digraph gradscope {", head, *_LOOK, *body, *beside, "}", ""]))
 
 
-def _walk(start: Any) -> tuple[list[Any], bool]:
-    """Nodes of the autograd graph, nearest to the loss first, and whether some were left out."""
-    nodes = [start] if start is not None else []
-    seen = set(nodes)
-    for node in nodes:
-        for following, _ in node.next_functions:
-            if following is None or following in seen:
-                continue
-            if len(nodes) >= MAX_NODES:
-                return nodes, True
-            seen.add(following)
-            nodes.append(following)
-    return nodes, False
+def _legend(models: Mapping[str, Any], reached: set[int], remark: str) -> str:
+    rows = []
+    for index, (name, module) in enumerate(models.items()):
+        leaves = [p for _, p in named(module) if p.requires_grad]
+        hit = sum(id(p) in reached for p in leaves)
+        words = f"{name}: the loss reaches {hit} of {count(len(leaves), 'parameter')}"
+        colour = model_colour(index) if hit else DEAD
+        rows.append(f'<tr><td><font color="{colour}">&#9632;</font></td><td align="left">{safe(words)}</td></tr>')
+    rows.append(f'<tr><td></td><td align="left"><b>{remark}</b></td></tr>' if remark else "")
+    table = "".join(rows) or "<tr><td></td></tr>"
+    return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="2">{table}</table>'
 
 
-def _by_torchviz(root: Any, models: Mapping[str, Any]) -> list[str] | None:
-    """The lines of torchviz's drawing with running numbers, or None where it cannot."""
-    named = {_label(f"{model}.{fqn}"): p for model, module in models.items() for fqn, p in module.named_parameters()}
+def _by_torchviz(root: Any, leaves: Leaves, models: Mapping[str, Any]) -> list[str] | None:
+    """The lines of torchviz's drawing with running numbers and our colours, or None where it cannot."""
+    tensors = {id(p): p for module in models.values() for _, p in named(module)}
+    known = {_label(name): tensors[key] for key, (name, _) in leaves.items()}
     try:
         import torchviz
 
-        drawn = torchviz.make_dot(root, params=named)
+        drawn = torchviz.make_dot(root, params=known)
     except (ImportError, RecursionError):
         return None
+    colours = {_label(name): colour for name, colour in leaves.values()}
     numbers: dict[str, str] = {}
 
     def renumber(match: re.Match[str]) -> str:
         ends = [numbers.setdefault(end, f"n{len(numbers)}") for end in match.groups() if end]
         return "  " + " -> ".join(ends)
 
-    return [_NUMBER.sub(renumber, line.rstrip("\n")) + ";" for line in drawn.body]
+    return [_NUMBER.sub(renumber, _recolour(line.rstrip("\n"), colours, root)) + ";" for line in drawn.body]
 
 
-def _by_hand(nodes: list[Any], names: Mapping[int, str], root: Any) -> Iterable[str]:
+def _recolour(line: str, colours: Mapping[str, str], root: Any) -> str:
+    start, _, rest = line.partition(" [label=")
+    if "fillcolor=darkolivegreen" in rest:
+        return f'{start} [label="{_label(_loss(root))}", {_LOSS}]'
+    if "fillcolor=lightblue" in rest:
+        name = rest.lstrip('"').partition("\n")[0]
+        line = line.replace(
+            '[label="\n ', '[label="'
+        )  # an empty first line crashes the Graphviz that pygraphviz brings
+        return line[: line.rindex("fillcolor=lightblue")] + _leaf_look(colours.get(name, DEAD)) + "]"
+    return line.replace(" fillcolor=lightgrey", "")
+
+
+def _loss(root: Any) -> str:
+    shape = tuple(root.shape)
+    return f"loss {shape}" if shape else "loss"
+
+
+def _leaf_look(colour: str) -> str:
+    return f'fillcolor="{tint(colour, 0.35)}", color="{shade(colour, 0.85)}"'
+
+
+def _by_hand(nodes: list[Any], leaves: Leaves, root: Any) -> Iterable[str]:
     """The same drawing without recursion."""
     number = {node: index for index, node in enumerate(nodes)}
-    yield f'  loss [label="{_label(str(tuple(root.shape)))}", fillcolor=darkolivegreen1];'
+    yield f'  loss [label="{_label(_loss(root))}", {_LOSS}];'
     if nodes:
         yield "  n0 -> loss;"
     for node, index in number.items():
-        yield f'  n{index} [label="{_label(type(node).__name__)}", fillcolor=lightgrey];'
+        yield f'  n{index} [label="{_label(type(node).__name__)}"];'
         leaf = getattr(node, "variable", None)
         if leaf is not None:
-            label = f"{_label(names.get(id(leaf), ''))}\\n {_label(str(tuple(leaf.shape)))}"
-            yield f'  v{index} [label="{label}", fillcolor=lightblue];'
+            name, colour = leaves.get(id(leaf), ("", DEAD))
+            label = f"{_label(name)}\\n {_label(str(tuple(leaf.shape)))}"
+            yield f'  v{index} [label="{label}", {_leaf_look(colour)}];'
             yield f"  v{index} -> n{index};"
         for before, _ in node.next_functions:
             if before in number:
@@ -103,10 +139,10 @@ def _by_hand(nodes: list[Any], names: Mapping[int, str], root: Any) -> Iterable[
 
 def _unreached(models: Mapping[str, Any], reached: set[int]) -> Iterable[str]:
     for index, (name, module) in enumerate(models.items()):
-        leaves = [p for p in module.parameters() if p.requires_grad]
+        leaves = [p for _, p in named(module) if p.requires_grad]
         if leaves and not any(id(p) in reached for p in leaves):
             said = f"{_label(name)}\\nnot reached: {count(len(leaves), 'parameter')}"
-            yield f'  u{index} [label="{said}", style=dashed, color="{DEAD}", fontcolor="{DEAD}"];'
+            yield f'  u{index} [label="{said}", {_GREY}];'
 
 
 def _label(text: str) -> str:

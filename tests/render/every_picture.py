@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gradscope.diagnosis.finding import Severity
 from gradscope.render.html import render_cell, render_page
+from gradscope.render.labels import place
 
 if TYPE_CHECKING:
     from gradscope.report import Report
 
 FIGURES = ("plot_norms", "plot_depth", "plot_histograms", "plot_heatmap", "plot_updates", "plot_flow")
+BOLD_PLATE = re.compile(r" +[bc]\d+ \[label=.* penwidth=2\.4,")
 SMALL_PAGE = 1_000_000
 PARAMETERS = 300
 """With at most so many, a page is small."""
+
+
+def unplated(report: Report, source: str) -> list[str]:
+    """The errors and warnings whose line stands on no bold plate of a graph."""
+    plates = [line for line in source.splitlines() if BOLD_PLATE.match(line)]
+    return [
+        f"{finding.code} at {finding.location}"
+        for finding in report.findings
+        if finding.severity is not Severity.INFO and finding.location
+        if not any(place(finding.location) in plate for plate in plates)
+    ]
 
 
 def failures(report: Report) -> Iterator[str]:
@@ -28,6 +43,7 @@ def failures(report: Report) -> Iterator[str]:
             yield f"graph at depth {depth}: {drawing.reason}"
         elif not ET.fromstring(svg).tag.endswith("svg"):
             yield f"graph at depth {depth}: no SVG"
+        yield from (f"graph at depth {depth}: no plate for {words}" for words in unplated(report, drawing.source))
         if report.graph(depth).source != drawing.source:
             yield f"graph at depth {depth}: two drawings differ"
     for name in FIGURES:

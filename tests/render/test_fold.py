@@ -10,6 +10,7 @@ from gradscope.records import Edge
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import MAX_BOXES, MAX_LINKS, fold
 from gradscope.render.graph import draw_graph
+from gradscope.render.known import Worth
 from gradscope.render.repeats import find_runs
 from gradscope.render.stream import Flow
 from tests.render import graph_builders as build
@@ -137,3 +138,32 @@ def test_hundred_thousand_nodes_are_readable(report):
     source = draw_graph(report).source
 
     assert len(boxes(source)) < 60
+
+
+def test_a_gradient_of_its_own_kind_ends_a_run_of_blocks():
+    """Twenty layers that get exactly zero are no part of a row of sixty healthy ones."""
+    s = build.Sketch()
+    h = s.node("input", "x", live=False)
+    for i in range(60):
+        h = s.layer("net", f"layers.{i}", h, norm=0.0 if i < 20 else 0.1)
+    s.loss(h)
+    picture = fold(s.graph())
+
+    assert [(title, box.worth) for title, box in zip(titles(picture), picture.boxes[:2], strict=True)] == [
+        ("layers.0-19", Worth.ZERO),
+        ("layers.20-59", Worth.SOUND),
+    ]
+    source = draw_graph(build.report_of(s, {"net": "Net"})).source
+    assert "gradient exactly zero" in source
+    assert "white, dark border: its gradient is exactly zero" in source
+
+
+def test_findings_of_a_crowd_are_few_badges():
+    s = build.Sketch()
+    names = [f"expert{i}" for i in range(60)]
+    for name in names:
+        s.node("parameter", "weight", name, "", live=False)
+    s.loss(s.node("input", "x"))
+    source = draw_graph(build.report_of(s, dict.fromkeys(names, "Expert"), dead=tuple(names))).source
+
+    assert 0 < len(re.findall(r"^ +b\d+ \[", source, re.MULTILINE)) <= 20

@@ -16,6 +16,7 @@ from gradscope.render.graph import draw_graph
 from gradscope.render.stream import Flow
 from gradscope.report import Report
 from tests.render import graph_builders as build
+from tests.render.every_picture import unplated
 
 ALL = [
     build.two_model_cut,
@@ -115,6 +116,45 @@ def test_gan_shows_both_ways_and_each_loss_its_own_glue():
     assert ends["generator", "critic"] is Line.LIVE
     assert sum(b.kind is Kind.GLUE for b in picture.boxes) == 2
     assert sum(b.kind is Kind.LOSS for b in picture.boxes) == 2
+
+
+def test_a_cut_inside_a_model_is_told_inside_it():
+    s = build.Sketch()
+    h = s.layer("net", "first", s.node("input", "x", live=False), live=False)
+    kept = s.node("op", "detach", "net", "", live=False)
+    s.cut(h, kept)
+    s.loss(s.layer("net", "second", kept))
+    source = draw_graph(build.report_of(s, {"net": "Net"})).source
+
+    assert re.search(r"^    c0 \[label", source, re.MULTILINE)
+
+
+def test_a_finding_whose_cut_is_not_drawn_is_a_badge_on_the_box():
+    s = build.Sketch()
+    uid = 0
+    made = s.op("AddmmBackward0", "encoder", "fc", s.node("input", "x", live=False), live=False)
+    leaf = s.node("parameter", "weight", "encoder", "fc", live=False, uid=uid)
+    s.edges.append(Edge(leaf, made, live=False))
+    s.loss(s.layer("decoder", "fc", s.node("input", "y", live=False)))
+    report = build.report_of(s, {"encoder": "Encoder", "decoder": "Decoder"}, dead=("encoder",))
+    source = draw_graph(report).source
+
+    assert unplated(report, source) == []
+    assert "GS101 no gradient" in source
+    assert re.search(r"n\d+ -> b0 \[.*arrowhead=tee", source)
+
+
+def test_zero_and_nan_look_like_neither_a_healthy_gradient_nor_a_missing_one():
+    looks = set()
+    for norm in (0.3, 0.0, float("nan"), None):
+        s = build.Sketch()
+        h = s.layer("net", "fc", s.node("input", "x", live=False), live=norm is not None, norm=norm)
+        s.edges[-1] = replace(s.edges[-1], norm=norm)
+        s.loss(h, norm=norm)
+        source = draw_graph(build.report_of(s, {"net": "Net"})).source
+        looks.add((re.search(r"n0 \[label=<.*?>, (.*?), id", source)[1], re.search(r"n0 -> n\d \[(.*?),", source)[1]))
+
+    assert len(looks) == 4
 
 
 # --- odd graphs ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""What the passes of the drawn turn were seen to bring back: to parameters, to the results of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gradscope.capture.nodes import worthless
+from gradscope.capture.sites import Site, Sites
+from gradscope.capture.tape import Tape
+from gradscope.capture.turns import Sizes, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """Gradients that came, by value of the tape."""
+
+    tape: Tape
+    sites: Sites
+    delivered: Mapping[int, float | None]
+    sizes: Sizes
+
+    @classmethod
+    def of(cls, tape: Tape, sites: Sites, turn: Turn, measured: Mapping[int, Sizes]) -> Came:
+        """Put the passes of a turn together; one that brought something is believed."""
+        sizes: dict[int, float | None] = {}
+        for _, event in turn.roots:
+            sizes.update({op: n for op, n in measured.get(event.index, {}).items() if n is not None or op not in sizes})
+        return cls(tape, sites, turn.delivered(), sizes)
+
+    @property
+    def silent_ops(self) -> set[int]:
+        """Operations to whose results nothing came, connected though they are."""
+        return {op for op, norm in self.sizes.items() if norm is None}
+
+    def norm(self, i: int) -> float | None:
+        """Of the gradient that came to a value."""
+        value = self.tape.values[i]
+        return self.delivered.get(value.param) if value.param >= 0 else self.sizes.get(value.op)
+
+    def is_silent(self, i: int) -> bool:
+        """The passes of the turn were seen to bring no gradient to this result, connected though it is."""
+        op = self.tape.values[i].op
+        return self.tape.values[i].param < 0 and op in self.sizes and self.sizes[op] is None
+
+    def spoilt(self, op: int, parent: int) -> Site | None:
+        """Why what came back from an operation to `parent` is nothing or worth nothing.
+
+        A user's own function has no operation: it is known by the one before.
+        """
+        if self.is_silent(parent):
+            return self.sites.spoilt.get(op) or self.sites.spoilt.get(self.tape.values[parent].op)
+        return self.sites.spoilt.get(op) if worthless(self.norm(parent)) else None
+
+    def cut(self, op: int, parent: int) -> Site | None:
+        """The cut at an operation; where the backward of the user's function was seen to end it, that is told."""
+        site = self.sites.at.get(op)
+        seen = self.spoilt(op, parent) if site is not None and self.is_silent(parent) else None
+        return seen if site is not None and seen is not None and seen.cause == site.cause else site

@@ -1,0 +1,118 @@
+"""What a report knows beyond its traced step, in the form that folding and drawing need.
+
+The picture must not contradict the text: what findings say of parameters and lines is handed on here, and drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.finding import Finding, Severity
+from gradscope.records import Location, Run
+
+if TYPE_CHECKING:
+    from gradscope.report import Report
+
+
+class Worth(StrEnum):
+    """What a gradient that does come back is worth."""
+
+    SOUND = "sound"
+    ZERO = "zero"
+    NONFINITE = "nonfinite"
+    VANISHING = "vanishing"
+    EXPLODING = "exploding"
+
+
+LOST = ("none", "zero", "nonfinite")
+"""States of findings about a gradient that was lost at a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """An error or warning: the line it names, and the parameters it is about."""
+
+    code: str
+    name: str
+    model: str
+    state: str
+    cause: str
+    location: Location | None
+    uids: frozenset[int]
+    error: bool
+
+    @property
+    def lost(self) -> bool:
+        """It says where a gradient was lost, so that it belongs on the way to the loss."""
+        return self.state in LOST
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Per parameter uid and module what the whole run says of it."""
+
+    classes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Class per (model, module fqn), as far as parameters tell it."""
+    told: Mapping[int, Worth] = field(default_factory=dict)
+    fed: frozenset[int] = frozenset()
+    """Parameters that received a gradient at some time of the run."""
+    blames: tuple[Blame, ...] = ()
+
+    def gathered(self, drawn: Collection[str], crowd: str) -> Known:
+        """The same with what is said of models that are not drawn by name said of the crowd."""
+        blames = (each if each.model in drawn else replace(each, model=crowd) for each in self.blames)
+        return replace(self, blames=tuple(blames))
+
+
+NOTHING = Known()
+
+
+def known_of(report: Report) -> Known:
+    """Collect it from facts and findings."""
+    run = report.run
+    names = {(owner.model, owner.fqn): uid for uid, p in run.parameters.items() for owner in p.owners}
+    told: dict[int, Worth] = {}
+    blames = []
+    for finding in report.findings:
+        uids = frozenset(names[key] for fqn in finding.parameters if (key := (finding.model, fqn)) in names)
+        if finding.state in set(Worth):
+            told |= dict.fromkeys(uids, Worth(finding.state))
+        if finding.severity is not Severity.INFO:
+            blames.append(_blame(finding, uids))
+    fed = frozenset(uid for uid, tally in run.tallies.items() if tally.backwards)
+    return Known(_classes(run), told, fed, tuple(blames))
+
+
+def worth_of(norm: float | None) -> Worth:
+    """What a norm says by itself."""
+    if norm is None:
+        return Worth.SOUND
+    if not math.isfinite(norm):
+        return Worth.NONFINITE
+    return Worth.ZERO if norm == 0 else Worth.SOUND
+
+
+def _blame(finding: Finding, uids: frozenset[int]) -> Blame:
+    return Blame(
+        finding.code,
+        finding.name,
+        finding.model,
+        finding.state,
+        finding.cause,
+        finding.location,
+        uids,
+        finding.severity is Severity.ERROR,
+    )
+
+
+def _classes(run: Run) -> dict[tuple[str, str], str]:
+    return {
+        (owner.model, owner.fqn.rpartition(".")[0]): parameter.module
+        for parameter in run.parameters.values()
+        for owner in parameter.owners
+        if parameter.module and "." in owner.fqn
+    }

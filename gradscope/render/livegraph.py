@@ -1,0 +1,231 @@
+"""The graph of one live loss, folded like that of a report: which parameters it reaches, and through which modules.
+
+* The autograd graph names operations and leaves, not modules. An operation that takes a parameter belongs to the
+  module of that parameter; what comes between two of them to the modules they have in common; what comes after the
+  last parameter of a model is outside of it.
+* There was no backward yet: lines carry no norm, and no cut is known. A model the loss does not reach is drawn grey.
+* torch is never imported here: the tensor brings all that is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradscope.records import Edge, Graph, Node
+from gradscope.render.crowd import merge_crowd
+from gradscope.render.dot import to_dot
+from gradscope.render.fold import fold
+from gradscope.render.graph import DEPTH, Drawing
+from gradscope.render.known import Known
+from gradscope.render.looks import Cluster, Look
+from gradscope.render.palette import model_colour
+from gradscope.render.words import count, listing
+
+MAX_NODES = 400_000
+_MERE = (
+    "T", "Transpose", "Permute", "View", "UnsafeView", "Reshape", "Expand", "ToCopy", "Squeeze", "Unsqueeze", "Alias",
+    "Clone",
+)  # fmt: skip
+"""Operations that hand a parameter on as it is: what takes their result takes the parameter."""
+
+Home = tuple[str, tuple[str, ...]]
+"""Model, and module path inside it; ("", ()) is outside of all."""
+OUTSIDE: Home = ("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A parameter of one of the models."""
+
+    model: str
+    module: str
+    name: str
+    uid: int
+    trainable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node of the autograd graph; `sources` are positions."""
+
+    label: str
+    sources: list[int]
+    leaf: bool = False
+    owner: Leaf | None = None
+
+    @property
+    def is_mere(self) -> bool:
+        """It hands on what it is given."""
+        return self.label.rstrip("0123456789").removesuffix("Backward") in _MERE
+
+
+def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH) -> Drawing:
+    """Draw what the tensor `root` was computed from, folded to `depth` levels of module names."""
+    leaves = _leaves(models)
+    steps, left = _read(root, leaves)
+    graph = _graph(steps, leaves, tuple(root.shape), left)
+    reached: set[int | None] = {node.uid for node in graph.nodes if node.live and node.uid is not None}
+    graph, crowd = merge_crowd(graph)
+    picture = fold(graph, depth, Known(_classes(models)))
+    clusters = [_cluster(name, model, leaves, reached, i) for i, (name, model) in enumerate(models.items())]
+    if crowd:
+        shown = {box.model for box in picture.boxes}
+        clusters = [cluster for cluster in clusters if cluster.name in shown]
+    missed = [cluster.name for cluster in clusters if cluster.look is Look.DEAD and cluster.state != "frozen"]
+    remarks = list(picture.remarks)
+    if missed:
+        remarks.append(f"No way leads from this loss to {listing(missed, 3)}: gradscope.explain finds the line.")
+    return Drawing(to_dot(replace(picture, remarks=tuple(remarks)), clusters))
+
+
+def walk(start: Any, most: int = MAX_NODES) -> tuple[list[Any], bool]:
+    """Nodes of the autograd graph, nearest to the loss first, and whether some were left out."""
+    steps = [start] if start is not None else []
+    seen = set(steps)
+    for step in steps:
+        for following, _ in step.next_functions:
+            if following is None or following in seen:
+                continue
+            if len(steps) >= most:
+                return steps, True
+            seen.add(following)
+            steps.append(following)
+    return steps, False
+
+
+def named(model: Any) -> Iterator[tuple[str, Any]]:
+    """The parameters of a module, or of a mapping or list of tensors, by name."""
+    if hasattr(model, "named_parameters"):
+        yield from model.named_parameters()
+    elif isinstance(model, Mapping):
+        yield from ((str(name), tensor) for name, tensor in model.items())
+    elif hasattr(model, "grad_fn"):
+        yield "", model
+    else:
+        yield from ((str(index), tensor) for index, tensor in enumerate(model))
+
+
+def _leaves(models: Mapping[str, Any]) -> dict[int, Leaf]:
+    found: dict[int, Leaf] = {}
+    for model, module in models.items():
+        for fqn, tensor in named(module):
+            path, _, name = fqn.rpartition(".")
+            found.setdefault(id(tensor), Leaf(model, path, name or model, len(found), bool(tensor.requires_grad)))
+    return found
+
+
+def _classes(models: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    return {
+        (model, fqn): type(module).__name__
+        for model, root in models.items()
+        if hasattr(root, "named_modules")
+        for fqn, module in root.named_modules()
+    }
+
+
+def _cluster(name: str, model: Any, leaves: Mapping[int, Leaf], reached: set[int | None], index: int) -> Cluster:
+    mine = [leaf for leaf in leaves.values() if leaf.model == name]
+    trainable = [leaf for leaf in mine if leaf.trainable]
+    hit = sum(leaf.uid in reached for leaf in trainable)
+    words = f"reaches {hit} of {count(len(trainable), 'parameter')}"
+    if not hit:
+        words = "not reached" if trainable else "frozen" if mine else "no parameters of its own"
+    kind = type(model).__name__ if hasattr(model, "named_parameters") else "parameters"
+    return Cluster(name, kind, words, model_colour(index), Look.LIVE if hit else Look.DEAD)
+
+
+def _read(root: Any, leaves: Mapping[int, Leaf]) -> tuple[list[Step], bool]:
+    """The nodes as plain facts, farthest from the loss first: to hold 100,000 live ones makes everything else slow."""
+    live, left = walk(root.grad_fn)
+    last = len(live)
+    number = {step: last - 1 - index for index, step in enumerate(live)}
+    return [
+        _step(step, [number[n] for n, _ in step.next_functions if n in number], leaves) for step in live[::-1]
+    ], left
+
+
+def _step(node: Any, sources: list[int], leaves: Mapping[int, Leaf]) -> Step:
+    variable = getattr(node, "variable", None)
+    if variable is None:
+        return Step(type(node).__name__, sources)
+    return Step(f"leaf {tuple(variable.shape)}", sources, True, leaves.get(id(variable)))
+
+
+def _graph(steps: list[Step], leaves: Mapping[int, Leaf], shape: tuple[int, ...], left: bool) -> Graph:
+    homes = _homes(steps)
+    nodes = [_node(at, step, home) for at, (step, home) in enumerate(zip(steps, homes, strict=True))]
+    edges = [Edge(source, at) for at, step in enumerate(steps) for source in dict.fromkeys(step.sources)]
+    loss = len(steps)
+    seen = {step.owner.uid for step in steps if step.owner is not None}
+    nodes += [
+        Node(loss + 1 + leaf.uid, "parameter", leaf.name, leaf.model, leaf.module, live=False, uid=leaf.uid)
+        for leaf in leaves.values()
+        if leaf.uid not in seen
+    ]
+    nodes.append(Node(loss, "loss", f"loss {shape}" if shape else "loss"))
+    if steps:
+        edges.append(Edge(loss - 1, loss))
+    return Graph(tuple(nodes), tuple(edges), truncated=int(left))
+
+
+def _node(number: int, step: Step, home: Home) -> Node:
+    if step.owner is not None:
+        return Node(number, "parameter", step.owner.name, step.owner.model, step.owner.module, uid=step.owner.uid)
+    if step.leaf:
+        return Node(number, "input", step.label)
+    return Node(number, "op", step.label, home[0], ".".join(home[1]))
+
+
+def _homes(steps: list[Step]) -> list[Home]:
+    """Per node the module it belongs to."""
+    homes: list[Home] = [OUTSIDE] * len(steps)
+    taken: list[Home | None] = [None] * len(steps)
+    takes = [False] * len(steps)
+    order = _order(steps)
+    for at in order:
+        step = steps[at]
+        if step.owner is not None:
+            homes[at] = taken[at] = (step.owner.model, tuple(filter(None, step.owner.module.split("."))))
+            continue
+        parameters = [home for source in step.sources if (home := taken[source]) is not None]
+        takes[at] = bool(parameters)
+        homes[at] = _common(parameters or [homes[source] for source in step.sources])
+        if len(parameters) == len(step.sources) == 1 and step.is_mere:
+            taken[at] = parameters[0]
+    models = {home[0]: 1 << index for index, home in enumerate(dict.fromkeys(homes)) if home[0]}
+    later = [0] * len(steps)
+    for at in reversed(order):
+        mine = later[at] | (models.get(homes[at][0], 0) if takes[at] else 0)
+        for source in steps[at].sources:
+            later[source] |= mine
+        if steps[at].owner is None and not takes[at] and not later[at] & models.get(homes[at][0], 0):
+            homes[at] = OUTSIDE
+    return homes
+
+
+def _order(steps: list[Step]) -> list[int]:
+    """Positions with every node behind its sources."""
+    after: list[list[int]] = [[] for _ in steps]
+    waiting = [len(step.sources) for step in steps]
+    for at, step in enumerate(steps):
+        for source in step.sources:
+            after[source].append(at)
+    order = [at for at, left in enumerate(waiting) if not left]
+    for at in order:
+        for following in after[at]:
+            waiting[following] -= 1
+            if not waiting[following]:
+                order.append(following)
+    return order
+
+
+def _common(homes: list[Home]) -> Home:
+    """The innermost module that all are in; outside if they are of several models."""
+    models = {model for model, _ in homes}
+    if len(models) != 1:
+        return OUTSIDE
+    first, last = min(homes)[1], max(homes)[1]
+    shared = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return models.pop(), first[:shared]

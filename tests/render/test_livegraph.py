@@ -1,0 +1,112 @@
+"""The graph of a live loss: models and modules of an autograd graph, before any backward."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+import torch
+from torch import nn
+
+import gradscope
+from gradscope.errors import GradscopeError
+from gradscope.render.palette import DEAD, model_colour
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.inner, self.outer = nn.LayerNorm(8), nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.outer(torch.relu(self.inner(self.norm(x))))
+
+
+def boxes(source):
+    return re.findall(r"^ +n\d+ \[label=<(.*?)>, ", source, re.MULTILINE)
+
+
+def two_models():
+    encoder = nn.Sequential(nn.Linear(3, 8), *(Block() for _ in range(5)))
+    decoder = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 1))
+    return encoder, decoder, torch.ones(2, 3)
+
+
+def test_models_are_clusters_and_repeated_blocks_one_box():
+    encoder, decoder, x = two_models()
+    drawing = gradscope.graph(decoder(encoder(x)).mean(), depth=1, encoder=encoder, decoder=decoder)
+
+    assert drawing.reason is None
+    assert "encoder</b>" in drawing.source
+    assert "reaches 27 of 27 parameters" in drawing.source
+    assert "reaches 4 of 4 parameters" in drawing.source
+    assert any("<b>1-5</b>" in box and "x5" in box for box in boxes(drawing.source))
+    assert {model_colour(0), model_colour(1)} <= set(re.findall(r"#[0-9A-F]{6}", drawing.source))
+
+
+def test_depth_opens_modules():
+    encoder, decoder, x = two_models()
+    loss = decoder(encoder(x)).mean()
+    shallow, deep = (gradscope.graph(loss, depth=d, encoder=encoder, decoder=decoder).source for d in (0, 2))
+
+    assert "<b>Sequential</b>" in shallow
+    assert "<b>1-5.norm</b>" in deep
+    assert len(boxes(shallow)) < len(boxes(deep))
+
+
+def test_what_the_loss_does_not_reach_is_grey():
+    encoder, decoder, x = two_models()
+    drawing = gradscope.graph(decoder(encoder(x).detach()).mean(), encoder=encoder, decoder=decoder)
+
+    assert "Sequential, not reached" in drawing.source
+    assert "No way leads from this loss to encoder" in drawing.source
+    assert re.search(rf'style="rounded,filled,dashed", color="{DEAD}"', drawing.source)
+
+
+def test_the_loss_function_is_outside_of_the_model():
+    encoder, decoder, x = two_models()
+    source = gradscope.graph(nn.functional.mse_loss(decoder(encoder(x)), x[:, :1]), decoder=decoder).source
+    free = source[source.rindex("  }") :]
+
+    assert "MseLoss" in free
+    assert "Relu" not in free
+
+
+@pytest.mark.parametrize("detail", ["modules", "ops"])
+def test_same_loss_same_text_without_addresses(detail):
+    encoder, decoder, x = two_models()
+    texts = {gradscope.graph(decoder(encoder(x)).mean(), detail=detail, encoder=encoder).source for _ in range(2)}
+
+    assert len(texts) == 1
+    assert not re.search(r"\d{6}", re.sub(r"#[0-9A-F]{6}", "", texts.pop()))
+
+
+def test_a_long_loop_is_a_small_picture():
+    cell, head = nn.RNNCell(2, 4), nn.Linear(4, 1)
+    h = torch.zeros(1, 4)
+    for _ in range(2000):
+        h = cell(torch.ones(1, 2), h)
+    drawing = gradscope.graph(head(h).mean(), cell=cell, head=head)
+
+    assert len(boxes(drawing.source)) < 10
+    assert drawing.reason is None
+
+
+def test_odd_losses_and_models_are_drawn():
+    weight = torch.ones(2, requires_grad=True)
+    for loss in (torch.ones(()), weight, weight * 2, (weight * 2).sum()):
+        for detail in ("modules", "ops"):
+            drawing = gradscope.graph(loss, detail=detail, loose=[weight], named={"w": weight}, none=nn.ReLU())
+            assert drawing.reason is None
+    with pytest.raises(GradscopeError, match="'modules' or 'ops'"):
+        gradscope.graph(weight, detail="all")
+
+
+def test_hostile_names_stay_names(hostile):
+    model = nn.Linear(1, 1)
+    model.register_parameter("p" + hostile.replace(".", ""), nn.Parameter(torch.ones(1)))
+    loss = sum(p.sum() for p in model.parameters())
+    tree = ET.fromstring(gradscope.graph(loss, **{"m" + hostile: model, "idle" + hostile: nn.Linear(1, 1)}).svg())
+
+    assert not [e for e in tree.iter() if e.tag.rpartition("}")[2] in ("script", "img", "image", "style")]
