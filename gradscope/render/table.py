@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
 from gradscope.records import Location, Parameter, Tally
-from gradscope.render.words import ABSENT, STATE_WORDS, number
+from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gradscope.records import Job
-    from gradscope.report import ModelSummary, Report
+    from gradscope.report import FlowRow, ModelSummary, Report
 
 
 class Tone(StrEnum):
@@ -126,12 +126,17 @@ def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
             Cell(place(row.location)),
             Cell(row.location.text if row.location else "", Tone.QUIET),
             Cell(str(row.count), value=row.count),
-            *(norm_cell(row.models.get(name), expected=states[name] is State.NONE) for name in names),
+            *(_flow_cell(row, name, expected=states[name] is State.NONE) for name in names),
         )
         for row in report.flow
     )
     titles = (Column("backward", code=True), Column("line", code=True), Column("times", number=True))
     return Table((*titles, *(Column(name, number=True, code=True) for name in names)), rows)
+
+
+def _flow_cell(row: FlowRow, model: str, *, expected: bool) -> Cell:
+    norm = row.models.get(model)
+    return Cell(UNKNOWN, Tone.QUIET) if norm is None and model in row.reached else norm_cell(norm, expected=expected)
 
 
 _PARAMETER_COLUMNS = (

@@ -25,6 +25,8 @@ STATE_WORDS = {
 }
 
 ABSENT = "-"
+UNKNOWN = "not kept"
+"""Of a gradient that was there and whose norm was not kept."""
 
 _FRAMES = (2, 5)
 """Of a longer path, so many outermost and innermost frames are shown."""
