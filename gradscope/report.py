@@ -165,11 +165,11 @@ class Report:
 
     # --- drawing it ------------------------------------------------------------------------------------------
 
-    def plot_histograms(self, ax: Axes | None = None, model: str | None = None) -> Figure:
-        """Histograms of the gradients, one panel per model."""
+    def plot_histograms(self, ax: Axes | None = None, model: str | None = None, parameter: str | None = None) -> Figure:
+        """Histograms of the gradients, one panel per model, or per parameter whose name begins with `parameter`."""
         from gradscope.render.figures import plot_histograms
 
-        return plot_histograms(self, ax, model=model)
+        return plot_histograms(self, ax, model=model, parameter=parameter)
 
     def plot_norms(self, ax: Axes | None = None) -> Figure:
         """Gradient norm of each model over the backward passes."""

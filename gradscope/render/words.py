@@ -58,7 +58,7 @@ def number(value: float | None) -> str:
     size = abs(value)
     if 1e-3 <= size < 999.5:
         return f"{value:.3g}"
-    return f"{value:.0f}" if 999.5 <= size < 999_999.5 else f"{value:.1e}"
+    return f"{value:.0f}" if 999.5 <= size < 999_999.5 else f"{value:.1e}".replace(".0e", "e")
 
 
 def count(amount: int, noun: str, plural: str = "") -> str:

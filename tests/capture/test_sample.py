@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -71,8 +72,7 @@ def long_run():
                 loss = loss + late(x).sum()
             loss.backward()
             optimizer.step()
-        report = scope.report()
-    return report
+        return scope.report()
 
 
 def test_the_middle_of_a_long_run_is_there(long_run):
@@ -85,7 +85,7 @@ def test_the_middle_of_a_long_run_is_there(long_run):
     assert len(run.events) <= HEAD + TAIL
     assert len(run.between) <= 2 * BETWEEN
     assert indexes == sorted(set(indexes))
-    assert max(b - a for a, b in zip(indexes, indexes[1:], strict=False)) < 8
+    assert max(b - a for a, b in itertools.pairwise(indexes)) < 8
     assert len(steps) > 30
     assert 450 < min(steps) < max(steps) < 650
     assert {event.step for event in run.updates} >= {0, 300, 500, 950}
