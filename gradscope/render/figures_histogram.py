@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_PANELS = 24
 TITLE_PER_INCH = 12
+FLOOR = 0.7
+"""Where bars of counts begin on a log axis."""
 DECADE = math.log2(10)
 
 
@@ -120,9 +122,9 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     high = max([*entries.negative, *entries.positive], default=0)
     _draw(ax, entries, low, high, panel.colour)
     _ticks(ax, entries, low, high)
-    ax.set_ylim(0.7, 2 * ax.dataLim.y1)
+    ax.set_ylim(FLOOR, 2 * ax.dataLim.y1)
     style.log_scale(ax)
-    ax.set_ylim(bottom=0.7)
+    ax.set_ylim(bottom=FLOOR)
     ax.set_ylabel("entries")
     ax.set_xlabel("gradient value, by powers of two")
     ax.grid(axis="y")
@@ -156,7 +158,11 @@ def _collect(histograms: list[Histogram]) -> Entries:
 def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
     """Negative entries to the left, zeros in the middle, positive ones to the right, then NaN and Inf."""
     for side, counts in ((-1, entries.negative), (1, entries.positive)):
-        ax.bar([side * (e - low + 2) for e in counts], list(counts.values()), 0.92, color=colour)
+        if counts:
+            span = range(min(counts), max(counts) + 1)[::side]
+            edges = sorted(side * (e - low + edge) for e in (span[0], span[-1]) for edge in (1.5, 2.5))
+            heights = [counts[e] for e in span]
+            ax.stairs(heights, [edges[0] + i for i in range(len(span) + 1)], fill=True, color=colour, baseline=FLOOR)
     if entries.zeros:
         ax.bar([0], [entries.zeros], 1.6, **style.zero_looks(ax))
     width = high - low + 2

@@ -74,15 +74,14 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         series = [(step, ratios[len(ratios) // 2]) for step, ratios in found if ratios]
         lines.append(Line(model.name, index, 0, series, "not sampled"))
     figure, ax = style.axes_of(ax, 8.0, 4.0)
-    handles = _draw(ax, lines, report, gaps_of(sorted({e.step for e in events})), "No update was sampled.")
-    _dress(ax, "step", "update / weight (2-norms, median)")
-    if ax.axison:
+    if any(line.series for line in lines):
         look = style.look(ax)
         ax.axhspan(*HEALTHY_RATIO, color=look.ground, linewidth=0, zorder=0.3)
         ax.axhline(1e-3, color=DEAD, linewidth=0.8, linestyle=":", zorder=0.3)
-        style.log_scale(ax)
         across = ax.get_yaxis_transform()
         ax.text(0.995, HEALTHY_RATIO[1], "usual", ha="right", va="top", color=look.text, fontsize=8, transform=across)
+    handles = _draw(ax, lines, report, gaps_of(sorted({e.step for e in events})), "No update was sampled.")
+    _dress(ax, "step", "update / weight (2-norms, median)")
     room.head(ax, "Size of the updates", handles)
     return figure
 

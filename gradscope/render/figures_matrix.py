@@ -177,7 +177,7 @@ def _paint(
         ax.add_patch(Rectangle((column - 0.5, -0.5), 1, height, zorder=0.5, **style.unknown_looks(ax)))
     for row, column in np.argwhere(unknown & ~unknown.all(axis=0)):
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, zorder=0.5, **style.unknown_looks(ax)))
-    ax.imshow(pixels, aspect="auto", interpolation="nearest", zorder=1)
+    ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
     if finite.size:
         form = FuncFormatter(lambda value, _: number(10**value))

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 MAX_LEGEND_ROWS = 4
+FEW = 2
+"""In so few columns, twice as many rows."""
+SPILL = 1.12
+"""A legend may be so much wider than its axes are before there is a layout."""
 
 
 def inches(ax: Axes) -> tuple[float, float]:
@@ -54,13 +58,13 @@ def _legend(ax: Axes, shown: list[Artist], above: float) -> float:
     up = ax.transAxes + ScaledTranslation(0, above / 72, _figure(ax).dpi_scale_trans)
     looks: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "bbox_transform": up}
     for columns in range(min(len(shown), 6), 0, -1):
-        most = columns * MAX_LEGEND_ROWS
+        most = columns * (MAX_LEGEND_ROWS if columns > FEW else 2 * MAX_LEGEND_ROWS)
         fitting = shown
         if len(shown) > most:
             fitting = [*shown[: most - 1], Line2D([], [], linestyle="", label=f"{len(shown) - most + 1} more")]
         legend = ax.legend(handles=fitting, ncols=columns, borderaxespad=0.2, frameon=False, fontsize=8, **looks)
         box = legend.get_window_extent()
-        if box.width <= ax.bbox.width:
+        if box.width <= ax.bbox.width * (1.0 if is_fixed(ax) else SPILL):
             break
     return points(ax, box.height) + 2
 

@@ -238,7 +238,7 @@ def boundaries(rows: Sequence[tuple[int, str, int]]) -> list[tuple[int, int, int
 
 def log_scale(ax: Axes) -> None:
     """A log y axis over at least 1.5 decades, with the numbers of the report: at 2 and 5, too, if decades are few."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullLocator
 
     ax.set_yscale("log")
     low, high = ax.get_ylim()
@@ -249,7 +249,7 @@ def log_scale(ax: Axes) -> None:
     if high / low < 500:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(lambda value, _: number(value))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def state_patches(ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False) -> list[Patch]:

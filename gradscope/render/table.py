@@ -82,13 +82,19 @@ def state_cell(state: State) -> Cell:
     return Cell(STATE_WORDS[state], STATE_TONES[state])
 
 
+def state_of(model: ModelSummary) -> Cell:
+    """A model's state; one that only a part of its trainable parameters is in says so."""
+    part = model.state is State.FLOWING and model.flowing < model.trainable
+    return Cell("partly flowing", Tone.SOMETIMES) if part else state_cell(model.state)
+
+
 def models_table(models: Iterable[ModelSummary]) -> Table:
     """One row per model: class, state, how many of its trainable parameters flow, gradient norm."""
     rows = tuple(
         (
             Cell(model.name),
             Cell(model.class_name, Tone.QUIET),
-            state_cell(model.state),
+            state_of(model),
             Cell(f"{model.flowing}/{model.trainable}" if model.trainable else ABSENT, value=model.flowing),
             norm_cell(model.grad_norm, expected=model.state is State.NONE),
         )

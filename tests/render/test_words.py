@@ -20,7 +20,7 @@ from gradscope.render.words import number, verdict
         (999.4, "999"),
         (999.6, "1000"),
         (1234.5, "1234"),
-        (999999.9, "1.0e+06"),
+        (999999.9, "1e+06"),
         (3.2e-7, "3.2e-07"),
         (math.nan, "nan"),
         (-math.inf, "-inf"),
