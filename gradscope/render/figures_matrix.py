@@ -12,7 +12,7 @@ from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_kept import Kept, kept_of
 from gradscope.render.palette import INK, PAPER, model_colour
-from gradscope.render.words import UNKNOWN, number
+from gradscope.render.words import UNKNOWN, brief, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,9 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
         rotation=rotation,
         ha="right" if rotation else "center",
     )
-    ax.set_yticks(lines, [f"{style.name(str(rows[i].location or '?'))}  x{rows[i].count}" for i in lines])
+    ax.set_yticks(
+        lines, [f"{style.name(brief(at) if (at := rows[i].location) else '?')}  x{rows[i].count}" for i in lines]
+    )
     ax.set_xlabel("model")
     ax.set_ylabel("backward() line, calls")
     wide, tall = room.inches(ax)

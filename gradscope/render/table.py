@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
 from gradscope.records import Location, Parameter, Tally
-from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, number
+from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, brief, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,7 +129,7 @@ def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
     states = {model.name: model.state for model in report.models}
     rows = tuple(
         (
-            Cell(place(row.location)),
+            Cell(brief(row.location) if row.location else place(None)),
             Cell(row.location.text if row.location else "", Tone.QUIET),
             Cell(str(row.count), value=row.count),
             *(_flow_cell(row, name, expected=states[name] is State.NONE) for name in names),

@@ -8,7 +8,8 @@ import builders
 import pytest
 
 from gradscope.diagnosis.finding import Severity
-from gradscope.render.words import number, verdict
+from gradscope.records import Location
+from gradscope.render.words import brief, number, verdict
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,8 @@ def test_a_warning_speaks_when_there_is_no_error():
     assert verdict(builders.make_report(builders.make_run({"encoder": ("a",)}), [finding])).headline == (
         "Its learning rate is 0"
     )
+
+
+def test_a_headline_has_no_path_of_the_machine():
+    assert brief(Location("/srv/users/me/train.py", 3)) == "train.py:3"
+    assert brief(Location("src/train.py", 3)) == "src/train.py:3"
