@@ -31,9 +31,8 @@ class Recount:
         lines: Iterable[Passes] = (),
     ) -> None:
         self._before = tallies
-        self._lines: dict[Location | None, tuple[int, set[int]]] = {
-            line.location: (line.count, set(line.reached)) for line in lines
-        }
+        self._given = tuple(lines)
+        self._lines: dict[Location | None, tuple[int, set[int]]] = {}
         # Unfrozen copies: a new frozen Tally per parameter and event would take ten times as long.
         self._counts: dict[int, Any] = {}
         self._held = {optimizer.uid: optimizer.parameters for optimizer in optimizers}
@@ -43,6 +42,8 @@ class Recount:
         """Count these further events."""
         for event in events:
             if isinstance(event, Backward):
+                if not self._lines:
+                    self._lines = {line.location: (line.count, set(line.reached)) for line in self._given}
                 count, reached = self._lines.get(event.location, (0, set()))
                 reached.update(event.norms)
                 self._lines[event.location] = (count + 1, reached)
@@ -58,7 +59,8 @@ class Recount:
 
     def lines(self) -> tuple[Passes, ...]:
         """Per line that ran backward passes, how many and what they reached."""
-        return tuple(Passes(at, count, frozenset(reached)) for at, (count, reached) in self._lines.items())
+        counted = tuple(Passes(at, count, frozenset(reached)) for at, (count, reached) in self._lines.items())
+        return counted or self._given
 
     def _count(self, uid: int) -> Any:
         count = self._counts.get(uid)

@@ -201,11 +201,6 @@ class Run:
     optimizers: tuple[Optimizer, ...] = ()
     events: tuple[Event, ...] = ()
     """In a long run the oldest and the newest."""
-    between: tuple[Event, ...] = ()
-    """A sample of the backward passes and optimizer steps between those, to draw. What is inferred from one event
-    following another is inferred from `events`."""
-    lines: tuple[Passes, ...] = ()
-    """Per line that called `backward()`; of very many lines only the first."""
     tallies: Mapping[int, Tally] = field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()
     origins: tuple[Origin, ...] = ()
@@ -226,6 +221,11 @@ class Run:
     job: Job | None = None
     """What the ranks of the job said, where they were asked."""
     declarations: tuple[Declaration, ...] = ()
+    between: tuple[Event, ...] = ()
+    """A sample of the backward passes and optimizer steps between those, to draw. What is inferred from one event
+    following another is inferred from `events`."""
+    lines: tuple[Passes, ...] = ()
+    """Per line that called `backward()`; of very many lines only the first."""
 
     @property
     def backward_events(self) -> list[Backward]:
