@@ -158,7 +158,6 @@ def _paint(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     finite = norms[np.isfinite(norms) & (norms > 0)]
     low, high = (math.log10(finite.min()), math.log10(finite.max())) if finite.size else (-1.0, 0.0)
@@ -182,30 +181,38 @@ def _paint(
     ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
     if finite.size:
-        form = FuncFormatter(lambda value, _: number(10**value))
-        flat = bar == "bottom"
-        wide, tall = room.inches(ax)
-        ticks = MaxNLocator(max(2, min(6, int(0.9 * wide))) if flat else 6, integer=True)
-        pad = 0.6 / tall if room.is_fixed(ax) else 0.02
-        drawn = figure.colorbar(
-            mapped,
-            ax=ax,
-            label="gradient norm",
-            location=bar,
-            pad=pad if flat else 0.06,
-            use_gridspec=not room.is_fixed(ax),
-            aspect=50 if flat else 24,
-            shrink=0.6 if flat else 1.0,
-            format=form,
-            ticks=ticks,
-        )
-        (drawn.ax.set_xlim if flat else drawn.ax.set_ylim)(low, high)
-        drawn.outline.set_visible(False)
+        _draw_bar(figure, ax, mapped, (low, high), bar)
     states = style.state_patches(
         ax, bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown=bool(unknown.any())
     )
     room.head(ax, words, states)
     return mapped
+
+
+def _draw_bar(
+    figure: Figure, ax: Axes, mapped: ScalarMappable, ends: tuple[float, float], side: Literal["right", "bottom"]
+) -> None:
+    """The scale of the colours."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    flat = side == "bottom"
+    wide, tall = room.inches(ax)
+    ticks = max(2, min(6, int(0.9 * wide))) if flat else 6
+    pad = 0.6 / tall if room.is_fixed(ax) else 0.02
+    drawn = figure.colorbar(
+        mapped,
+        ax=ax,
+        label="gradient norm",
+        location=side,
+        pad=pad if flat else 0.06,
+        use_gridspec=not room.is_fixed(ax),
+        aspect=50 if flat else 24,
+        shrink=0.6 if flat else 1.0,
+        format=FuncFormatter(lambda value, _: number(10**value)),
+        ticks=MaxNLocator(ticks, integer=True),
+    )
+    (drawn.ax.set_xlim if flat else drawn.ax.set_ylim)(*ends)
+    drawn.outline.set_visible(False)
 
 
 def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable) -> None:
