@@ -20,14 +20,15 @@ ROOT = ASSETS.parent
 README = ROOT / "README.md"
 CONSTRAINTS = ROOT / "constraints.txt"
 
-GALLERY = (
-    "inference_mode_decorator_on_retriever",
-    "loss_terms_on_the_next_line",
-    "domain_loss_added_to_its_negative",
-    "ctc_transcript_longer_than_downsampled_audio",
-    "context_encoder_only_sets_initial_state",
-    "classifier_replaced_after_configure",
-)
+GALLERY = {
+    "inference_mode_decorator_on_retriever": "graph",
+    "loss_terms_on_the_next_line": "graph",
+    "domain_loss_added_to_its_negative": "plot_heatmap",
+    "ctc_transcript_longer_than_downsampled_audio": "plot_norms",
+    "context_encoder_only_sets_initial_state": "plot_depth",
+    "classifier_replaced_after_configure": "plot_updates",
+}
+"""Case and what is drawn of it."""
 TESTED = {
     "core and drawing": ("torch", "numpy", "matplotlib", "graphviz", "torchviz", "pygraphviz"),
     "tests": ("pytest", "pytest-xdist", "jsonschema"),
@@ -57,17 +58,24 @@ def gallery() -> str:
     import pictures  # beside this file: found when it is run, not when a test reads it
 
     with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            gallery_row(case, pictures.run(ROOT / "tests" / "cases" / case, Path(folder, case)).to_dict()["findings"])
-            for case in GALLERY
-        ]
-    return "\n".join(rows)
+        reports = {case: pictures.run(ROOT / "tests" / "cases" / case, Path(folder, case)) for case in GALLERY}
+        for case, what in GALLERY.items():
+            pictures.draw(reports[case], what, ASSETS / "gallery" / f"{case}.svg")
+        return gallery_table([gallery_cell(case, report.to_dict()["findings"]) for case, report in reports.items()])
 
 
-def gallery_row(case: str, findings: list[dict[str, Any]]) -> str:
-    """One case, its worst finding and the line to blame."""
+def gallery_cell(case: str, findings: list[dict[str, Any]]) -> str:
+    """One case: its picture, its worst finding and the line to blame."""
     worst = findings[0]
-    return f"- [{case}](tests/cases/{case}/train.py): {worst['message']}<br>`{worst['location']['text']}`"
+    picture = f'<img src="assets/gallery/{case}.svg" alt="{GALLERY[case]} of {case}" width="380">'
+    code = worst["location"]["text"].replace("|", "\\|")
+    return f"{picture}<br>[{case}](tests/cases/{case}/train.py): {worst['message']}<br>`{code}`"
+
+
+def gallery_table(cells: list[str]) -> str:
+    """Two cases a row."""
+    rows = [f"| {left} | {right} |" for left, right in zip(cells[::2], cells[1::2], strict=True)]
+    return "\n".join(["| | |", "| --- | --- |", *rows])
 
 
 def tested() -> str:

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib
+
 from gradscope.report import Report
 from gradscope.runfile import read_run
 
@@ -22,7 +24,7 @@ DEMO = ROOT / "gradscope" / "demo"
 CUT = DEMO / "two_into_one" / "detached.py"
 TWO_LOSSES = ROOT / "tests" / "cases" / "healthy_dcgan_alternating_updates"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PAGE_SIZE = (1100, 1250)
+PAGE_SIZE = (1100, 2130)
 
 
 def main() -> None:
@@ -51,6 +53,18 @@ def run(script: Path, folder: Path) -> Report:
     command = [sys.executable, "-m", "gradscope", "run", "--quiet", "--out", "run.gradscope", target.name]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return Report(read_run(folder / "run.gradscope"))
+
+
+def draw(report: Report, what: str, picture: Path) -> None:
+    """Save the graph, folded to its models and their first modules, or a figure."""
+    picture.parent.mkdir(exist_ok=True)
+    if what == "graph":
+        report.graph(1).save(picture)
+        return
+    figure = getattr(report, what)()
+    figure.set_size_inches(6.4, min(figure.get_figheight(), 4.8))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gradscope"}):
+        figure.savefig(picture, bbox_inches="tight", metadata={"Date": None, "Creator": None})
 
 
 def photograph(page: Path, picture: Path) -> None:

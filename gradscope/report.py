@@ -45,6 +45,8 @@ class FlowRow:
     location: Location | None
     count: int
     models: dict[str, float | None]
+    reached: frozenset[str] = frozenset()
+    """The models in which it ever left a gradient, also where no norm of it was kept."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,19 @@ class Report:
     @cached_property
     def flow(self) -> tuple[FlowRow, ...]:
         """The matrix backward line x model: which loss trains what."""
-        rows: dict[Location | None, list[Any]] = {}
-        for event in self.run.backward_events:
+        rows: dict[Location | None, list[Any]] = {line.location: [] for line in self.run.lines}
+        for event in self.run.passes:
             rows.setdefault(event.location, []).append(event)
-        return tuple(
-            FlowRow(
-                location,
-                len(events),
-                {model.name: _median_norm(events, model.parameters) for model in self.run.models},
-            )
-            for location, events in rows.items()
+        return tuple(self._flow_row(location, events) for location, events in rows.items())
+
+    def _flow_row(self, location: Location | None, events: list[Any]) -> FlowRow:
+        counted = next((line for line in self.run.lines if line.location == location), None)
+        reached = counted.reached if counted else frozenset(uid for event in events for uid in event.norms)
+        return FlowRow(
+            location,
+            counted.count if counted else len(events),
+            {model.name: _median_norm(events, model.parameters) for model in self.run.models},
+            frozenset(model.name for model in self.run.models if not reached.isdisjoint(model.parameters)),
         )
 
     # --- saying it -------------------------------------------------------------------------------------------
@@ -160,11 +165,11 @@ class Report:
 
     # --- drawing it ------------------------------------------------------------------------------------------
 
-    def plot_histograms(self, ax: Axes | None = None, model: str | None = None) -> Figure:
-        """Histograms of the gradients, one panel per model."""
+    def plot_histograms(self, ax: Axes | None = None, model: str | None = None, parameter: str | None = None) -> Figure:
+        """Histograms of the gradients, one panel per model, or per parameter whose name begins with `parameter`."""
         from gradscope.render.figures import plot_histograms
 
-        return plot_histograms(self, ax, model=model)
+        return plot_histograms(self, ax, model=model, parameter=parameter)
 
     def plot_norms(self, ax: Axes | None = None) -> Figure:
         """Gradient norm of each model over the backward passes."""
@@ -238,11 +243,11 @@ def _norm(run: Run, uids: tuple[int, ...]) -> float | None:
     if run.job is not None and any(uid in run.parts for uid in uids):
         # Of parts, only the job's tallies know the norm of the whole.
         return _event_norm({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
-    for event in reversed(run.backward_events):
+    for event in reversed(run.passes):
         norm = _event_norm(event.norms, uids)
         if norm is not None:
             return norm
-    return None
+    return _event_norm({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
 
 
 def _median_norm(events: list[Any], uids: tuple[int, ...]) -> float | None:

@@ -10,7 +10,7 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from gradscope.records import Backward, OptimizerStep, Tally
+from gradscope.records import Backward, Location, OptimizerStep, Passes, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,9 +24,15 @@ class Recount:
     """Tallies that go on counting; `tallies()` is where they stand."""
 
     def __init__(
-        self, tallies: Mapping[int, Tally], parameters: Mapping[int, Parameter], optimizers: Iterable[Optimizer]
+        self,
+        tallies: Mapping[int, Tally],
+        parameters: Mapping[int, Parameter],
+        optimizers: Iterable[Optimizer],
+        lines: Iterable[Passes] = (),
     ) -> None:
         self._before = tallies
+        self._given = tuple(lines)
+        self._lines: dict[Location | None, tuple[int, set[int]]] = {}
         # Unfrozen copies: a new frozen Tally per parameter and event would take ten times as long.
         self._counts: dict[int, Any] = {}
         self._held = {optimizer.uid: optimizer.parameters for optimizer in optimizers}
@@ -36,6 +42,11 @@ class Recount:
         """Count these further events."""
         for event in events:
             if isinstance(event, Backward):
+                if not self._lines:
+                    self._lines = {line.location: (line.count, set(line.reached)) for line in self._given}
+                count, reached = self._lines.get(event.location, (0, set()))
+                reached.update(event.norms)
+                self._lines[event.location] = (count + 1, reached)
                 for uid, norm in event.norms.items():
                     _count_backward(self._count(uid), event.index, norm)
             elif isinstance(event, OptimizerStep):
@@ -45,6 +56,11 @@ class Recount:
     def tallies(self) -> dict[int, Tally]:
         """Per parameter, everything counted so far."""
         return {**self._before, **{uid: Tally(**vars(count)) for uid, count in self._counts.items()}}
+
+    def lines(self) -> tuple[Passes, ...]:
+        """Per line that ran backward passes, how many and what they reached."""
+        counted = tuple(Passes(at, count, frozenset(reached)) for at, (count, reached) in self._lines.items())
+        return counted or self._given
 
     def _count(self, uid: int) -> Any:
         count = self._counts.get(uid)

@@ -36,9 +36,9 @@ def test_part_is_what_make_writes(name: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="cases run in forked processes")
 def test_gallery_is_what_is_found(server: Server) -> None:
-    rows = [MAKE["gallery_row"](case, server.findings(CASES / case, "train.py")) for case in MAKE["GALLERY"]]
+    cells = [MAKE["gallery_cell"](case, server.findings(CASES / case, "train.py")) for case in MAKE["GALLERY"]]
 
-    assert MAKE["insert"](README, "gallery", "\n".join(rows)) == README
+    assert MAKE["insert"](README, "gallery", MAKE["gallery_table"](cells)) == README
 
 
 def test_commands_are_those_there_are() -> None:

@@ -10,12 +10,18 @@ import dataclasses
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
-from gradscope.capture.columns import Column
-from gradscope.records import Backward, Clear, Event, OptimizerStep, Tally
+from gradscope.capture.columns import Cohort, Column
+from gradscope.capture.sample import Sample
+from gradscope.records import Backward, Clear, Event, Location, OptimizerStep, Passes, Tally
 
 HEAD, TAIL = 400, 400
 """Events kept from the beginning and from the end of a run."""
+BETWEEN = 400
+"""Backward passes, and as many optimizer steps, kept as a sample of what lies between."""
+LINES = 64
+"""Lines of backward passes that are counted apart."""
 NUMBERS = 1_000_000
 """... or fewer, so that each half keeps about this many norms: 8 MB."""
 ROWS = 64
@@ -99,7 +105,7 @@ class StepKind:
 
 @dataclass(eq=False)
 class Log:
-    """Events in order, the oldest and the newest kept, and a Count per parameter."""
+    """Events in order, the oldest and the newest kept, a sample of the others, and a Count per parameter."""
 
     clock: int = 0
     step: int = 0
@@ -112,6 +118,10 @@ class Log:
     _tail: deque[Event] = field(default_factory=deque)
     _head_numbers: int = 0
     _tail_numbers: int = 0
+    _lines: dict[Location | None, list[Any]] = field(default_factory=dict)
+    """Per line: passes, the cohort of the last one, everything that any of them reached."""
+    _passes: Sample[Event] = field(default_factory=lambda: Sample(_numbers, BETWEEN, NUMBERS))
+    _updates: Sample[Event] = field(default_factory=lambda: Sample(_numbers, BETWEEN, NUMBERS))
     _widened: Clear | None = None
     _wide: set[int] = field(default_factory=set)
     _rows: list[tuple[int, Column]] = field(default_factory=list)
@@ -125,6 +135,8 @@ class Log:
 
     def append(self, event: Event) -> None:
         self._narrow()
+        if isinstance(event, Backward):
+            self._count_line(event)
         size = _numbers(event)
         if not self._tail and len(self._head) < HEAD and self._head_numbers + size <= NUMBERS:
             self._head.append(event)
@@ -133,7 +145,24 @@ class Log:
         self._tail.append(event)
         self._tail_numbers += size
         while len(self._tail) > 1 and (len(self._tail) > TAIL or self._tail_numbers > NUMBERS):
-            self._tail_numbers -= _numbers(self._tail.popleft())
+            event = self._tail.popleft()
+            self._tail_numbers -= _numbers(event)
+            if isinstance(event, Backward):
+                self._passes.add(event.index, event)
+            elif isinstance(event, OptimizerStep) and event.ratios:
+                self._updates.add(event.step, event)
+
+    def _count_line(self, event: Backward) -> None:
+        line = self._lines.get(event.location)
+        if line is None:
+            if len(self._lines) >= LINES:
+                return
+            line = self._lines[event.location] = [0, None, set()]
+        line[0] += 1
+        cohort = event.norms.cohort if isinstance(event.norms, Column) else Cohort(event.norms)
+        if line[1] is not cohort:
+            line[1] = cohort
+            line[2] |= cohort.everyone
 
     def replace_last(self, event: Event) -> None:
         if self._tail:
@@ -173,6 +202,15 @@ class Log:
     def events(self) -> tuple[Event, ...]:
         self._narrow()
         return (*self._head, *self._tail)
+
+    def between(self) -> tuple[Event, ...]:
+        """Of the passes and sampled updates that lie between, a sample in order."""
+        kept = (event for _, event in (*self._passes.kept, *self._updates.kept))
+        return tuple(sorted(kept, key=lambda event: event.clock))
+
+    def lines(self) -> tuple[Passes, ...]:
+        """How often each line ran a pass, and what it ever reached."""
+        return tuple(Passes(at, count, frozenset(reached)) for at, (count, _, reached) in self._lines.items())
 
     # --- tallies ---------------------------------------------------------------------------------------------
 

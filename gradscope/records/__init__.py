@@ -22,6 +22,7 @@ from gradscope.records.events import Backward as Backward
 from gradscope.records.events import Clear as Clear
 from gradscope.records.events import Event as Event
 from gradscope.records.events import OptimizerStep as OptimizerStep
+from gradscope.records.events import Passes as Passes
 from gradscope.records.events import Write as Write
 from gradscope.records.lines import Location as Location
 from gradscope.records.lines import Path as Path
@@ -199,6 +200,7 @@ class Run:
     parameters: Mapping[int, Parameter] = field(default_factory=dict)
     optimizers: tuple[Optimizer, ...] = ()
     events: tuple[Event, ...] = ()
+    """In a long run the oldest and the newest."""
     tallies: Mapping[int, Tally] = field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()
     origins: tuple[Origin, ...] = ()
@@ -219,10 +221,29 @@ class Run:
     job: Job | None = None
     """What the ranks of the job said, where they were asked."""
     declarations: tuple[Declaration, ...] = ()
+    between: tuple[Event, ...] = ()
+    """A sample of the backward passes and optimizer steps between those, to draw. What is inferred from one event
+    following another is inferred from `events`."""
+    lines: tuple[Passes, ...] = ()
+    """Per line that called `backward()`; of very many lines only the first."""
 
     @property
     def backward_events(self) -> list[Backward]:
         return [event for event in self.events if isinstance(event, Backward)]
+
+    @property
+    def passes(self) -> list[Backward]:
+        """All that is kept of the backward passes, the sample included; what `index` leaves out was not kept."""
+        sample = [event for event in self.between if isinstance(event, Backward)]
+        return (
+            sorted([*self.backward_events, *sample], key=lambda event: event.clock) if sample else self.backward_events
+        )
+
+    @property
+    def updates(self) -> list[OptimizerStep]:
+        """The optimizer steps that are kept and whose updates were measured, the sample included."""
+        found = (e for e in (*self.events, *self.between) if isinstance(e, OptimizerStep) and e.ratios)
+        return sorted(found, key=lambda event: event.clock)
 
     @property
     def step_events(self) -> list[OptimizerStep]:

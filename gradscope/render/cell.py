@@ -2,7 +2,7 @@
 
 * A notebook that is not trusted, or is shown on a code host, keeps tables, inline styles, `<details>` and images
   with data: addresses, and drops styles, scripts, SVG and frames. So the summary is made of the former alone.
-* The whole page follows in a frame, where its styles and ids cannot meet those of the notebook.
+* The page without its figures follows in a frame, where its styles and ids cannot meet those of the notebook.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 _COLOURS = {
-    Tone.QUIET: "#7a828b",
+    Tone.QUIET: "#717982",
     Tone.GOOD: "#00855f",
     Tone.SOMETIMES: "#2a86c7",
     Tone.ZERO: "#b07500",
@@ -48,9 +48,9 @@ def cell(report: Report, page: str | None, drawn: Drawn | None) -> str:
     if report.findings and len(report.flow) > 1:
         parts.append(_folded("Which loss trains what", _table(flow_table(report, report.models))))
     if drawn is not None and drawn.svg is not None:
-        style = "max-width:100%;max-height:480px"
-        image = tag("img", src=data_uri(drawn.svg), alt="Graph of the traced step", style=style)
-        parts.append(_folded("Graph", image, unfolded=not report.ok))
+        image = tag("img", src=data_uri(drawn.svg), alt="Graph of the traced step", style="max-width:none")
+        strip = tag("div", image, style="overflow:auto;max-height:640px")
+        parts.append(_folded("Graph", strip, unfolded=not report.ok))
     parts.append(_frame(page) if page else tag("div", "The full page is large: report.save('report.html')"))
     return tag("div", *parts, style="line-height:1.45")
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
+from gradscope.diagnosis.finding import State
+from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.palette import CUT, DEAD, PAPER, model_colour, shade
+from gradscope.render.palette import CUT, DEAD, model_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
     from gradscope.records import Run
     from gradscope.report import Report
+
+LABELS_PER_INCH = 6
+GAP = 6
+"""Pixels between two names."""
 
 
 @style.styled
@@ -30,28 +39,31 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     ax.set_ylim(bottom, top)
     style.log_scale(ax)
     bottom = ax.get_ylim()[0]
-    for model, start, end in style.boundaries(rows):
+    models = style.boundaries(rows)
+    for model, start, end in models:
         _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom)
-        _name_model(ax, report.run.models[model].name, model, start, end, len(rows))
-    _mark_absent(ax, [i for i, (uid, _, _) in enumerate(rows) if _absent(report.run, uid)], len(rows))
-    shown = style.thin(len(rows))
-    ax.set_xticks(shown, [style.name(rows[i][1], 30) for i in shown], rotation=90, fontsize=7)
+    absent = [i for i, (uid, _, _) in enumerate(rows) if _absent(report.run, uid)]
+    _mark_absent(ax, absent, len(rows))
+    shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
+    ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
     ax.set_xlim(-0.7, len(rows) - 0.3)
     ax.set_xlabel("parameter, from input to output")
     ax.set_ylabel("gradient norm (last received)")
     ax.grid(axis="y")
+    above = _name_models(ax, report, models)
     states = style.state_patches(
-        any(_absent(report.run, uid) for uid, _, _ in rows),
+        ax,
+        bool(absent),
         any(norm == 0 for norm in norms),
         any(norm is not None and not math.isfinite(norm) for norm in norms),
     )
-    style.head(ax, "Gradient along the depth of each model", states)
+    room.head(ax, "Gradient along the depth of each model", states, above=above)
     return figure
 
 
 def _last_norm(run: Run, uid: int) -> float | None:
     """Of the events that were kept, else of the tally, which forgets nothing."""
-    for event in reversed(run.backward_events):
+    for event in reversed(run.passes):
         norm = event.norms.get(uid)
         if norm is not None:
             return norm
@@ -61,7 +73,7 @@ def _last_norm(run: Run, uid: int) -> float | None:
 
 def _absent(run: Run, uid: int) -> bool:
     tally = run.tallies.get(uid)
-    return not any(uid in event.norms for event in run.backward_events) and not (tally and tally.backwards)
+    return not any(uid in event.norms for event in run.passes) and not (tally and tally.backwards)
 
 
 def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bottom: float) -> None:
@@ -71,39 +83,65 @@ def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bot
     across = ax.get_xaxis_transform()
     zero = [i for i, norm in norms if norm == 0]
     broken = [i for i, norm in norms if norm is not None and not math.isfinite(norm)]
-    ax.bar(zero, 0.04, 0.8, facecolor=style.ZERO, edgecolor=DEAD, linewidth=0.8, transform=across)
+    ax.bar(zero, 0.04, 0.8, transform=across, **style.zero_looks(ax))
     ax.bar(broken, 1.0, 0.8, color=style.NONFINITE, transform=across)
 
 
 def _mark_absent(ax: Axes, positions: list[int], total: int) -> None:
+    """Hatched ground; a mark for each parameter, of very many for each stretch of them."""
     across = ax.get_xaxis_transform()
-    ax.bar(
-        positions,
-        1.0,
-        1.0,
-        facecolor=style.ABSENT_FACE,
-        edgecolor=DEAD,
-        hatch=style.HATCH,
-        linewidth=0,
-        transform=across,
-        zorder=0.5,
-    )
-    size = 5 if total <= 80 else 2.5
-    ax.plot(positions, [0.03] * len(positions), "x", color=CUT, markersize=size, transform=across, zorder=3)
+    stretches: list[list[int]] = []
+    for position in positions:
+        if stretches and stretches[-1][-1] == position - 1:
+            stretches[-1].append(position)
+        else:
+            stretches.append([position])
+    for each in stretches:
+        left, width = each[0] - 0.5, len(each)
+        ax.bar([left], 1.0, width, align="edge", transform=across, zorder=0.5, **style.absent_looks(ax))
+    marks = positions if total <= 80 else [(each[0] + each[-1]) / 2 for each in stretches]
+    ax.plot(marks, [0.03] * len(marks), "x", color=CUT, markersize=5, transform=across, zorder=3)
 
 
-def _name_model(ax: Axes, words: str, model: int, start: int, end: int, total: int) -> None:
-    if start:
-        ax.axvline(start - 0.5, color=DEAD, linewidth=0.8)
-    most = max(4, int(90 * (end - start) / total))
-    ax.text(
-        (start + end - 1) / 2,
-        0.97,
-        style.name(words, min(most, 24)),
-        ha="center",
-        va="top",
-        weight="bold",
-        color=shade(model_colour(model), 0.75),
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
-        transform=ax.get_xaxis_transform(),
-    )
+def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -> float:
+    """The name of each model over its bars, slanted where they are narrow; returns how many points they are high."""
+    look = style.look(ax)
+    texts: list[Annotation] = []
+    for model, start, end in models:
+        if start:
+            ax.axvline(start - 0.5, color=DEAD, linewidth=0.8)
+        looks: dict[str, Any] = {"weight": "bold", "fontsize": 8.5, "color": look.of_model(model_colour(model))}
+        place = ((start + end - 1) / 2, 1.0)
+        across = ax.get_xaxis_transform()
+        words = style.name(report.run.models[model].name, 24)
+        texts.append(
+            ax.annotate(words, place, (0, 3), xycoords=across, textcoords="offset points", ha="center", **looks)
+        )
+    boxes = [text.get_window_extent() for text in texts]
+    if any(other.x0 - one.x1 < GAP for one, other in pairwise(boxes)):
+        boxes = _slant(texts, _by_health(report, [model for model, _, _ in models]))
+    return room.points(ax, max(box.height for box in boxes)) + 4
+
+
+def _by_health(report: Report, models: list[int]) -> list[int]:
+    """Places of models, those that are not well first."""
+    states = {model.name: model.state for model in report.models}
+    well = [states.get(report.run.models[m].name) in (State.FLOWING, State.FROZEN) for m in models]
+    return sorted(range(len(models)), key=well.__getitem__)
+
+
+def _slant(texts: list[Annotation], order: list[int]) -> list[Bbox]:
+    """Turn texts that stand side by side, upright if they are very close; what still has no room is left out."""
+    boxes = [text.get_window_extent() for text in texts]
+    middles = [(box.x0 + box.x1) / 2 for box in boxes]
+    high = boxes[0].height
+    upright = min(b - a for a, b in pairwise(middles)) < 2 * high
+    taken: list[float] = []
+    for place in order:
+        if upright and any(abs(middles[place] - other) < high for other in taken):
+            texts[place].set_visible(False)
+            continue
+        taken.append(middles[place])
+        texts[place].set(rotation=90 if upright else 35, ha="left", rotation_mode="anchor")
+        texts[place].set_verticalalignment("center" if upright else "baseline")
+    return [text.get_window_extent() for text in texts if text.get_visible()]

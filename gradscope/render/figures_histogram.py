@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradscope.errors import GradscopeError
+from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.palette import DEAD, TEXT, model_colour
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 MAX_PANELS = 24
+TITLE_PER_INCH = 12
+FLOOR = 0.7
+"""Where bars of counts begin on a log axis."""
 DECADE = math.log2(10)
 
 
@@ -38,53 +42,103 @@ class Entries:
         return self.negative.total() + self.positive.total() + self.zeros + self.nan + self.inf
 
 
-@style.styled
-def plot_histograms(report: Report, ax: Axes | None = None, model: str | None = None) -> Figure:
-    """Histograms of the gradients at the last step that was sampled, one panel per model.
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What one panel shows: the gradients of these parameters."""
 
-    Given `ax`, draws `model` there, or the first model. Raises GradscopeError for a model that does not exist.
+    words: str
+    uids: frozenset[int]
+    colour: str
+
+
+@style.styled
+def plot_histograms(
+    report: Report, ax: Axes | None = None, model: str | None = None, parameter: str | None = None
+) -> Figure:
+    """Histograms of the gradients at the last step that was sampled, one panel per model, the dead ones first.
+
+    `parameter` asks for one panel per parameter instead: its name, or what the names of several begin with, as in
+    `encoder.layers`. All that is asked for shares one panel if `ax` is given. Raises GradscopeError where nothing has
+    such a name.
     """
-    names = [each.name for each in report.run.models]
-    if model is not None and model not in names:
-        raise GradscopeError(f"no model {model!r}; there are: {', '.join(names)}")
-    chosen = [model] if model is not None else names[:1] if ax is not None else names[:MAX_PANELS]
-    if ax is not None or not chosen:
+    panels = _panels_of(report, model, parameter)
+    names = len(panels)
+    if ax is not None and names > 1:
+        what = "parameters" if parameter is not None else "models"
+        panels = [Panel(f"{names} {what} together", frozenset().union(*(p.uids for p in panels)), DEAD)]
+    shown = panels[:MAX_PANELS]
+    if ax is not None or not shown:
         figure, only = style.axes_of(ax, 6.0, 3.2)
         axes = [only]
     else:
-        columns = len(chosen) if len(chosen) <= 3 else 2 if len(chosen) <= 8 else 4
-        rows = -(-len(chosen) // columns)
+        columns = len(shown) if len(shown) <= 3 else 2 if len(shown) <= 8 else 4
+        rows = -(-len(shown) // columns)
         figure = style.sheet({1: 6.4, 2: 9.6}.get(columns, 4.0 * columns), 2.9 * rows)
-        axes = [figure.add_subplot(rows, columns, position + 1) for position in range(len(chosen))]
-    if not chosen:
+        axes = [figure.add_subplot(rows, columns, position + 1) for position in range(len(shown))]
+    if not shown:
         style.nothing(axes[0], "No model was seen.")
-    for panel, each in zip(axes, chosen, strict=False):
-        _panel(panel, report, each, names.index(each))
-    if len(names) > len(chosen) and model is None and ax is None:
-        figure.supxlabel(f"{len(names) - len(chosen)} more models are not drawn", fontsize=8, color=TEXT)
+    last = max((histogram.step for histogram in report.run.histograms), default=0)
+    for panel, each in zip(axes, shown, strict=False):
+        _draw_panel(panel, report, each, last)
+    if len(panels) > len(shown):
+        figure.supxlabel(f"{len(panels) - len(shown)} more are not drawn", fontsize=8, color=TEXT)
     return figure
 
 
-def _panel(ax: Axes, report: Report, model: str, index: int) -> None:
-    uids = set(report.run.models[index].parameters)
-    found = [histogram for histogram in report.run.histograms if histogram.uid in uids]
-    words = style.name(model, 24)
+def _panels_of(report: Report, model: str | None, parameter: str | None) -> list[Panel]:
+    models = report.run.models
+    names = [each.name for each in models]
+    if model is not None and model not in names:
+        raise GradscopeError(f"no model {model!r}; there are: {', '.join(names)}")
+    if parameter is None:
+        panels = [
+            Panel(each.name, frozenset(each.parameters), model_colour(index))
+            for index, each in enumerate(models)
+            if model is None or each.name == model
+        ]
+        given = {h.uid for h in report.run.histograms}
+        return (
+            sorted(panels, key=lambda panel: not panel.uids.isdisjoint(given)) if len(panels) > MAX_PANELS else panels
+        )
+    found = [
+        Panel(f"{names[index]}.{fqn}" if fqn else names[index], frozenset([uid]), model_colour(index))
+        for uid, fqn, index in style.owners(report.run)
+    ]
+    start = parameter if model is None else f"{model}.{parameter}"
+    chosen = [panel for panel in found if f"{panel.words}.".startswith(f"{start}.")]
+    if not chosen:
+        raise GradscopeError(f"no parameter {start!r}; names are like {', '.join(panel.words for panel in found[:3])}")
+    return chosen
+
+
+def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
+    found = [histogram for histogram in report.run.histograms if histogram.uid in panel.uids]
     if not found:
-        given = any(uid in event.norms for event in report.run.backward_events for uid in uids)
-        _hatched(ax, "no histogram was sampled" if given else "no gradient")
-        style.head(ax, words)
+        _hatched(ax, _why_empty(report, panel))
+        room.head(ax, style.name(panel.words, 40))
         return
     entries = _collect(found)
     low = min([*entries.negative, *entries.positive], default=0)
     high = max([*entries.negative, *entries.positive], default=0)
-    _draw(ax, entries, low, high, model_colour(index))
+    _draw(ax, entries, low, high, panel.colour)
     _ticks(ax, entries, low, high)
-    ax.set_yscale("log")
-    ax.set_ylim(bottom=0.7)
+    ax.set_ylim(FLOOR, 2 * ax.dataLim.y1)
+    style.log_scale(ax)
+    ax.set_ylim(bottom=FLOOR)
     ax.set_ylabel("entries")
     ax.set_xlabel("gradient value, by powers of two")
     ax.grid(axis="y")
-    style.head(ax, f"{words}: {entries.total:,} entries at step {entries.step}")
+    late = "" if entries.step == last else ", the last sampled"
+    says = f": {entries.total:,} entries at step {entries.step}{late}"
+    most = max(20, int(room.inches(ax)[0] * TITLE_PER_INCH) - len(says))
+    room.head(ax, style.name(panel.words, most) + says)
+
+
+def _why_empty(report: Report, panel: Panel) -> str:
+    tallies = (report.run.tallies.get(uid) for uid in panel.uids)
+    given = any(tally and tally.backwards for tally in tallies)
+    given = given or any(not panel.uids.isdisjoint(event.norms) for event in report.run.backward_events)
+    return "no histogram was sampled" if given else "no gradient"
 
 
 def _collect(histograms: list[Histogram]) -> Entries:
@@ -104,9 +158,13 @@ def _collect(histograms: list[Histogram]) -> Entries:
 def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
     """Negative entries to the left, zeros in the middle, positive ones to the right, then NaN and Inf."""
     for side, counts in ((-1, entries.negative), (1, entries.positive)):
-        ax.bar([side * (e - low + 2) for e in counts], list(counts.values()), 0.92, color=colour)
+        if counts:
+            span = range(min(counts), max(counts) + 1)[::side]
+            edges = sorted(side * (e - low + edge) for e in (span[0], span[-1]) for edge in (1.5, 2.5))
+            heights = [counts[e] for e in span]
+            ax.stairs(heights, [edges[0] + i for i in range(len(span) + 1)], fill=True, color=colour, baseline=FLOOR)
     if entries.zeros:
-        ax.bar([0], [entries.zeros], 1.6, facecolor=style.ZERO, edgecolor=DEAD, linewidth=0.8)
+        ax.bar([0], [entries.zeros], 1.6, **style.zero_looks(ax))
     width = high - low + 2
     for place, amount in enumerate((entries.nan, entries.inf)):
         if amount:
@@ -136,16 +194,7 @@ def _hatched(ax: Axes, words: str) -> None:
 
     ax.set_xticks([])
     ax.set_yticks([])
-    ground = Rectangle(
-        (0, 0),
-        1,
-        1,
-        facecolor=style.ABSENT_FACE,
-        edgecolor=DEAD,
-        hatch=style.HATCH,
-        linewidth=0,
-        transform=ax.transAxes,
-    )
-    ax.add_patch(ground)
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 4}
-    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, bbox=box)
+    ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **style.absent_looks(ax)))
+    look = style.look(ax)
+    box = {"facecolor": look.paper, "edgecolor": "none", "pad": 4}
+    ax.text(0.5, 0.5, words, ha="center", va="center", color=look.ink, transform=ax.transAxes, bbox=box)

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gradscope.diagnosis.finding import State
+from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.palette import INK, PAPER, model_colour, shade
-from gradscope.render.words import number
+from gradscope.render.figures_kept import Kept, kept_of
+from gradscope.render.palette import INK, PAPER, model_colour
+from gradscope.render.words import UNKNOWN, brief, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-    from gradscope.report import Report
+    from gradscope.records import Backward
+    from gradscope.report import FlowRow, Report
 
 COLOURS = "viridis"
 LEAST_DECADES = 2.0
 ABSENT = -1.0
 """In a matrix of norms: received nothing. A norm is never negative."""
+NOT_KEPT = -2.0
+"""In a matrix of norms: whatever was received was not kept or not measured."""
+ROWS_PER_INCH = 6.5
+CHARACTERS_PER_INCH = 11
+CELL = (0.5, 0.2)
+"""Inches of a cell in which a number can be read."""
+NAME = 20
+"""Characters of the name of a model beside its rows."""
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -34,14 +46,24 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     if not rows or not models:
         style.nothing(ax, "No backward pass was seen.")
         return figure
-    norms = np.array([[_value(row.models.get(m.name), m.name in row.models) for m in models] for row in rows])
+    norms = np.array([[_flow_value(row, m.name) for m in models] for row in rows])
     mapped = _paint(figure, ax, norms, "Which backward reaches which model")
     columns, lines = style.thin(len(models)), style.thin(len(rows))
-    ax.set_xticks(columns, [style.name(models[i].name, 20) for i in columns], rotation=30 if len(models) > 5 else 0)
-    ax.set_yticks(lines, [f"{style.name(str(rows[i].location or '?'))}  x{rows[i].count}" for i in lines])
+    widest = max(len(style.name(models[i].name, NAME)) for i in columns)
+    rotation = 0 if widest / CHARACTERS_PER_INCH < room.inches(ax)[0] / len(columns) else 30
+    ax.set_xticks(
+        columns,
+        [style.name(models[i].name, NAME) for i in columns],
+        rotation=rotation,
+        ha="right" if rotation else "center",
+    )
+    ax.set_yticks(
+        lines, [f"{style.name(brief(at) if (at := rows[i].location) else '?')}  x{rows[i].count}" for i in lines]
+    )
     ax.set_xlabel("model")
     ax.set_ylabel("backward() line, calls")
-    if norms.size <= 300:
+    wide, tall = room.inches(ax)
+    if wide / len(models) > CELL[0] and tall / len(rows) > CELL[1]:
         _write_numbers(ax, norms, mapped)
     return figure
 
@@ -49,47 +71,93 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
 @style.styled
 def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     """Heat map of parameter x backward pass: log10 of the gradient norm."""
-    rows, events = style.owners(report.run), report.run.backward_events
+    from matplotlib.ticker import MaxNLocator
+
+    rows, events = style.owners(report.run), [e for e in report.run.passes if not _is_unmeasured(e)]
     height = min(max(2.8, 1.6 + 0.17 * len(rows)), 11.0)
     figure, ax = style.axes_of(ax, 8.5, height)
     if not rows or not events:
         style.nothing(ax, "No backward pass was seen.")
         return figure
-    norms = np.array([[_value(e.norms.get(uid), uid in e.norms) for e in events] for uid, _, _ in rows])
-    _paint(figure, ax, norms, "Gradient norm of every parameter")
-    shown = style.thin(len(rows))
-    ax.set_yticks(shown, [style.name(rows[i][1]) for i in shown], fontsize=7)
-    columns = style.thin(len(events), 12)
-    ax.set_xticks(columns, [str(events[i].index) for i in columns])
-    ax.set_xlabel("backward pass")
-    for model, start, end in style.boundaries(rows):
-        if start:
-            ax.axhline(start - 0.5, color=PAPER, linewidth=2.5)
-        _bracket(ax, report.run.models[model].name, model, start, end)
+    kept = kept_of([event.index for event in events], report.run.backwards)
+    norms = _columns(rows, events, kept)
+    longest = max(len(style.name(model.name, NAME)) for model in report.run.models)
+    room.give_room(ax, right=12 + 5 * longest)
+    _paint(figure, ax, norms, "Gradient norm of every parameter", bar="bottom")
+    shown = style.thin(len(rows), int(room.inches(ax)[1] * ROWS_PER_INCH))
+    ax.set_yticks(shown, [style.name(rows[i][1], 30) for i in shown], fontsize=7.5)
+    values = MaxNLocator(8, integer=True).tick_values(0, kept.total - 1)
+    places = sorted({int(value) for value in values if 0 <= value < kept.total})
+    ax.set_xticks([(place + 0.5) / kept.width - 0.5 for place in places], [str(place) for place in places])
+    ax.set_xlabel(kept.axis + (f"; median of {kept.width} per column" if kept.width > 1 else ""))
+    models = style.boundaries(rows)
+    for _, start, _ in models[1:]:
+        ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=2.5)
+    _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
     return figure
 
 
-def _bracket(ax: Axes, model: str, index: int, start: int, end: int) -> None:
-    """A bar in the model's colour along its rows, with its name."""
+def _is_unmeasured(event: Backward) -> bool:
+    return bool(event.norms) and all(norm is None for norm in event.norms.values())
+
+
+def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]], least: float) -> None:
+    """Bars in the models' colours along their rows, with the names that have room: those that are not well first."""
     across = ax.get_yaxis_transform()
-    colour = model_colour(index)
-    ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, linewidth=4, transform=across, clip_on=False)
-    words = style.name(model, 24)
-    ax.text(1.024, (start + end - 1) / 2, words, rotation=90, va="center", color=shade(colour, 0.75), transform=across)
+    look = style.look(ax)
+    states = {model.name: model.state for model in report.models}
+    taken: list[float] = []
+    middles = [(start + end - 1) / 2 for _, start, end in models]
+    order = sorted(range(len(models)), key=lambda i: _well(states.get(report.run.models[models[i][0]].name)))
+    for place in order:
+        index, start, end = models[place]
+        colour = model_colour(index)
+        ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, linewidth=4, transform=across, clip_on=False)
+        if any(abs(middles[place] - other) < least for other in taken):
+            continue
+        taken.append(middles[place])
+        words = style.name(report.run.models[index].name, NAME)
+        ax.text(1.026, middles[place], words, va="center", fontsize=8, color=look.of_model(colour), transform=across)
 
 
-def _value(norm: float | None, present: bool) -> float:
+def _well(state: State | None) -> bool:
+    return state in (State.FLOWING, State.FROZEN)
+
+
+def _columns(rows: list[tuple[int, str, int]], events: list[Backward], kept: Kept) -> Matrix:
+    """Per parameter and column the median norm; NaN or Inf if there was one, nothing only if there was nothing."""
+    places: dict[int, list[Backward]] = {}
+    for event in events:
+        places.setdefault(event.index // kept.width, []).append(event)
+    norms = np.full((len(rows), kept.columns), NOT_KEPT)
+    for column, found in places.items():
+        for row, (uid, _, _) in enumerate(rows):
+            norms[row, column] = _of_column([e.norms[uid] for e in found if uid in e.norms])
+    return norms
+
+
+def _of_column(norms: list[float | None]) -> float:
+    measured = [norm for norm in norms if norm is not None]
+    if not measured:
+        return NOT_KEPT if norms else ABSENT
+    broken = next((norm for norm in measured if not math.isfinite(norm)), None)
+    return broken if broken is not None else sorted(measured)[len(measured) // 2]
+
+
+def _flow_value(row: FlowRow, model: str) -> float:
+    norm = row.models.get(model)
     if norm is None:
-        return ABSENT
-    return norm if present else ABSENT
+        return NOT_KEPT if model in row.reached else ABSENT
+    return norm
 
 
-def _paint(figure: Figure, ax: Axes, norms: Matrix, words: str) -> ScalarMappable:
+def _paint(
+    figure: Figure, ax: Axes, norms: Matrix, words: str, bar: Literal["right", "bottom"] = "right"
+) -> ScalarMappable:
     """Draw the cells: colour by log10, own colours for zero and non-finite, the hatched ground where absent."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     finite = norms[np.isfinite(norms) & (norms > 0)]
     low, high = (math.log10(finite.min()), math.log10(finite.max())) if finite.size else (-1.0, 0.0)
@@ -99,32 +167,61 @@ def _paint(figure: Figure, ax: Axes, norms: Matrix, words: str) -> ScalarMappabl
     mapped = ScalarMappable(Normalize(low - 0.15 * (high - low), high), COLOURS)
     logs = np.log10(np.where(np.isfinite(norms) & (norms > 0), norms, 1.0))
     pixels = mapped.to_rgba(logs)
-    absent, zero, broken = norms == ABSENT, norms == 0, ~np.isfinite(norms)
-    pixels[zero] = to_rgba(style.ZERO)
+    absent, unknown, zero, broken = norms == ABSENT, norms == NOT_KEPT, norms == 0, ~np.isfinite(norms)
+    pixels[zero] = to_rgba(style.look(ax).zero)
     pixels[broken] = to_rgba(style.NONFINITE)
-    pixels[absent] = (0, 0, 0, 0)
+    pixels[absent | unknown] = (0, 0, 0, 0)
     height, width = norms.shape
-    ground = Rectangle((-0.5, -0.5), width, height, facecolor=style.ABSENT_FACE, hatch=style.HATCH, linewidth=0)
-    ground.set_zorder(0)
-    ax.add_patch(ground)
-    ax.imshow(pixels, aspect="auto", interpolation="nearest", zorder=1)
+    if absent.any():
+        ax.add_patch(Rectangle((-0.5, -0.5), width, height, zorder=0, **style.absent_looks(ax)))
+    for column in np.flatnonzero(unknown.all(axis=0)):
+        ax.add_patch(Rectangle((column - 0.5, -0.5), 1, height, zorder=0.5, **style.unknown_looks(ax)))
+    for row, column in np.argwhere(unknown & ~unknown.all(axis=0)):
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, zorder=0.5, **style.unknown_looks(ax)))
+    ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
     if finite.size:
-        form = FuncFormatter(lambda value, _: number(10**value))
-        ticks = MaxNLocator(6, integer=True)
-        bar = figure.colorbar(mapped, ax=ax, label="gradient norm", pad=0.06, aspect=24, format=form, ticks=ticks)
-        bar.ax.set_ylim(low, high)
-        bar.outline.set_visible(False)
-    style.head(ax, words, style.state_patches(bool(absent.any()), bool(zero.any()), bool(broken.any())))
+        _draw_bar(figure, ax, mapped, (low, high), bar)
+    states = style.state_patches(
+        ax, bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown=bool(unknown.any())
+    )
+    room.head(ax, words, states)
     return mapped
 
 
+def _draw_bar(
+    figure: Figure, ax: Axes, mapped: ScalarMappable, ends: tuple[float, float], side: Literal["right", "bottom"]
+) -> None:
+    """The scale of the colours."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    flat = side == "bottom"
+    wide, tall = room.inches(ax)
+    ticks = max(2, min(6, int(0.9 * wide))) if flat else 6
+    pad = 0.6 / tall if room.is_fixed(ax) else 0.02
+    drawn = figure.colorbar(
+        mapped,
+        ax=ax,
+        label="gradient norm",
+        location=side,
+        pad=pad if flat else 0.06,
+        use_gridspec=not room.is_fixed(ax),
+        aspect=50 if flat else 24,
+        shrink=0.6 if flat else 1.0,
+        format=FuncFormatter(lambda value, _: number(10**value)),
+        ticks=MaxNLocator(ticks, integer=True),
+    )
+    (drawn.ax.set_xlim if flat else drawn.ax.set_ylim)(*ends)
+    drawn.outline.set_visible(False)
+
+
 def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable) -> None:
+    look = style.look(ax)
     for (row, column), norm in np.ndenumerate(norms):
-        absent = norm == ABSENT
-        words = "none" if absent else number(float(norm))
-        colour = INK if absent or _is_bright(float(norm), mapped) else PAPER
-        box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5} if absent else None
+        empty = norm in (ABSENT, NOT_KEPT)
+        words = {ABSENT: "none", NOT_KEPT: UNKNOWN}.get(float(norm), number(float(norm)))
+        colour = look.ink if empty else INK if _is_bright(float(norm), mapped) else PAPER
+        box = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.5} if empty else None
         ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=8, bbox=box)
 
 

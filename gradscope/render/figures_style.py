@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 
 from gradscope.errors import MissingExtraError
 from gradscope.render import escape
-from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, tint
-from gradscope.render.words import number
+from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, shade, tint
+from gradscope.render.words import UNKNOWN, number
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -29,11 +30,13 @@ ZERO = "#000000"
 """Black on paper and at night: no ink, which changes with the page. Drawn with an edge, to be seen on black."""
 NONFINITE = CUT
 HATCH = "////"
+UNKNOWN_HATCH = "...."
 ABSENT_FACE = tint(DEAD, 0.15)
 MAX_LABELS = 60
 MAX_CHARACTERS = 36
-MAX_LEGEND_ROWS = 4
-CHARACTERS_PER_INCH = 16
+ELLIPSIS = "\u2026"
+WIDEST: ContextVar[float] = ContextVar("widest", default=100.0)
+"""Inches that there are: a picture that is shrunk to fit has letters that nobody reads."""
 
 _DRAWN = frozenset(
     {"axes", "font", "grid", "hatch", "image", "legend", "lines", "markers", "mathtext", "patch", "path", "text"}
@@ -63,6 +66,52 @@ _STYLE: dict[str, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Colours that depend on the page: on the user's own axes it may be dark."""
+
+    ink: str
+    paper: str
+    text: str
+    ground: str
+    """Behind what is absent."""
+    zero: str
+    night: bool = False
+
+    def of_model(self, colour: str) -> str:
+        """A model's colour, to write with."""
+        return tint(colour, 0.7) if self.night else shade(colour, 0.75)
+
+
+def look(ax: Axes) -> Look:
+    """The colours for these axes."""
+    from matplotlib.colors import to_hex, to_rgba
+
+    figure = ax.get_figure()
+    page = to_rgba(ax.get_facecolor())
+    if page[3] < 0.5 and figure is not None:
+        page = to_rgba(figure.get_facecolor())
+    red, green, blue, opaque = page
+    if opaque < 0.5 or 0.3 * red + 0.59 * green + 0.11 * blue > 0.5:
+        return Look(INK, PAPER, TEXT, ABSENT_FACE, ZERO)
+    return Look("#E6E9EC", to_hex(page), "#A0A9B3", shade(DEAD, 0.31), "#FFFFFF", night=True)
+
+
+def absent_looks(ax: Axes) -> dict[str, Any]:
+    """How the ground looks where nothing was received."""
+    return {"facecolor": look(ax).ground, "edgecolor": DEAD, "hatch": HATCH, "linewidth": 0}
+
+
+def zero_looks(ax: Axes) -> dict[str, Any]:
+    """How a bar looks that is exactly zero."""
+    return {"facecolor": look(ax).zero, "edgecolor": DEAD, "linewidth": 0.8}
+
+
+def unknown_looks(ax: Axes) -> dict[str, Any]:
+    """How the ground looks where nothing was kept."""
+    return {"facecolor": look(ax).paper, "edgecolor": DEAD, "hatch": UNKNOWN_HATCH, "linewidth": 0}
 
 
 @contextmanager
@@ -124,7 +173,7 @@ def styled(draw: Draw[P]) -> Draw[P]:
 
 def sheet(width: float = 8.0, height: float = 4.0) -> Figure:
     """An empty figure; constrained layout keeps labels of any length on it."""
-    return _sheet_class()(figsize=(width, height), layout="constrained")
+    return _sheet_class()(figsize=(min(width, WIDEST.get()), height), layout="constrained")
 
 
 def axes_of(ax: Axes | None, width: float = 8.0, height: float = 4.0) -> tuple[Figure, Axes]:
@@ -140,14 +189,15 @@ def axes_of(ax: Axes | None, width: float = 8.0, height: float = 4.0) -> tuple[F
 def nothing(ax: Axes, words: str) -> None:
     """Say on empty axes why they are empty."""
     ax.set_axis_off()
-    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, color=TEXT)
+    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, color=look(ax).text)
 
 
 def name(text: str, most: int = MAX_CHARACTERS) -> str:
-    """Foreign text for a figure: one line, no formula, no glyph the font has not; the end of a name tells most."""
+    """Foreign text for a figure: one line, no formula, no glyph the font has not; too long, it lacks its middle."""
     shown = "".join(c if c.isascii() or ord(c) in _glyphs() else f"\\u{ord(c):04x}" for c in escape.plain(text))
     if len(shown) > most:
-        shown = f"...{shown[-(most - 3) :]}"
+        front = max(most - 1, 2) // 3
+        shown = f"{shown[:front]}{ELLIPSIS}{shown[front + 1 - most :]}"
     shown = shown.replace("$", r"\$")
     # a leading underscore means "not in the legend" to matplotlib
     return f" {shown}" if shown.startswith("_") or not shown else shown
@@ -187,45 +237,32 @@ def boundaries(rows: Sequence[tuple[int, str, int]]) -> list[tuple[int, int, int
 
 
 def log_scale(ax: Axes) -> None:
-    """A log y axis over at least 1.5 decades, so that it has labels, with the numbers of the report."""
-    from matplotlib.ticker import NullFormatter
+    """A log y axis over at least 1.5 decades, with the numbers of the report: at 2 and 5, too, if decades are few."""
+    from matplotlib.ticker import LogLocator, NullLocator
 
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     if high / low < 30:
         middle, half = (low * high) ** 0.5, 30**0.5
-        ax.set_ylim(middle / half, middle * half)
+        low, high = middle / half, middle * half
+        ax.set_ylim(low, high)
+    if high / low < 500:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(lambda value, _: number(value))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
-def state_patches(absent: bool, zero: bool, nonfinite: bool) -> list[Patch]:
+def state_patches(ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False) -> list[Patch]:
     """Legend entries of the states that do occur."""
     from matplotlib.patches import Patch
 
     patches = [
-        (absent, Patch(facecolor=ABSENT_FACE, edgecolor=DEAD, hatch=HATCH, linewidth=0, label="no gradient")),
-        (zero, Patch(facecolor=ZERO, edgecolor=DEAD, linewidth=0.8, label="exactly zero")),
+        (absent, Patch(label="no gradient", **absent_looks(ax))),
+        (zero, Patch(label="exactly zero", **zero_looks(ax))),
         (nonfinite, Patch(color=NONFINITE, label="NaN or Inf")),
+        (unknown, Patch(label=UNKNOWN, **unknown_looks(ax))),
     ]
     return [patch for occurs, patch in patches if occurs]
-
-
-def head(ax: Axes, words: str, handles: Iterable[Artist] = ()) -> None:
-    """A title, and below it a legend where it covers nothing, in as many columns as fit."""
-    from matplotlib.lines import Line2D
-
-    shown = list(handles)
-    widest = max((len(str(handle.get_label())) for handle in shown), default=0)
-    figure = ax.get_figure()
-    inches = ax.bbox.width / (figure.dpi if figure is not None else 100)
-    columns = max(1, int(inches * CHARACTERS_PER_INCH) // (widest + 7))
-    if len(shown) > columns * MAX_LEGEND_ROWS:
-        most = columns * MAX_LEGEND_ROWS - 1
-        shown = [*shown[:most], Line2D([], [], linestyle="", label=f"{len(shown) - most} more")]
-    ax.set_title(words, pad=8 + 14 * -(-len(shown) // columns))
-    if shown:
-        ax.legend(handles=shown, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2)
 
 
 @cache

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradscope.render.sources import Sources
     from gradscope.report import Report
 
-_INLINE_LIMIT = 1_000_000
+_INLINE_LIMIT = 300_000
 """Notebooks grow with every output: a larger page is left to `report.save()`."""
 
 
@@ -33,14 +33,14 @@ def render_page(report: Report, *, sources: Sources | None = None) -> str:
 
 
 def render_cell(report: Report, *, sources: Sources | None = None) -> str:
-    """HTML for a notebook: a summary that survives sanitising, then the whole page in a frame where frames may be."""
+    """HTML for a notebook: a summary that survives sanitising, then the page without figures where frames may be."""
     drawn = graph(report)
-    page = _page(report, sources or {}, drawn)
+    page = _page(report, sources or {}, drawn, light=True)
     return cell(report, page if len(page) <= _INLINE_LIMIT else None, drawn)
 
 
-def _page(report: Report, sources: Sources, drawn: Drawn | None) -> str:
-    made = [each for each in sections.all_sections(report, sources, drawn) if each.body]
+def _page(report: Report, sources: Sources, drawn: Drawn | None, *, light: bool = False) -> str:
+    made = [each for each in sections.all_sections(report, sources, drawn, light=light) if each.body]
     nav = tag(
         "nav",
         tag("ul", *(tag("li", tag("a", each.title, href=f"#{each.id}")) for each in made)),

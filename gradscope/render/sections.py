@@ -9,8 +9,8 @@ from gradscope.diagnosis.finding import Severity
 from gradscope.render.findings import anchor, article
 from gradscope.render.markup import Markup, join, table, tag, words
 from gradscope.render.pictures import figures
-from gradscope.render.table import STATE_TONES, flow_table, parameters_table, place, ranks_table
-from gradscope.render.words import STATE_WORDS, census, count, number, split_models, verdict
+from gradscope.render.table import STATE_TONES, flow_table, parameters_table, place, ranks_table, state_of
+from gradscope.render.words import census, count, number, split_models, verdict
 
 if TYPE_CHECKING:
     from gradscope.render.pictures import Drawn
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradscope.report import ModelSummary, Report
 
 _RANKS = 256
+_KEPT = "the norms of {:,} of {:,} backward passes were kept; the counts and states are of all of them"
 _CARDS = 12
 """Of more models than these, the well ones are folded away."""
 
@@ -35,8 +36,8 @@ class Section:
         return tag("section", heading, self.body, id=self.id, aria_labelledby=f"{self.id}-title")
 
 
-def all_sections(report: Report, sources: Sources, drawn: Drawn | None) -> list[Section]:
-    """Every section in the order of the page."""
+def all_sections(report: Report, sources: Sources, drawn: Drawn | None, *, light: bool = False) -> list[Section]:
+    """Every section in the order of the page. A light page has no figures: a notebook keeps it with every output."""
     findings = join(*(article(report, finding, i, sources) for i, finding in enumerate(report.findings)))
     return [
         Section("models", "Models", _models(report)),
@@ -44,7 +45,7 @@ def all_sections(report: Report, sources: Sources, drawn: Drawn | None) -> list[
         Section("flow", "Which loss trains what", _flow(report)),
         Section("ranks", "Ranks", _ranks(report)),
         Section("graph", "Graph", _graph(report, drawn)),
-        Section("figures", "Figures", _figures(report)),
+        Section("figures", "Figures", Markup() if light else _figures(report)),
         Section("parameters", "Parameters", _parameters(report)),
         Section("seen", "What was seen", _seen(report)),
     ]
@@ -100,7 +101,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
         "article",
         tag("h3", tag("code", model.name)),
         tag("p", model.class_name, class_="class") if model.class_name else "",
-        tag("p", STATE_WORDS[model.state], class_=f"state t-{STATE_TONES[model.state]}"),
+        tag("p", state_of(model).text, class_=f"state t-{state_of(model).tone}"),
         tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=held),
         tag("p", held + (f", {frozen} frozen" if frozen else ""), class_="quiet"),
         tag("p", "gradient norm ", tag("b", number(model.grad_norm)), class_="quiet"),
@@ -170,7 +171,14 @@ def _figures(report: Report) -> Markup:
     made = [
         tag(
             "figure",
-            tag("img", src=p.uri, alt=p.title),
+            tag(
+                "div",
+                tag("img", src=p.uri, alt=p.title),
+                class_="strip",
+                tabindex="0",
+                role="region",
+                aria_label=p.title,
+            ),
             tag("figcaption", p.says),
             class_="wide" if p.wide else None,
         )
@@ -195,9 +203,11 @@ def _parameters(report: Report) -> Markup:
 
 def _seen(report: Report) -> Markup:
     run = report.run
+    kept = len(run.passes)
     facts = [
         f"{count(run.steps, 'step')}, {count(run.backwards, 'backward pass', 'backward passes')}, "
         f"{count(run.traced, 'step')} traced",
+        *([_KEPT.format(kept, run.backwards)] if kept < run.backwards else []),
         *(
             f"{o.class_name} {o.name}: {count(len(o.parameters), 'parameter')}, {count(o.steps, 'step')}, "
             f"built at {place(o.built[-1] if o.built else None)}"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
 from gradscope.records import Location, Parameter, Tally
-from gradscope.render.words import ABSENT, STATE_WORDS, number
+from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, brief, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gradscope.records import Job
-    from gradscope.report import ModelSummary, Report
+    from gradscope.report import FlowRow, ModelSummary, Report
 
 
 class Tone(StrEnum):
@@ -82,13 +82,19 @@ def state_cell(state: State) -> Cell:
     return Cell(STATE_WORDS[state], STATE_TONES[state])
 
 
+def state_of(model: ModelSummary) -> Cell:
+    """A model's state; one that only a part of its trainable parameters is in says so."""
+    part = model.state is State.FLOWING and model.flowing < model.trainable
+    return Cell("partly flowing", Tone.SOMETIMES) if part else state_cell(model.state)
+
+
 def models_table(models: Iterable[ModelSummary]) -> Table:
     """One row per model: class, state, how many of its trainable parameters flow, gradient norm."""
     rows = tuple(
         (
             Cell(model.name),
             Cell(model.class_name, Tone.QUIET),
-            state_cell(model.state),
+            state_of(model),
             Cell(f"{model.flowing}/{model.trainable}" if model.trainable else ABSENT, value=model.flowing),
             norm_cell(model.grad_norm, expected=model.state is State.NONE),
         )
@@ -123,15 +129,20 @@ def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
     states = {model.name: model.state for model in report.models}
     rows = tuple(
         (
-            Cell(place(row.location)),
+            Cell(brief(row.location) if row.location else place(None)),
             Cell(row.location.text if row.location else "", Tone.QUIET),
             Cell(str(row.count), value=row.count),
-            *(norm_cell(row.models.get(name), expected=states[name] is State.NONE) for name in names),
+            *(_flow_cell(row, name, expected=states[name] is State.NONE) for name in names),
         )
         for row in report.flow
     )
     titles = (Column("backward", code=True), Column("line", code=True), Column("times", number=True))
     return Table((*titles, *(Column(name, number=True, code=True) for name in names)), rows)
+
+
+def _flow_cell(row: FlowRow, model: str, *, expected: bool) -> Cell:
+    norm = row.models.get(model)
+    return Cell(UNKNOWN, Tone.QUIET) if norm is None and model in row.reached else norm_cell(norm, expected=expected)
 
 
 _PARAMETER_COLUMNS = (

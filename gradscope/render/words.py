@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import SEVERITY_ORDER, Finding, Severity, State
@@ -25,6 +26,8 @@ STATE_WORDS = {
 }
 
 ABSENT = "-"
+UNKNOWN = "not kept"
+"""Of a gradient that was there and whose norm was not kept."""
 
 _FRAMES = (2, 5)
 """Of a longer path, so many outermost and innermost frames are shown."""
@@ -56,7 +59,7 @@ def number(value: float | None) -> str:
     size = abs(value)
     if 1e-3 <= size < 999.5:
         return f"{value:.3g}"
-    return f"{value:.0f}" if 999.5 <= size < 999_999.5 else f"{value:.1e}"
+    return f"{value:.0f}" if 999.5 <= size < 999_999.5 else f"{value:.1e}".replace(".0e", "e")
 
 
 def count(amount: int, noun: str, plural: str = "") -> str:
@@ -121,6 +124,12 @@ def census(states: Iterable[State]) -> str:
     return ", ".join(f"{found.count(state)} {STATE_WORDS[state]}" for state in State if state in found)
 
 
+def brief(location: Location) -> str:
+    """`file:line` for a headline or a cell: of a file outside the working directory the name alone."""
+    file = PurePath(location.file)
+    return f"{file.name}:{location.line}" if file.is_absolute() else str(location)
+
+
 def fold(frames: Sequence[Location]) -> list[Location | int]:
     """A path for reading: of a long one the outermost and innermost frames, and how many lie between."""
     outer, inner = _FRAMES
@@ -180,4 +189,4 @@ def _alarm(report: Report, findings: list[Finding]) -> str:
 def _whom(report: Report, finding: Finding) -> str:
     part = victims(report, finding)
     whom = f"{part} of {finding.model}" if " of " in part else finding.model
-    return f"{whom} ({finding.location})" if finding.location else whom
+    return f"{whom} ({brief(finding.location)})" if finding.location else whom

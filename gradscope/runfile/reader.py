@@ -88,7 +88,7 @@ class _Reader:
         run = Run(**found)
         self._limit = MARGIN + len(run.parameters)
         window = Window(self.budget)
-        recount = Recount(run.tallies, run.parameters, run.optimizers)
+        recount = Recount(run.tallies, run.parameters, run.optimizers, run.lines)
         # A snapshot counts the step that was going on; only what is on disk was completed.
         steps, backwards, damaged = run.steps if self.finished else 0, run.backwards, 0
         for number, step, body in self._rows("turns", "step"):
@@ -113,6 +113,7 @@ class _Reader:
                 steps=steps,
                 backwards=backwards,
                 tallies=recount.tallies(),
+                lines=recount.lines(),
                 events=tuple(event for events in kept for event in events or ()),
             )
         )

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SECTIONS = ("models", "parameters", "optimizers", "tallies", "cuts", "origins", "graph", "histograms")
 """Fields of a Run with a row of their own; all others share the row `run`."""
 
-_CODERS: dict[str, Coder] = {f.name: coder(type_hints(Run)[f.name]) for f in fields(Run) if f.name != "events"}
+_EVENTS = ("events", "between")
+"""Not facts of a run that are renewed: each is written once, in its step."""
+_CODERS: dict[str, Coder] = {f.name: coder(type_hints(Run)[f.name]) for f in fields(Run) if f.name not in _EVENTS}
 _CACHED_UIDS = 1_000_000
 """Members of all remembered atoms together, about 100 MB at most."""
 _PAGE = 4096

@@ -167,7 +167,7 @@ return {
     .map(a => a.name).filter(n => n.startsWith('on')),
   links: [...document.querySelectorAll('a')].flatMap(a => [a.getAttribute('href'), a.getAttribute('xlink:href')])
     .filter(h => h && !h.startsWith('#')),
-  images: [...document.images].filter(i => !i.src.startsWith('data:image/svg+xml;base64,') || !i.naturalWidth).length,
+  images: [...document.images].filter(i => !i.src.startsWith('data:image/svg+xml,') || !i.naturalWidth).length,
   said: window.said,
 }
 """

@@ -8,7 +8,8 @@ import builders
 import pytest
 
 from gradscope.diagnosis.finding import Severity
-from gradscope.render.words import number, verdict
+from gradscope.records import Location
+from gradscope.render.words import brief, number, verdict
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from gradscope.render.words import number, verdict
         (999.4, "999"),
         (999.6, "1000"),
         (1234.5, "1234"),
-        (999999.9, "1.0e+06"),
+        (999999.9, "1e+06"),
         (3.2e-7, "3.2e-07"),
         (math.nan, "nan"),
         (-math.inf, "-inf"),
@@ -53,3 +54,8 @@ def test_a_warning_speaks_when_there_is_no_error():
     assert verdict(builders.make_report(builders.make_run({"encoder": ("a",)}), [finding])).headline == (
         "Its learning rate is 0"
     )
+
+
+def test_a_headline_has_no_path_of_the_machine():
+    assert brief(Location("/srv/users/me/train.py", 3)) == "train.py:3"
+    assert brief(Location("src/train.py", 3)) == "src/train.py:3"

@@ -55,7 +55,7 @@ class Generator:
             replace(event, step=number // 3, clock=number, **({"index": number} if hasattr(event, "index") else {}))
             for number, event in enumerate(events)
         )
-        run = replace(run, events=ordered, steps=steps, backwards=len(ordered))
+        run = replace(run, events=ordered, between=(), steps=steps, backwards=len(ordered))
         return consistent(run)
 
 
@@ -102,5 +102,15 @@ def plausible(steps: int = 8, width: int = 6, scale: float = 1.0) -> Run:
     recount = Recount({}, parameters, (optimizer,))
     recount.add(events)
     return Run(
-        "2.13.0", "1.0", "train.py", steps, steps, models, parameters, (optimizer,), tuple(events), recount.tallies()
+        "2.13.0",
+        "1.0",
+        "train.py",
+        steps,
+        steps,
+        models,
+        parameters,
+        (optimizer,),
+        tuple(events),
+        recount.tallies(),
+        lines=recount.lines(),
     )

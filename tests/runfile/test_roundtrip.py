@@ -77,7 +77,7 @@ def test_tallies_of_an_unfinished_run_are_counted_again(training, tmp_path):
     run = training(steps=9)
     with_five = training(steps=5)
     writer = RunWriter(tmp_path / "run.gradscope")
-    writer.begin(replace(run, tallies={}, events=(), steps=0, backwards=0))
+    writer.begin(replace(run, tallies={}, lines=(), events=(), steps=0, backwards=0))
     for step in range(9):
         writer.events(step, run.events[3 * step : 3 * step + 3])
         if step == 4:
@@ -87,6 +87,7 @@ def test_tallies_of_an_unfinished_run_are_counted_again(training, tmp_path):
 
     assert not opened.finished
     assert opened.run.tallies == run.tallies
+    assert opened.run.lines == run.lines
     assert (opened.run.steps, opened.run.backwards) == (9, 9)
     assert opened.run.events == run.events
 
