@@ -17,6 +17,7 @@ from torch import nn
 
 from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
+from gradscope.capture.marked import Marked
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
@@ -62,6 +63,7 @@ class Scope:
         if budget is not None and not 0 < budget < 1:
             raise GradscopeError(f"budget={budget} makes no sense: it is a share of the run's time, such as 0.01")
         self._capture = Capture(every=every)
+        self._marked = Marked(self._capture)
         self._capture.watcher.budget.share = budget
         self._capture.histograms.every = histograms
         idle = set(expect_no_grad)
@@ -103,25 +105,24 @@ class Scope:
 
     def steps(self, iterable: Iterable[T]) -> Iterator[T]:
         """Iterate over batches; each turn of the loop is a step."""
-        for item in iterable:
-            with self._one_step():
-                yield item
+        try:
+            for item in iterable:
+                with self._one_step(whole=True):
+                    yield item
+        finally:
+            self._marked.stop()
 
     @contextmanager
-    def _one_step(self) -> Iterator[None]:
+    def _one_step(self, *, whole: bool = False) -> Iterator[None]:
         """One step, traced if the ones before left something to explain."""
-        capture = self._capture
-        capture.watcher.explicit = True
-        traces = capture.tracer is None and capture.is_open and capture.watcher.suspicions.take()
-        if traces:
-            capture.start_tracing()
+        self._marked.begin()
+        failed = True
         try:
             yield
+            failed = False
         finally:
-            if traces:
-                capture.stop_tracing()
-                capture.settle()
-            capture.watcher.next_step()
+            self._marked.end(whole=whole, failed=failed)
+            self._capture.watcher.next_step()
 
     def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
         """What happened so far and what is wrong with it.
@@ -252,6 +253,7 @@ def explain(
     rest = {k: v for k, v in named.items() if k not in chosen}
     scope = Scope(chosen)
     try:
+        scope._capture.whole = True
         scope._capture.start_tracing()
         for _ in range(repeat):
             step(*args, **rest)

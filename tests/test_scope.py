@@ -256,6 +256,88 @@ def test_a_missing_gradient_is_traced_once(parts, way):
     assert report.run.steps == 6
 
 
+@pytest.mark.parametrize("part", ["end", "backward", "step"])
+def test_tracing_covers_the_whole_turn_whatever_part_is_marked(parts, part):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(6):
+            h = encoder(torch.randn(3, 4)).detach()
+            if part == "backward":
+                with scope.step():
+                    optimizer.zero_grad()
+                    decoder(h).pow(2).sum().backward()
+                    optimizer.step()
+                continue
+            optimizer.zero_grad()
+            decoder(h).pow(2).sum().backward()
+            if part == "end":
+                optimizer.step()
+            with scope.step():
+                if part == "step":
+                    optimizer.step()
+        assert scope._capture.tape is None
+        assert torch._C._len_torch_function_stack() == 0
+        (finding,) = scope.report().findings
+    assert (finding.code, finding.cause, finding.location.text) == (
+        "GS101", "detach", "h = encoder(torch.randn(3, 4)).detach()",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("turns", [2, 3, 6])
+def test_a_mark_that_may_not_go_on_tracing_says_unknown(parts, turns):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(turns):
+            with torch.device("cpu"):
+                h = encoder(torch.randn(3, 4)).detach()
+                optimizer.zero_grad()
+                decoder(h).pow(2).sum().backward()
+                optimizer.step()
+                with scope.step():  # the device's mode leaves the stack before tracing could end
+                    pass
+            assert torch._C._len_torch_function_stack() == 0
+        (finding,) = scope.report().findings
+    assert (finding.code, finding.cause) == ("GS101", "unknown")
+    assert "scope.steps(loader)" in finding.fix
+
+
+def test_a_model_that_is_never_used_is_said_so_after_a_whole_turn(parts):
+    encoder, decoder, optimizer = parts
+    spare = nn.Linear(4, 4)
+    optimizer.add_param_group({"params": spare.parameters()})
+    for turns, code in ((1, "GS101"), (4, "GS102")):
+        with gradscope.watch(encoder=encoder, decoder=decoder, spare=spare) as scope:
+            for _ in range(turns):
+                with scope.step():
+                    step(*parts)
+            (finding,) = scope.report().findings
+        assert (finding.code, finding.model) == (code, "spare")
+    with gradscope.watch(encoder=encoder, decoder=decoder, spare=spare) as scope:
+        for _ in scope.steps(range(2)):
+            step(*parts)
+        assert [finding.code for finding in scope.report().findings] == ["GS102"]
+
+
+def test_tracing_waits_for_the_optimizer_that_it_is_for(parts):
+    """Of an alternating loop the turn of the other model explains nothing."""
+    generator, critic = parts[:2]
+    ours, theirs = (torch.optim.SGD(m.parameters(), lr=0.01) for m in (generator, critic))
+    with gradscope.watch(generator=generator, critic=critic) as scope:
+        for turn in scope.steps(range(12)):
+            fake = generator(torch.randn(3, 4))
+            if turn % 3:
+                theirs.zero_grad()
+                critic(fake.detach()).pow(2).sum().backward()
+                theirs.step()
+            else:
+                ours.zero_grad()
+                loss = critic(fake.data)
+                loss.pow(2).sum().backward()
+                ours.step()
+        (finding,) = scope.report().findings
+    assert (finding.code, finding.cause, finding.location.text) == ("GS101", "data", "loss = critic(fake.data)")
+
+
 def test_a_healthy_loop_is_never_traced(parts):
     with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
         for _ in scope.steps(range(6)):

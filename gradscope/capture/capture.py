@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -57,6 +58,8 @@ class Capture:
         """Graph nodes that this thread had made before the last traced backward."""
         self._open = False
         self._settled: Settled | None = None
+        self.whole = True
+        """What was traced holds a whole turn of the loop: what no operation read in it is not used."""
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -116,12 +119,11 @@ class Capture:
         self.watcher.sees_clears = self.watcher.measure_updates = False
 
     def settle(self) -> None:
-        """Reduce what was traced to facts and let the tape go."""
-        if self.tape is None:
-            return
-        run = with_cuts(self, facts_of(self, ""))
-        self.traced_steps = run.traced
-        self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
+        """Reduce what was traced to facts and let the tape go. Without a backward pass it explains nothing."""
+        if self.tape is not None and self.tape.roots:
+            run = with_cuts(self, facts_of(self, ""))
+            self.traced_steps = run.traced
+            self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
         self.tape = None
         self.sizes.clear()
 
@@ -297,4 +299,6 @@ class Capture:
     def run(self, script: str = "") -> Run:
         """All facts so far."""
         run = with_cuts(self, facts_of(self, script))
-        return self._settled.onto(run, self.traced_steps) if self._settled is not None else run
+        if self._settled is not None:
+            run = self._settled.onto(run, self.traced_steps)
+        return run if self.whole else dataclasses.replace(run, never_used=frozenset())
