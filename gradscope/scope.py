@@ -20,7 +20,7 @@ from gradscope.capture.capture import Capture
 from gradscope.capture.marked import Marked
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
-from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
+from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
 
@@ -132,7 +132,7 @@ class Scope:
         run = self._capture.run()
         return Report(ask(run, timeout) if ranks else alone(run))
 
-    def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+    def assert_flow(self, *, allow: Iterable[str] = (), warnings: bool = False) -> None:
         """Raise GradientFlowError if a model does not receive the gradient it should."""
         self.report().assert_flow(allow=allow, warnings=warnings)
 
@@ -200,15 +200,21 @@ def watch(
     Raises NotTrainableError for a model without parameters, NameClashError for a name or model given twice, and
     RunFileError if the run file cannot be created.
     """
-    found: dict[str, Model] = {}
+    given: list[tuple[str, Model]] = []
     for index, model in enumerate(models):
         if isinstance(model, Mapping):
-            found.update(model)
+            given += model.items()
         else:
-            found[variable_name(model, sys._getframe(1)) or f"model{index}"] = model
-    found.update(named)
-    if not found:
+            name = variable_name(model, sys._getframe(1))
+            taken = any(name == other and model is not theirs for other, theirs in given)
+            given.append((f"model{index}" if name is None or taken else name, model))
+    given += named.items()
+    if not given:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
+    found = dict(given)
+    if len(found) < len(given):
+        twice = next(name for name in found if sum(name == other for other, _ in given) > 1)
+        raise NameClashError(f"two models are named {twice!r}: give each its own name")
     return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget, to=to, histograms=histograms)
 
 
@@ -220,7 +226,7 @@ def report(*, ranks: bool = False, timeout: float = 30.0) -> Report:
     return _last().report(ranks=ranks, timeout=timeout)
 
 
-def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+def assert_flow(*, allow: Iterable[str] = (), warnings: bool = False) -> None:
     """Raise GradientFlowError if a model of the scope opened last does not receive the gradient it should."""
     _last().assert_flow(allow=allow, warnings=warnings)
 

@@ -232,6 +232,79 @@ def test_two_scopes_at_once(parts):
     assert hooks(parts[0]) == hooks(parts[1]) == 0
 
 
+# --- what cannot be watched, and what nothing was trained of ------------------------------------------------------
+
+
+def test_a_name_given_twice_is_refused_however_it_is_given():
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+    for models, named in [(({"a": one},), {"a": two}), ((one, {"one": two}), {}), (({"a": one}, {"a": two}), {})]:
+        with pytest.raises(NameClashError, match="two models are named"):
+            gradscope.watch(*models, **named)
+    with pytest.raises(NameClashError):
+        gradscope.watch(one, one)
+
+
+@pytest.mark.parametrize("given", [3, None, "encoder", [nn.Linear(2, 2)], {"a": 3}, []])
+def test_what_is_no_model_is_refused_by_its_name(given):
+    with pytest.raises(NotTrainableError, match="'thing'"):
+        gradscope.watch(thing=given)
+    with gradscope.watch(fine=nn.Linear(2, 2)) as scope, pytest.raises(NotTrainableError, match="'thing'"):
+        scope.add(thing=given)
+
+
+def test_tensors_alone_in_a_list_and_in_a_dict_are_watched():
+    tensors = [torch.ones(2, requires_grad=True) for _ in range(3)]
+    with gradscope.watch(one=tensors[0], two=[tensors[1]], three={"x": tensors[2]}) as scope:
+        assert names(scope) == ["one", "two", "three"]
+        assert [p.name for p in scope.report().run.parameters.values()] == ["one.0", "two.0", "three.x"]
+
+
+@pytest.mark.parametrize("base", [object, nn.Module])
+def test_attributes_name_positional_models(base):
+    class Trainer(base):
+        def __init__(self):
+            super().__init__()
+            self.generator, self.critic = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def watch(self):
+            return gradscope.watch(self.generator, self.critic)
+
+    with Trainer().watch() as scope:
+        assert names(scope) == ["generator", "critic"]
+
+
+def test_nothing_trained_is_not_ok(parts):
+    with gradscope.watch(encoder=parts[0]) as scope:
+        assert not scope.report().ok
+        with pytest.raises(gradscope.GradientFlowError, match="nothing was trained"):
+            scope.assert_flow()
+        step(*parts)
+        assert scope.report().ok
+        scope.assert_flow()
+
+
+def test_each_owner_of_tied_weights_is_told():
+    table, out, head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False), nn.Linear(10, 2)
+    out.weight = table.weight
+    optimizer = torch.optim.SGD([table.weight, *head.parameters()], lr=0.01)
+    both = nn.ModuleList([table])
+    with gradscope.watch(table=table, out=out, head=head, both=both) as scope:
+        for _ in scope.steps(range(4)):
+            optimizer.zero_grad()
+            head(out(table(torch.arange(5))).detach()).pow(2).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    assert {(f.code, f.model, f.cause) for f in report.findings} >= {
+        ("GS101", "table", "detach"),
+        ("GS101", "out", "detach"),
+    }
+    for allow in ("table", ["table"], ["out"]):
+        with pytest.raises(gradscope.GradientFlowError):
+            report.assert_flow(allow=allow)
+    report.assert_flow(allow=["table", "out", "both"])
+    report.assert_flow(allow="GS101")
+
+
 # --- tracing on demand --------------------------------------------------------------------------------------------
 
 
