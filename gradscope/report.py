@@ -52,6 +52,8 @@ class Report:
     """What happened (`run`) and what is wrong with it (`findings`, worst first)."""
 
     run: Run
+    passed: int = 0
+    """Errors and warnings that the user lets pass; they are not among the findings."""
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

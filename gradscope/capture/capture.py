@@ -54,12 +54,10 @@ class Capture:
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
         self.sizes: dict[int, Sizes] = {}
-        self._made = 0
-        """Graph nodes that this thread had made before the last traced backward."""
+        self._made = 0  # Graph nodes that this thread had made before the last traced backward.
         self._open = False
         self._settled: Settled | None = None
-        self.whole = True
-        """What was traced holds a whole turn of the loop: what no operation read in it is not used."""
+        self.whole = True  # What was traced holds a whole turn of the loop: what nothing read in it is not used.
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -139,8 +137,7 @@ class Capture:
             self.watcher.cleared([uid], stack, to_none=to_none)
 
     def grads_written(self, tensors: list[torch.Tensor], stack: Stack, by: str) -> None:
-        uids = [uid for uid in map(self.watcher.uid_of_grad, tensors) if uid >= 0]
-        self.watcher.written(uids, stack, "grad", by)
+        self.watcher.written([u for t in tensors if (u := self.watcher.uid_of_grad(t)) >= 0], stack, "grad", by)
 
     def value_written(self, uid: int, stack: Stack, by: str) -> None:
         if self.watcher.log.backwards:
@@ -299,6 +296,5 @@ class Capture:
     def run(self, script: str = "") -> Run:
         """All facts so far."""
         run = with_cuts(self, facts_of(self, script))
-        if self._settled is not None:
-            run = self._settled.onto(run, self.traced_steps)
+        run = self._settled.onto(run, self.traced_steps) if self._settled is not None else run
         return run if self.whole else dataclasses.replace(run, never_used=frozenset())

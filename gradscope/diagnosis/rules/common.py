@@ -172,7 +172,9 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     detail: str = "",
 ) -> Finding:
     """A finding whose message is: who + what they suffer + the cause in words + where."""
+    path = path or also[:1]
     location = path[-1] if path else None
+    also = tuple(other for other in dict.fromkeys(also) if other != location)
     words = CAUSES[cause]
     who = subject(run, model, uids)
     said = words.said
