@@ -115,9 +115,9 @@ def variable_name(model: object, frame: FrameType) -> str | None:
     for variables in namespaces:
         for holder in list(variables.values()):
             inside = {} if isinstance(holder, _PLAIN) else getattr(holder, "__dict__", {})
-            for name, value in [*inside.items(), *(inside.get("_modules") or {}).items()]:
-                if value is model and not name.startswith("_"):
-                    return name
+            for attribute, value in [*inside.items(), *(inside.get("_modules") or {}).items()]:
+                if value is model and not attribute.startswith("_"):
+                    return str(attribute)
     return None
 
 

@@ -21,9 +21,9 @@ Program = tuple[CodeType, dict[str, Any]]
 def load_script(name: str, args: list[str]) -> Program:
     """Prepare `python NAME ARGS`. Raises ScriptError if it cannot be read, SyntaxError as python would."""
     path = os.path.abspath(name)  # like python: absolute, symbolic links and `..` kept apart
-    folder = os.path.dirname(os.path.realpath(name))
+    folder, package = os.path.dirname(os.path.realpath(name)), None
     if os.path.isfile(os.path.join(path, "__main__.py")):  # as in `python FOLDER`
-        path, folder = os.path.join(path, "__main__.py"), path
+        path, folder, package = os.path.join(path, "__main__.py"), path, ""
     try:
         source = Path(path).read_bytes()
     except OSError as error:
@@ -32,6 +32,7 @@ def load_script(name: str, args: list[str]) -> Program:
     sys.argv = [name, *args]
     _set_path(folder)
     main = _fresh_main()
+    main.__package__ = package
     main.__file__ = path
     main.__loader__ = SourceFileLoader("__main__", path)
     return compile(source, path, "exec", dont_inherit=True), vars(main)

@@ -85,10 +85,10 @@ class Outcome:
         run = self.report.run
         if self.session is None:
             return f"{self.name} never imported torch, so there was nothing to watch"
-        if run.trained:
-            return ""
         if not any(parameter.trainable for parameter in run.parameters.values()):
             return f"{self.name} trained nothing: no optimizer and no backward() ever held a trainable parameter"
+        if run.trained:
+            return ""
         return f"{self.name} never called backward(), so there is no gradient to judge"
 
 
