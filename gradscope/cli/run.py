@@ -40,7 +40,7 @@ def _tell(outcome: Outcome, args: Namespace) -> None:
         options.write_outputs(outcome.report, args)
         if not outcome.says_little and not args.quiet:
             terminal.print_report(outcome.report)
-        if outcome.nothing and not outcome.crashed_early:
+        if outcome.nothing:
             terminal.say(f"gradscope: {outcome.nothing}")
     except BrokenPipeError:
         pass  # whoever read our output has read enough
