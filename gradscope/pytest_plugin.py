@@ -96,14 +96,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     watch = item.stash.get(_WATCH, None)
     if watch is None:
         return (yield)
+    marker = item.get_closest_marker("gradient_flow")
     try:
         result = yield
     finally:
         watch.close()
         report = watch.report()
         if report is not None:
-            item.user_properties.append((PROPERTY, json.dumps([_plain(finding) for finding in report.findings])))
-    marker = item.get_closest_marker("gradient_flow")
+            item.user_properties.append((PROPERTY, json.dumps(_told(report, marker))))
     if marker is not None or item.config.option.gradscope_strict:
         _demand(report, marker)
     return result
@@ -118,23 +118,48 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     return (yield)
 
 
+def _told(report: Report, marker: pytest.Mark | None) -> list[dict[str, str]]:
+    """The findings to sum up: none of what the marker lets pass."""
+    from gradscope.report import allowed
+
+    allow = marker.kwargs.get("allow", ()) if marker is not None else ()
+    return [_plain(finding) for finding in report.findings if not allowed(finding, allow)]
+
+
 def _demand(report: Report | None, marker: pytest.Mark | None) -> None:
     __tracebackhide__ = True
     if report is not None:
-        _assert_flow(report, marker.kwargs.get("allow", ()) if marker is not None else ())
+        _assert_flow(report, _allowed(marker), allowing="gradient_flow" if marker is not None else "assert_flow")
     elif marker is not None:
         pytest.fail("gradient_flow: this test trained nothing, no backward() was called", pytrace=False)
 
 
-def _assert_flow(report: Report, allow: Iterable[str], *, warnings: bool = False) -> None:
+def _allowed(marker: pytest.Mark | None) -> tuple[str, ...]:
+    """What the marker lets pass. A misspelt argument would silently let nothing pass, or all."""
+    if marker is None:
+        return ()
+    unknown = [*map(repr, marker.args), *(name for name in marker.kwargs if name != "allow")]
+    if unknown:
+        raise pytest.UsageError(f"gradient_flow takes `allow` alone, not {', '.join(unknown)}")
+    allow = marker.kwargs.get("allow", ())
+    return (allow,) if isinstance(allow, str) else tuple(allow)
+
+
+def _assert_flow(
+    report: Report, allow: Iterable[str], *, warnings: bool = False, allowing: str = "assert_flow"
+) -> None:
     """As the report does it, with nothing of ours in the traceback."""
     from gradscope.errors import GradientFlowError
+    from gradscope.render.text import render_failure
 
     __tracebackhide__ = True
     try:
-        report.assert_flow(allow=(allow,) if isinstance(allow, str) else tuple(allow), warnings=warnings)
+        report.assert_flow(allow=allow, warnings=warnings)
     except GradientFlowError as error:
-        raise error.with_traceback(None) from None
+        if not error.findings:
+            raise error.with_traceback(None) from None
+        said = render_failure(report, error.findings, allowing=allowing)  # type: ignore[arg-type]
+        raise GradientFlowError(said, report, error.findings) from None
 
 
 def _plain(finding: Any) -> dict[str, str]:
@@ -158,7 +183,8 @@ class _Summary:
         if report.when == "call":
             for name, value in report.user_properties:
                 if name == PROPERTY:
-                    self._found[report.nodeid] = json.loads(str(value))
+                    expected = hasattr(report, "wasxfail")  # to fail, and the suite knows why
+                    self._found[report.nodeid] = [] if expected else json.loads(str(value))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         options = terminalreporter.config.option

@@ -5,7 +5,7 @@ A `Report` is inert: it can be kept, pickled by its JSON, or drawn long after th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,8 @@ class Report:
     """What happened (`run`) and what is wrong with it (`findings`, worst first)."""
 
     run: Run
+    passed: int = 0
+    """Errors and warnings that the user lets pass; they are not among the findings."""
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -61,8 +63,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """No finding is an error or a warning."""
-        return not any(f.severity in (Severity.ERROR, Severity.WARNING) for f in self.findings)
+        """Something was trained, and no finding is an error or a warning."""
+        return self.run.trained and not any(f.severity in (Severity.ERROR, Severity.WARNING) for f in self.findings)
 
     @cached_property
     def states(self) -> dict[int, State]:
@@ -218,21 +220,24 @@ class Report:
 
     # --- guarding it -----------------------------------------------------------------------------------------
 
-    def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
-        """Raise GradientFlowError if a finding is an error (with `warnings=True`, also a warning).
+    def assert_flow(self, *, allow: Iterable[str] = (), warnings: bool = False) -> None:
+        """Raise GradientFlowError if nothing was trained or a finding is an error, with `warnings=True` also a warning.
 
         `allow` names models, parameters (`model.fqn`, or a prefix of it), rule codes or causes to let pass.
         """
         from gradscope.render.text import render_failure
 
+        if not self.run.trained and not self.findings:
+            raise GradientFlowError("nothing was trained: no backward() was called, so no gradient flowed", self)
         loud = (Severity.ERROR, Severity.WARNING) if warnings else (Severity.ERROR,)
         failed = tuple(f for f in self.findings if f.severity in loud and not allowed(f, allow))
         if failed:
             raise GradientFlowError(render_failure(self, failed), self, failed)
 
 
-def allowed(finding: Finding, allow: tuple[str, ...]) -> bool:
+def allowed(finding: Finding, allow: Iterable[str]) -> bool:
     """Whether an allow-list of models, parameter prefixes, rule codes or causes covers a finding whole."""
+    allow = (allow,) if isinstance(allow, str) else tuple(allow)
     if {finding.code, finding.name, finding.cause, finding.model} & set(allow):
         return True
     names = [f"{finding.model}.{fqn}" for fqn in finding.parameters]

@@ -17,9 +17,10 @@ from torch import nn
 
 from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
+from gradscope.capture.marked import Marked
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
-from gradscope.errors import GradscopeError, NothingWatchedError, NotTrainableError
+from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
 from gradscope.report import Report
 
@@ -62,6 +63,7 @@ class Scope:
         if budget is not None and not 0 < budget < 1:
             raise GradscopeError(f"budget={budget} makes no sense: it is a share of the run's time, such as 0.01")
         self._capture = Capture(every=every)
+        self._marked = Marked(self._capture)
         self._capture.watcher.budget.share = budget
         self._capture.histograms.every = histograms
         idle = set(expect_no_grad)
@@ -103,25 +105,24 @@ class Scope:
 
     def steps(self, iterable: Iterable[T]) -> Iterator[T]:
         """Iterate over batches; each turn of the loop is a step."""
-        for item in iterable:
-            with self._one_step():
-                yield item
+        try:
+            for item in iterable:
+                with self._one_step(whole=True):
+                    yield item
+        finally:
+            self._marked.stop()
 
     @contextmanager
-    def _one_step(self) -> Iterator[None]:
+    def _one_step(self, *, whole: bool = False) -> Iterator[None]:
         """One step, traced if the ones before left something to explain."""
-        capture = self._capture
-        capture.watcher.explicit = True
-        traces = capture.tracer is None and capture.is_open and capture.watcher.suspicions.take()
-        if traces:
-            capture.start_tracing()
+        self._marked.begin()
+        failed = True
         try:
             yield
+            failed = False
         finally:
-            if traces:
-                capture.stop_tracing()
-                capture.settle()
-            capture.watcher.next_step()
+            self._marked.end(whole=whole, failed=failed)
+            self._capture.watcher.next_step()
 
     def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
         """What happened so far and what is wrong with it.
@@ -131,7 +132,7 @@ class Scope:
         run = self._capture.run()
         return Report(ask(run, timeout) if ranks else alone(run))
 
-    def assert_flow(self, *, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+    def assert_flow(self, *, allow: Iterable[str] = (), warnings: bool = False) -> None:
         """Raise GradientFlowError if a model does not receive the gradient it should."""
         self.report().assert_flow(allow=allow, warnings=warnings)
 
@@ -199,15 +200,21 @@ def watch(
     Raises NotTrainableError for a model without parameters, NameClashError for a name or model given twice, and
     RunFileError if the run file cannot be created.
     """
-    found: dict[str, Model] = {}
+    given: list[tuple[str, Model]] = []
     for index, model in enumerate(models):
         if isinstance(model, Mapping):
-            found.update(model)
+            given += model.items()
         else:
-            found[variable_name(model, sys._getframe(1)) or f"model{index}"] = model
-    found.update(named)
-    if not found:
+            name = variable_name(model, sys._getframe(1))
+            taken = any(name == other and model is not theirs for other, theirs in given)
+            given.append((f"model{index}" if name is None or taken else name, model))
+    given += named.items()
+    if not given:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
+    found = dict(given)
+    if len(found) < len(given):
+        twice = next(name for name in found if sum(name == other for other, _ in given) > 1)
+        raise NameClashError(f"two models are named {twice!r}: give each its own name")
     return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget, to=to, histograms=histograms)
 
 
@@ -219,7 +226,7 @@ def report(*, ranks: bool = False, timeout: float = 30.0) -> Report:
     return _last().report(ranks=ranks, timeout=timeout)
 
 
-def assert_flow(*, allow: tuple[str, ...] = (), warnings: bool = False) -> None:
+def assert_flow(*, allow: Iterable[str] = (), warnings: bool = False) -> None:
     """Raise GradientFlowError if a model of the scope opened last does not receive the gradient it should."""
     _last().assert_flow(allow=allow, warnings=warnings)
 
@@ -262,6 +269,7 @@ def explain(
     rest = {k: v for k, v in named.items() if k not in chosen}
     scope = Scope(chosen)
     try:
+        scope._capture.whole = True
         scope._capture.start_tracing()
         for _ in range(repeat):
             step(*args, **rest)

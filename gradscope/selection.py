@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gradscope.diagnosis.finding import Severity
 from gradscope.errors import UnknownRuleError
 from gradscope.report import Report
 
@@ -32,8 +33,10 @@ def select(report: Report, config: Config, known: Iterable[str] = ()) -> Report:
         return selected and not finding.code.startswith(config.ignore or ("!",)) and fingerprint(finding) not in known
 
     expected = expecting(report, config.expect_no_grad)
-    narrowed = Report(expected.run)
-    narrowed.__dict__["findings"] = tuple(filter(shown, expected.findings))  # where the cached property keeps them
+    chosen = tuple(filter(shown, expected.findings))
+    passed = sum(f.severity is not Severity.INFO for f in expected.findings if f not in chosen)
+    narrowed = Report(expected.run, passed)
+    narrowed.__dict__["findings"] = chosen  # where the cached property keeps them
     return narrowed
 
 

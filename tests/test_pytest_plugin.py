@@ -258,3 +258,33 @@ def test_bad_configuration_of_the_suite(fresh_suite, pytester):
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "[tool.gradscope] has no key 'ignor': did you mean ignore?" in "\n".join(result.errlines)
+
+
+def test_the_message_of_the_marker_lets_just_that_model_pass(suite):
+    code = TRAINING + "@pytest.mark.gradient_flow\ndef test_it():\n    train(True)\n"
+    assert "If it is meant: gradient_flow(allow=['encoder'])" in text(suite(code))
+
+
+def test_a_misspelt_argument_of_the_marker_is_refused(suite):
+    code = TRAINING + "@pytest.mark.gradient_flow(allwo=['encoder'])\ndef test_it():\n    train(True)\n"
+    result = suite(code)
+    result.assert_outcomes(failed=1)
+    assert "gradient_flow takes `allow` alone, not allwo" in text(result)
+
+
+def test_what_is_let_pass_or_expected_to_fail_is_not_summed_up(suite):
+    code = (
+        TRAINING
+        + "@pytest.mark.gradient_flow(allow=['encoder'])\ndef test_allowed():\n    train(True)\n\n\n"
+        + "@pytest.mark.xfail\n@pytest.mark.gradient_flow\ndef test_expected():\n    train(True)\n"
+    )
+    result = suite(code, "--gradscope")
+    result.assert_outcomes(passed=1, xfailed=1)
+    result.stdout.fnmatch_lines(["2 tests trained, 0 with findings"])
+
+
+def test_fixture_does_not_pass_on_nothing(suite):
+    code = FIXTURE + "def test_nothing(gradscope):\n    gradscope.assert_flow(lambda: None, {'m': nn.Linear(2, 2)})\n"
+    result = suite(code)
+    result.assert_outcomes(failed=1)
+    assert "nothing was trained" in text(result)

@@ -232,6 +232,79 @@ def test_two_scopes_at_once(parts):
     assert hooks(parts[0]) == hooks(parts[1]) == 0
 
 
+# --- what cannot be watched, and what nothing was trained of ------------------------------------------------------
+
+
+def test_a_name_given_twice_is_refused_however_it_is_given():
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+    for models, named in [(({"a": one},), {"a": two}), ((one, {"one": two}), {}), (({"a": one}, {"a": two}), {})]:
+        with pytest.raises(NameClashError, match="two models are named"):
+            gradscope.watch(*models, **named)
+    with pytest.raises(NameClashError):
+        gradscope.watch(one, one)
+
+
+@pytest.mark.parametrize("given", [3, None, "encoder", [nn.Linear(2, 2)], {"a": 3}, []])
+def test_what_is_no_model_is_refused_by_its_name(given):
+    with pytest.raises(NotTrainableError, match="'thing'"):
+        gradscope.watch(thing=given)
+    with gradscope.watch(fine=nn.Linear(2, 2)) as scope, pytest.raises(NotTrainableError, match="'thing'"):
+        scope.add(thing=given)
+
+
+def test_tensors_alone_in_a_list_and_in_a_dict_are_watched():
+    tensors = [torch.ones(2, requires_grad=True) for _ in range(3)]
+    with gradscope.watch(one=tensors[0], two=[tensors[1]], three={"x": tensors[2]}) as scope:
+        assert names(scope) == ["one", "two", "three"]
+        assert [p.name for p in scope.report().run.parameters.values()] == ["one.0", "two.0", "three.x"]
+
+
+@pytest.mark.parametrize("base", [object, nn.Module])
+def test_attributes_name_positional_models(base):
+    class Trainer(base):
+        def __init__(self):
+            super().__init__()
+            self.generator, self.critic = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def watch(self):
+            return gradscope.watch(self.generator, self.critic)
+
+    with Trainer().watch() as scope:
+        assert names(scope) == ["generator", "critic"]
+
+
+def test_nothing_trained_is_not_ok(parts):
+    with gradscope.watch(encoder=parts[0]) as scope:
+        assert not scope.report().ok
+        with pytest.raises(gradscope.GradientFlowError, match="nothing was trained"):
+            scope.assert_flow()
+        step(*parts)
+        assert scope.report().ok
+        scope.assert_flow()
+
+
+def test_each_owner_of_tied_weights_is_told():
+    table, out, head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False), nn.Linear(10, 2)
+    out.weight = table.weight
+    optimizer = torch.optim.SGD([table.weight, *head.parameters()], lr=0.01)
+    both = nn.ModuleList([table])
+    with gradscope.watch(table=table, out=out, head=head, both=both) as scope:
+        for _ in scope.steps(range(4)):
+            optimizer.zero_grad()
+            head(out(table(torch.arange(5))).detach()).pow(2).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    assert {(f.code, f.model, f.cause) for f in report.findings} >= {
+        ("GS101", "table", "detach"),
+        ("GS101", "out", "detach"),
+    }
+    for allow in ("table", ["table"], ["out"]):
+        with pytest.raises(gradscope.GradientFlowError):
+            report.assert_flow(allow=allow)
+    report.assert_flow(allow=["table", "out", "both"])
+    report.assert_flow(allow="GS101")
+
+
 # --- tracing on demand --------------------------------------------------------------------------------------------
 
 
@@ -254,6 +327,88 @@ def test_a_missing_gradient_is_traced_once(parts, way):
     assert (finding.cause, finding.location.text) == ("detach", "h = h.detach()")
     assert report.run.traced == 1
     assert report.run.steps == 6
+
+
+@pytest.mark.parametrize("part", ["end", "backward", "step"])
+def test_tracing_covers_the_whole_turn_whatever_part_is_marked(parts, part):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(6):
+            h = encoder(torch.randn(3, 4)).detach()
+            if part == "backward":
+                with scope.step():
+                    optimizer.zero_grad()
+                    decoder(h).pow(2).sum().backward()
+                    optimizer.step()
+                continue
+            optimizer.zero_grad()
+            decoder(h).pow(2).sum().backward()
+            if part == "end":
+                optimizer.step()
+            with scope.step():
+                if part == "step":
+                    optimizer.step()
+        assert scope._capture.tape is None
+        assert torch._C._len_torch_function_stack() == 0
+        (finding,) = scope.report().findings
+    assert (finding.code, finding.cause, finding.location.text) == (
+        "GS101", "detach", "h = encoder(torch.randn(3, 4)).detach()",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("turns", [2, 3, 6])
+def test_a_mark_that_may_not_go_on_tracing_says_unknown(parts, turns):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(turns):
+            with torch.device("cpu"):
+                h = encoder(torch.randn(3, 4)).detach()
+                optimizer.zero_grad()
+                decoder(h).pow(2).sum().backward()
+                optimizer.step()
+                with scope.step():  # the device's mode leaves the stack before tracing could end
+                    pass
+            assert torch._C._len_torch_function_stack() == 0
+        (finding,) = scope.report().findings
+    assert (finding.code, finding.cause) == ("GS101", "unknown")
+    assert "scope.steps(loader)" in finding.fix
+
+
+def test_a_model_that_is_never_used_is_said_so_after_a_whole_turn(parts):
+    encoder, decoder, optimizer = parts
+    spare = nn.Linear(4, 4)
+    optimizer.add_param_group({"params": spare.parameters()})
+    for turns, code in ((1, "GS101"), (4, "GS102")):
+        with gradscope.watch(encoder=encoder, decoder=decoder, spare=spare) as scope:
+            for _ in range(turns):
+                with scope.step():
+                    step(*parts)
+            (finding,) = scope.report().findings
+        assert (finding.code, finding.model) == (code, "spare")
+    with gradscope.watch(encoder=encoder, decoder=decoder, spare=spare) as scope:
+        for _ in scope.steps(range(2)):
+            step(*parts)
+        assert [finding.code for finding in scope.report().findings] == ["GS102"]
+
+
+def test_tracing_waits_for_the_optimizer_that_it_is_for(parts):
+    """Of an alternating loop the turn of the other model explains nothing."""
+    generator, critic = parts[:2]
+    ours, theirs = (torch.optim.SGD(m.parameters(), lr=0.01) for m in (generator, critic))
+    with gradscope.watch(generator=generator, critic=critic) as scope:
+        for turn in scope.steps(range(12)):
+            fake = generator(torch.randn(3, 4))
+            if turn % 3:
+                theirs.zero_grad()
+                critic(fake.detach()).pow(2).sum().backward()
+                theirs.step()
+            else:
+                ours.zero_grad()
+                loss = critic(fake.data)
+                loss.pow(2).sum().backward()
+                ours.step()
+        (finding,) = scope.report().findings
+    assert (finding.code, finding.cause, finding.location.text) == ("GS101", "data", "loss = critic(fake.data)")
 
 
 def test_a_healthy_loop_is_never_traced(parts):

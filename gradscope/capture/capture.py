@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -53,10 +54,10 @@ class Capture:
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
         self.sizes = SizeBook()
-        self._made = 0
-        """Graph nodes that this thread had made before the last traced backward."""
+        self._made = 0  # Graph nodes that this thread had made before the last traced backward.
         self._open = False
         self._settled: Settled | None = None
+        self.whole = True  # What was traced holds a whole turn of the loop: what nothing read in it is not used.
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -116,12 +117,11 @@ class Capture:
         self.watcher.sees_clears = self.watcher.measure_updates = False
 
     def settle(self) -> None:
-        """Reduce what was traced to facts and let the tape go."""
-        if self.tape is None:
-            return
-        run = with_cuts(self, facts_of(self, ""))
-        self.traced_steps = run.traced
-        self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
+        """Reduce what was traced to facts and let the tape go. Without a backward pass it explains nothing."""
+        if self.tape is not None and self.tape.roots:
+            run = with_cuts(self, facts_of(self, ""))
+            self.traced_steps = run.traced
+            self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
         self.tape = None
         self.sizes.clear()
 
@@ -137,8 +137,7 @@ class Capture:
             self.watcher.cleared([uid], stack, to_none=to_none)
 
     def grads_written(self, tensors: list[torch.Tensor], stack: Stack, by: str) -> None:
-        uids = [uid for uid in map(self.watcher.uid_of_grad, tensors) if uid >= 0]
-        self.watcher.written(uids, stack, "grad", by)
+        self.watcher.written([u for t in tensors if (u := self.watcher.uid_of_grad(t)) >= 0], stack, "grad", by)
 
     def value_written(self, uid: int, stack: Stack, by: str) -> None:
         if self.watcher.log.backwards:
@@ -296,4 +295,5 @@ class Capture:
     def run(self, script: str = "") -> Run:
         """All facts so far."""
         run = with_cuts(self, facts_of(self, script))
-        return self._settled.onto(run, self.traced_steps) if self._settled is not None else run
+        run = self._settled.onto(run, self.traced_steps) if self._settled is not None else run
+        return run if self.whole else dataclasses.replace(run, never_used=frozenset())

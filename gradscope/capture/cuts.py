@@ -85,19 +85,6 @@ class CutFinder:
         found = [together[key] for key in sorted(together, key=order.__getitem__)]
         return tuple(_record(candidate, frozenset(members)) for candidate, members in found)
 
-    def used(self, uid: int) -> bool:
-        """Whether any traced operation read the parameter (moving and initialising it aside)."""
-        for version in self.tape.params.get(uid, ()):
-            for child, _ in self.down[version]:
-                op = self.tape.values[child].op
-                if self.tape.values[child].param == uid or op < 0:
-                    continue
-                if not any(
-                    self.tape.ops[op].stack.has(m) for m in ("state_dict", "deepcopy", "init", "load_state_dict")
-                ):
-                    return True
-        return False
-
     # --- candidates ------------------------------------------------------------------------------------------
 
     def candidates(self, uid: int) -> list[Candidate]:

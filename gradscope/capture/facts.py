@@ -81,7 +81,7 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     finder = CutFinder(capture.tape)
     missing = [u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards]
     silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
-    unused = frozenset(u for u in run.parameters if not finder.used(u))
+    unused = frozenset(run.parameters) - capture.tape.read()
     held = {u for o in run.optimizers for u in o.parameters}
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
     run = dataclasses.replace(

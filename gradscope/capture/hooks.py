@@ -46,8 +46,7 @@ class Watcher(Ledger):
         self.every = every
         self.discover = discover
         self.limit = limit
-        self.explicit = False
-        """The user says when a step is over."""
+        self.explicit = False  # The user says when a step is over.
         self.measure_updates = False
         self.on_step: list[Callable[[int], None]] = []
         self.before_optimizer: list[Callable[[Any, bool], None]] = []
@@ -65,8 +64,7 @@ class Watcher(Ledger):
         self.cohorts: dict[int, Cohort] = {}
         self._late: tuple[Backward, Cohort, Measured] | None = None
         self._read = 0  # the step at which names were last read
-        self._first: Path = ()
-        """The backward line that began this step."""
+        self._first: Path = ()  # the backward line that began this step
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -112,6 +110,8 @@ class Watcher(Ledger):
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
         """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
+        self._may_turn(self.path(stack))
+        self.stop_at_limit()
         self._open = self._bracket = not self._closed
         self._stack, self._extra = stack, extra
 

@@ -38,6 +38,8 @@ class Subject:
     schedulers: tuple[str, ...] = ()
     built: Path = ()
     empty_group: bool = False
+    holders: tuple[tuple[str, int, str], ...] = ()
+    """Variables of running functions that held it: file, first line of the function (0: a module), name."""
 
 
 def lines_of(subject: Subject, sources: Sources) -> Lines:
@@ -74,10 +76,20 @@ def _builds(site: Site, class_name: str) -> bool:
 
 
 def _built(sources: Sources, subject: Subject, keys: set[str]) -> Site | None:
-    """The one call of its class that is assigned to its name; else the one call there is."""
+    """The one call of its class that is assigned to a variable that held it, or to its name; else the one there is."""
     calls = list(sources.calls(subject.class_name))
+    for file, first, name in subject.holders:
+        inside = [s for s in calls if (s.file, _first_line(s)) == (file, first) and _assigned(sources, s) == name]
+        if len(inside) == 1:
+            return inside[0]
     named = [site for site in calls if keys and _assigned(sources, site) in keys]
     return named[0] if len(named) == 1 else calls[0] if len(calls) == 1 else None
+
+
+def _first_line(site: Site) -> int:
+    """Where the function begins that a call stands in, as its code says: with its decorators. 0 in no function."""
+    function = site.function
+    return min(n.lineno for n in (function, *function.decorator_list)) if function is not None else 0
 
 
 def _assigned(sources: Sources, site: Site) -> str:

@@ -16,7 +16,7 @@ from gradscope.capture.norms import norms, unseen
 from gradscope.capture.optimizer_lines import Lines, Subject, lines_of
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
-from gradscope.capture.variables import imported_files, reachable
+from gradscope.capture.variables import imported_files, reachable, user_frames, variables_of
 from gradscope.records import Group, Optimizer, Path
 
 CLONE_LIMIT = 50_000_000
@@ -41,6 +41,8 @@ class Known:
     scheduled: bool = False
     schedulers: list[str] = field(default_factory=list)
     """Names of the schedulers that set its learning rate."""
+    holders: dict[tuple[str, int, str], None] = field(default_factory=dict)
+    """Variables of running functions that held it."""
 
 
 class OptimizerBook:
@@ -134,6 +136,12 @@ class OptimizerBook:
                 number = self.uid(getattr(value, "optimizer", None))
                 if number >= 0 and name not in self.known[number].schedulers:
                     self.known[number].schedulers.append(name)
+        for user in user_frames(frame):
+            code = user.f_code
+            first = code.co_firstlineno if code.co_name != "<module>" else 0
+            for name, value in variables_of(user).items():
+                if isinstance(value, torch.optim.Optimizer) and (number := self.uid(value)) >= 0:
+                    self.known[number].holders[code.co_filename, first, name] = None
 
     def records(self) -> tuple[Optimizer, ...]:
         """The facts about all optimizers, and about lines of theirs that no hook saw."""
@@ -146,7 +154,8 @@ class OptimizerBook:
     def _record(self, number: int, known: Known, sources: Sources) -> Optimizer:
         self.read(number)
         empty = any(not group.parameters for group in known.groups)
-        subject = Subject(known.class_name, known.name, tuple(known.schedulers), resolve(known.built), empty)
+        names = tuple(known.schedulers)
+        subject = Subject(known.class_name, known.name, names, resolve(known.built), empty, tuple(known.holders))
         lines = lines_of(subject, sources)
         return Optimizer(
             uid=number,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from gradscope.capture.source import Stack, file_of, is_third_party, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
 
-Tensors = Sequence[torch.Tensor] | Sequence[tuple[str, torch.Tensor]]
+Tensors = torch.Tensor | Sequence[torch.Tensor] | Sequence[tuple[str, torch.Tensor]] | Mapping[str, torch.Tensor]
 
 
 @dataclass(slots=True, eq=False)
@@ -132,9 +133,7 @@ class Registry:
             theirs = is_third_party(file_of(type(model)))
             watched = WatchedModel(name, class_name(model), weakref.ref(model), (), idle, theirs)
         else:
-            tensors = tuple(_named(model))
-            if not tensors or not all(isinstance(t, torch.Tensor) for _, t in tensors):
-                raise NotTrainableError(f"{name!r} is neither a module nor a list of tensors: pass an nn.Module")
+            tensors = _tensors(name, model)
             refs = tuple((fqn, weakref.ref(t)) for fqn, t in tensors)
             watched = WatchedModel(name, "parameters", None, refs, expected_idle=idle)
         if not watched.named_tensors():
@@ -155,7 +154,7 @@ class Registry:
                 watched.module, watched.tensors = weakref.ref(model), ()
             else:
                 watched.module = None
-                watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in _named(model))
+                watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in _tensors(name, model))
             self.dirty = True
             return True
         return False
@@ -247,6 +246,23 @@ class Registry:
         return models, {uid: record_of(entry) for uid, entry in self.entries.items()}
 
 
-def _named(tensors: Tensors) -> Iterable[tuple[str, torch.Tensor]]:
+def _tensors(name: str, given: object) -> tuple[tuple[str, torch.Tensor], ...]:
+    """What a model that is no module consists of. Raises NotTrainableError if that is anything but tensors."""
+    if isinstance(given, torch.Tensor):
+        given = [given]
+    elif isinstance(given, Mapping):
+        given = list(given.items())
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        what = type(given).__name__
+        raise NotTrainableError(f"{name!r} is no model but of type {what}: pass an nn.Module, or a list of tensors")
+    found = tuple(_named(given))
+    if any(isinstance(item, nn.Module) for _, item in found):
+        raise NotTrainableError(f"{name!r} holds several modules: give each its own name, or pass an nn.ModuleList")
+    if not found or not all(isinstance(item, torch.Tensor) for _, item in found):
+        raise NotTrainableError(f"{name!r} is neither a module nor a list of tensors: pass an nn.Module")
+    return found
+
+
+def _named(tensors: Iterable[Any]) -> Iterable[tuple[str, torch.Tensor]]:
     for index, item in enumerate(tensors):
         yield item if isinstance(item, tuple) else (str(index), item)

@@ -21,6 +21,8 @@ class Suspicions:
     """What was seen and has not been traced yet."""
 
     traced: int = 0
+    taken: frozenset[int] = frozenset()
+    """Parameters for which a step was traced last."""
     _told: set[tuple[str, int]] = field(default_factory=set)
     _fresh: set[tuple[str, int]] = field(default_factory=set)
     _missing: dict[int, StepKind] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Suspicions:
         """Whether the next step should be traced; what it is traced for is not asked again."""
         if not self._fresh or self.traced >= MOST:
             return False
+        self.taken = frozenset(uid for _, uid in self._fresh)
         self.dismiss()
         self.traced += 1
         return True

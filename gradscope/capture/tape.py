@@ -23,6 +23,8 @@ LIMIT = 400_000
 RECENT = 8
 """Backward passes back to which it is looked whether a loss contains an earlier one."""
 
+_MOVES = ("state_dict", "deepcopy", "init", "load_state_dict")
+
 
 @dataclass(slots=True, eq=False)
 class Op:
@@ -158,6 +160,19 @@ class Tape:
             for parent, live in value.parents:
                 down[parent].append((index, live))
         return down
+
+    def read(self) -> frozenset[int]:
+        """Parameters from which an operation computed something; moving and initialising them is not meant."""
+        versions = {version: uid for uid, held in self.params.items() for version in held}
+        found: set[int] = set()
+        for value in self.values:
+            for parent, _ in value.parents:
+                uid = versions.get(parent, -1)
+                if uid in found or uid < 0 or value.param == uid or value.op < 0:
+                    continue
+                if not any(map(self.ops[value.op].stack.has, _MOVES)):
+                    found.add(uid)
+        return frozenset(found)
 
     def contained(self, root: int) -> frozenset[int]:
         """Roots of the last backward passes that this one was computed from: they are gone through again."""

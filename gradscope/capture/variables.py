@@ -106,11 +106,18 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 
 def variable_name(model: object, frame: FrameType) -> str | None:
-    """The name that a caller's variables give an object."""
-    for variables in (variables_of(frame), frame.f_globals):
+    """The name that a caller's variables give an object, else the attribute of one of them that holds it."""
+    namespaces = [variables_of(frame), frame.f_globals]
+    for variables in namespaces:
         for name, value in variables.items():
             if value is model and not name.startswith("_"):
                 return name
+    for variables in namespaces:
+        for holder in list(variables.values()):
+            inside = {} if isinstance(holder, _PLAIN) else getattr(holder, "__dict__", {})
+            for attribute, value in [*inside.items(), *(inside.get("_modules") or {}).items()]:
+                if value is model and not attribute.startswith("_"):
+                    return str(attribute)
     return None
 
 

@@ -51,21 +51,25 @@ def run(args: Namespace) -> int:
     options.write_outputs(report, args)
     if args.update_baseline:
         baseline.write(args.baseline, expecting(outcome.report, config.expect_no_grad).findings)
-    _print(report, args, config.failing)
-    if outcome.nothing:
+    _print(report, args, config.failing, empty=outcome.says_little)
+    strange = sorted(set(args.expect_no_grad or ()) - {model.name for model in report.run.models})
+    if strange and report.run.models:
+        names = ", ".join(model.name for model in report.run.models)
+        terminal.say(f"gradscope: --expect-no-grad names {', '.join(strange)}, but the models are {names}")
+    if outcome.nothing and not outcome.crashed_early:
         terminal.say(f"gradscope: {outcome.nothing}")
     if outcome.status != 0:
         return outcome.status
-    if outcome.nothing:
-        return UNUSABLE
     failed = any(finding.severity in config.failing for finding in report.findings)
-    return FOUND if failed and not args.update_baseline else 0
+    if failed and not args.update_baseline:
+        return FOUND
+    return UNUSABLE if outcome.nothing else 0
 
 
-def _print(report: Report, args: Namespace, failing: tuple[str, ...]) -> None:
-    """Say the findings in the form asked for."""
+def _print(report: Report, args: Namespace, failing: tuple[str, ...], *, empty: bool) -> None:
+    """Say the findings in the form asked for; an `empty` report says nothing to a reader."""
     if args.format == "text" and args.output is None:
-        if not args.quiet:
+        if not args.quiet and not empty:
             terminal.print_report(report)
         return
     text = _renderer(args.format, failing)(report)

@@ -7,6 +7,7 @@ Exit statuses: 0 all is well; 1 `check` found something; 2 wrong usage or input 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
@@ -65,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         status: int = args.command(args)
+        if not hasattr(args, "target"):  # of a script that ran, python says what it makes of this
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or python complains again when it exits
+        return 0
     except GradscopeError as error:
         print(f"gradscope: {error}", file=sys.stderr)
         return error.exit_code

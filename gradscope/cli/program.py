@@ -21,14 +21,18 @@ Program = tuple[CodeType, dict[str, Any]]
 def load_script(name: str, args: list[str]) -> Program:
     """Prepare `python NAME ARGS`. Raises ScriptError if it cannot be read, SyntaxError as python would."""
     path = os.path.abspath(name)  # like python: absolute, symbolic links and `..` kept apart
+    folder, package = os.path.dirname(os.path.realpath(name)), None
+    if os.path.isfile(os.path.join(path, "__main__.py")):  # as in `python FOLDER`
+        path, folder, package = os.path.join(path, "__main__.py"), path, ""
     try:
         source = Path(path).read_bytes()
     except OSError as error:
         what = "is a folder" if Path(path).is_dir() else (error.strerror or "cannot be read").lower()
         raise ScriptError(f"no such script: {name} ({what})") from None
     sys.argv = [name, *args]
-    _set_path(os.path.dirname(os.path.realpath(name)))
+    _set_path(folder)
     main = _fresh_main()
+    main.__package__ = package
     main.__file__ = path
     main.__loader__ = SourceFileLoader("__main__", path)
     return compile(source, path, "exec", dont_inherit=True), vars(main)

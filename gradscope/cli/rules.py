@@ -44,7 +44,9 @@ def find_rule(rules: tuple[Rule, ...], wanted: str) -> Rule:
     for rule in rules:
         if wanted.lower() in (rule.code.lower(), rule.name.lower()):
             return rule
-    known = [rule.code for rule in rules] + [rule.name for rule in rules]
-    near = get_close_matches(wanted, known, n=3, cutoff=0.5)
+    family = [rule.code for rule in rules if rule.code[:3] == wanted.upper()[:3]]
+    is_code = wanted[:2].upper() == "GS" and wanted[2:].isdecimal()
+    known = family if is_code else [rule.name for rule in rules]  # codes of other families are like no code
+    near = get_close_matches(wanted.upper() if is_code else wanted, known, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "`gradscope rules` lists them"
     raise UnknownRuleError(f"no rule is called {wanted}; {hint}")

@@ -38,10 +38,10 @@ def _tell(outcome: Outcome, args: Namespace) -> None:
     """Write and print the report; a fault of ours must not change what the script's status says."""
     try:
         options.write_outputs(outcome.report, args)
+        if not outcome.says_little and not args.quiet:
+            terminal.print_report(outcome.report)
         if outcome.nothing:
             terminal.say(f"gradscope: {outcome.nothing}")
-        elif not args.quiet:
-            terminal.print_report(outcome.report)
     except BrokenPipeError:
         pass  # whoever read our output has read enough
     except Exception:  # noqa: BLE001 - the script is over, and its status stays what it was

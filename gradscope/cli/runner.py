@@ -70,15 +70,25 @@ class Outcome:
         return self.session.report(script=self.name) if self.session is not None else Report(Run(script=self.name))
 
     @property
+    def says_little(self) -> bool:
+        """Whether a report would hold nothing: nothing was trained, and nothing is wrong with that."""
+        return bool(self.nothing) and not self.report.findings
+
+    @property
+    def crashed_early(self) -> bool:
+        """Whether the script failed before it imported torch: its own message says all there is to say."""
+        return self.status != 0 and self.session is None and self.shared is None
+
+    @property
     def nothing(self) -> str:
         """In one line why there is nothing to judge; empty if there is something."""
         run = self.report.run
         if self.session is None:
             return f"{self.name} never imported torch, so there was nothing to watch"
-        if run.trained or self.report.findings:
-            return ""
         if not any(parameter.trainable for parameter in run.parameters.values()):
             return f"{self.name} trained nothing: no optimizer and no backward() ever held a trainable parameter"
+        if run.trained:
+            return ""
         return f"{self.name} never called backward(), so there is no gradient to judge"
 
 

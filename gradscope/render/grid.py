@@ -1,4 +1,4 @@
-"""Tables in fixed-width characters: columns as wide as their content, never cut."""
+"""Tables in fixed-width characters: columns as wide as their content; of a wide one only a column of prose is cut."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _CODES = {
     Tone.BROKEN: "35",
 }
 _GAP = "  "
+_CUT = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,35 @@ class Paint:
         return f"\x1b[{codes}m{text}\x1b[0m" if self.color and codes and text.strip() else text
 
 
-def grid(table: Table, paint: Paint, *, width: int, fixed: int) -> list[str]:
-    """The table as lines; when it is too wide, the columns after the `fixed` first go on in further blocks."""
+def grid(table: Table, paint: Paint, *, width: int, fixed: int, shrinks: tuple[int, int] | None = None) -> list[str]:
+    """The table as lines; when it is too wide, the columns after the `fixed` first go on in further blocks.
+
+    `shrinks` is a column whose text is cut before that, and how wide it stays at least.
+    """
     texts = [[plain(column.title) for column in table.columns]]
     texts += [[plain(cell.text) for cell in row] for row in table.rows]
     widths = [max(map(display_width, column)) for column in zip(*texts, strict=True)]
+    over = sum(w + len(_GAP) for w in widths) - width
+    if shrinks is not None and over > 0:
+        column, least = shrinks
+        widths[column] = min(widths[column], max(widths[column] - over, least, len(table.columns[column].title)))
+        for row in texts:
+            row[column] = shortened(row[column], widths[column])
     lines: list[str] = []
     for block in _blocks(widths, width, fixed):
         if lines:
             lines.append("")
         lines += [_line(table, paint, texts[i], widths, block, i - 1) for i in range(len(texts))]
     return lines
+
+
+def shortened(text: str, room: int) -> str:
+    """A text that is no name, cut to so many columns."""
+    if display_width(text) <= room:
+        return text
+    while display_width(text) > room - len(_CUT):
+        text = text[:-1]
+    return text.rstrip() + _CUT
 
 
 def display_width(text: str) -> int:

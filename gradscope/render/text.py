@@ -1,6 +1,7 @@
 """The report as text for a terminal, a log, or the message of a failed assertion.
 
 * Names are never shortened: a log that hides which parameter it speaks of is useless. What does not fit runs over.
+  Source lines are: their place stands beside them.
 * Width, colour and character set are arguments: the caller knows where the text goes.
 * A healthy run says little.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis.finding import Finding, Severity
 from gradscope.records import Location
 from gradscope.render.escape import paragraph, plain
-from gradscope.render.grid import Paint, grid
+from gradscope.render.grid import Paint, grid, shortened
 from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table
 from gradscope.render.words import callers, census, count, fold, gap, listing, seen, split_models, verdict, victims
 
@@ -31,6 +32,8 @@ _RANKS = 8
 _NAMED = 4
 """So many victims are named; a list longer than a line is not read."""
 _LABEL = 10
+_CLASS, _LINE = 10, 24
+"""Columns that the class of a model and a source line keep when a table is too wide: the file and line are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,25 @@ def render_text(report: Report, *, width: int = 100, color: bool = False, unicod
     return _joined(blocks, unicode)
 
 
-def render_failure(report: Report, findings: Iterable[Finding]) -> str:
-    """What a failed `assert_flow()` says: the verdict, then each finding that failed it."""
+def render_failure(report: Report, findings: Iterable[Finding], *, allowing: str = "assert_flow") -> str:
+    """What a failed `assert_flow()` says: the verdict, each finding that failed it, and how to let just those pass."""
     failed = tuple(findings)
     style = _Style(100, Paint(False))
     blocks = [[verdict(report, failed).headline], *(_finding(report, finding, style) for finding in failed)]
-    codes = ", ".join(repr(code) for code in dict.fromkeys(finding.code for finding in failed))
-    if codes:
-        comma = "," if "," not in codes else ""
-        blocks.append([f"If it is meant: assert_flow(allow=({codes}{comma}))"])
+    names = dict.fromkeys(name for finding in failed for name in _meant(report, finding))
+    if names:
+        blocks.append([f"If it is meant: {allowing}(allow=[{', '.join(map(repr, names))}])"])
     return _joined(blocks, unicode=True)
+
+
+def _meant(report: Report, finding: Finding) -> list[str]:
+    """The least that lets a finding pass: its few parameters or its model; its code lets all models pass."""
+    if not finding.model:
+        return [finding.code]
+    few = len(finding.parameters) < _NAMED and all(finding.parameters)
+    if few and victims(report, finding).partition(" ")[0] not in ("all", "its"):
+        return [f"{finding.model}.{fqn}" for fqn in finding.parameters]
+    return [finding.model]
 
 
 def _joined(blocks: list[list[str]], unicode: bool) -> str:
@@ -86,7 +98,7 @@ def _models(report: Report, style: _Style) -> list[list[str]]:
     shown, rest = split_models(report, _MODELS)
     if not shown:
         return []
-    lines = grid(models_table(shown), style.paint, width=style.width, fixed=1)
+    lines = grid(models_table(shown), style.paint, width=style.width, fixed=1, shrinks=(1, _CLASS))
     if rest:
         lines.append(f"  and {count(len(rest), 'more model', 'more models')}: {census(m.state for m in rest)}")
     return [lines]
@@ -97,7 +109,7 @@ def _flow(report: Report, style: _Style) -> list[list[str]]:
         return []
     title = "flow: median gradient norm that each backward line left in each model"
     content = flow_table(report, split_models(report, _MODELS)[0])
-    return [[title, *grid(content, style.paint, width=style.width, fixed=3)]]
+    return [[title, *grid(content, style.paint, width=style.width, fixed=3, shrinks=(1, _LINE))]]
 
 
 def _ranks(report: Report, style: _Style) -> list[list[str]]:
@@ -118,9 +130,9 @@ def _finding(report: Report, finding: Finding, style: _Style) -> list[str]:
     if finding.location:
         lines += _labelled("at", _at(finding.location, style))
     if finding.severity is not Severity.INFO and (frames := callers(finding)):
-        lines += _labelled("from", [style.paint(line, Tone.QUIET) for line in _frames(frames)])
+        lines += _labelled("from", [style.paint(line, Tone.QUIET) for line in _frames(frames, style)])
     if finding.also:
-        lines += _labelled("or at", [line for other in finding.also for line in _quoted(other)])
+        lines += _labelled("or at", [line for other in finding.also for line in _quoted(other, style)])
     if finding.parameters:
         lines += _labelled("params", _params(report, finding, style))
     for label, text in (("detail", finding.detail), ("fix", finding.fix)):
@@ -136,21 +148,28 @@ def _params(report: Report, finding: Finding, style: _Style) -> list[str]:
 
 
 def _at(location: Location, style: _Style) -> list[str]:
-    first, *quoted = _quoted(location)
-    return [style.paint(first, Tone.NEUTRAL, bold=True), *(f"  {line.strip()}" for line in quoted)]
+    first, *quoted = _quoted(location, style)
+    return [style.paint(first, Tone.NEUTRAL, bold=True), *quoted]
 
 
-def _quoted(location: Location) -> list[str]:
-    where = plain(place(location)) + (f" in {plain(location.function)}" if location.function else "")
-    return [where, f"  {plain(location.text.strip())}"] if location.text.strip() else [where]
+def _where(location: Location) -> str:
+    return plain(place(location)) + (f" in {plain(location.function)}" if location.function else "")
 
 
-def _frames(frames: tuple[Location, ...]) -> list[str]:
+def _quoted(location: Location, style: _Style) -> list[str]:
+    text = shortened(plain(location.text.strip()), max(style.width - _LABEL - 2, _LINE))
+    return [_where(location), f"  {text}"] if text else [_where(location)]
+
+
+def _frames(frames: tuple[Location, ...], style: _Style) -> list[str]:
     """Frames outermost first, in two columns: place, source line."""
     shown = fold(frames)
-    wide = max(len(_quoted(frame)[0]) for frame in shown if isinstance(frame, Location))
+    wide = max(len(_where(frame)) for frame in shown if isinstance(frame, Location))
+    room = max(style.width - _LABEL - wide - 2, _LINE)
     return [
-        f"{_quoted(frame)[0].ljust(wide)}  {plain(frame.text.strip())}" if isinstance(frame, Location) else gap(frame)
+        f"{_where(frame).ljust(wide)}  {shortened(plain(frame.text.strip()), room)}"
+        if isinstance(frame, Location)
+        else gap(frame)
         for frame in shown
     ]
 

@@ -154,6 +154,8 @@ def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdic
     ran = [count(run.steps, "step"), count(run.backwards, "backward pass", "backward passes")]
     if run.traced:
         ran.append(f"{run.traced} traced")
+    if report.passed:
+        said.append(f"{count(report.passed, 'finding')} let pass")
     facts = "; ".join(", ".join(part) for part in (said, ran) if part)
     if worst is None:
         return Verdict(None, _calm(report), facts)
@@ -168,8 +170,9 @@ def _calm(report: Report) -> str:
     flowing = [m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT)]
     if len(flowing) == len(report.models):
         return f"Gradients flow in {_all(len(flowing))}"
-    others = listing([f"{m.name} is {STATE_WORDS[m.state]}" for m in report.models if m.name not in flowing], 3)
-    return f"Nothing wrong: gradients flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
+    others = listing([f"{m.name}: {STATE_WORDS[m.state]}" for m in report.models if m.name not in flowing], 3)
+    start = "Gradients" if report.passed else "Nothing wrong: gradients"
+    return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
 
 
 def _all(models: int) -> str:

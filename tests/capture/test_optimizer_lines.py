@@ -6,7 +6,10 @@ import linecache
 import textwrap
 
 import pytest
+import torch
+from torch import nn
 
+import gradscope
 from gradscope.capture.calls import Sources, key_of_name
 from gradscope.capture.optimizer_lines import Subject, lines_of
 
@@ -118,3 +121,18 @@ def test_an_exhausted_iterator(code, empty, line):
 def test_added_groups():
     lines = look("opt = SGD(a)\nopt.add_param_group({'params': b})\nother.add_param_group(c)")
     assert [text(path) for path in lines.added] == ["opt.add_param_group({'params': b})"]
+
+
+def test_an_optimizer_built_while_watching_has_the_line_of_the_function_that_holds_it():
+    """There are several calls of its class with the same variable's name in this file."""
+    model, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    with gradscope.watch(model=model, other=other) as scope:
+        optimizer = torch.optim.SGD([{"params": model.parameters(), "lr": 0.0}, {"params": other.parameters()}], lr=0.1)
+        for _ in range(4):
+            optimizer.zero_grad()
+            other(model(torch.ones(1, 2))).sum().backward()
+            optimizer.step()
+        (finding,) = scope.report().findings
+    assert finding.code == "GS504"
+    assert finding.location.function.startswith("test_an_optimizer_built_while_watching")
+    assert finding.location.text.startswith("optimizer = torch.optim.SGD([{")

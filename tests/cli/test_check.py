@@ -69,7 +69,28 @@ def test_nothing_to_judge_is_no_success(run_check):
     status, _, errors = run_check(findings=(), backwards=0)
 
     assert status == 2
+    assert errors == "gradscope: train.py never called backward(), so there is no gradient to judge\n"
+
+
+def test_a_warning_where_nothing_was_trained_is_no_success(run_check):
+    status, _, errors = run_check(findings=BOTH[1:], backwards=0)
+
+    assert status == 2
+    assert "GS201" in errors
     assert "never called backward()" in errors
+    assert run_check(findings=BOTH, backwards=0)[0] == 1
+
+
+def test_what_was_let_pass_is_counted(run_check):
+    _, _, errors = run_check("--ignore", "GS1,GS2")
+
+    assert "2 findings let pass" in errors
+    assert "Nothing wrong" not in errors
+
+
+def test_an_expected_model_that_is_not_there_is_told(run_check):
+    assert "--expect-no-grad names nope, but the models are" in run_check("--expect-no-grad", "nope")[2]
+    assert "--expect-no-grad names" not in run_check()[2]
 
 
 def test_unknown_code(run_check):

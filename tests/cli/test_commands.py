@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
 
 import pytest
@@ -45,7 +47,9 @@ def test_a_rule_is_explained(capsys, known_rules, wanted):
 
 
 def test_unknown_rule(capsys, known_rules):
-    assert run(capsys, "rules", "GS110") == (2, "", "gradscope: no rule is called GS110; did you mean GS101, GS201?\n")
+    assert run(capsys, "rules", "GS110") == (2, "", "gradscope: no rule is called GS110; did you mean GS101?\n")
+    assert run(capsys, "rules", "GS999")[2] == "gradscope: no rule is called GS999; `gradscope rules` lists them\n"
+    assert "did you mean disconnected-model?" in run(capsys, "rules", "disconected")[2]
     with pytest.raises(UnknownRuleError, match="`gradscope rules` lists them"):
         rules.find_rule(RULES, "???")
 
@@ -157,3 +161,14 @@ def test_bad_run_file(capsys, tmp_path, content):
     assert (status, said) == (2, "")
     assert errors.startswith("gradscope: ")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [("rules",), ("rules", "GS101"), ("demo", "--list"), ("report", "a.gradscope")])
+def test_a_reader_that_leaves_early_is_no_error(argv, environment, tmp_path):
+    write_run(tmp_path / "a.gradscope", report().run)
+    command = f"{sys.executable} -m gradscope {' '.join(argv)}"
+    done = subprocess.run(
+        ["bash", "-c", f"{{ sleep 0.1; {command}; echo status $? >&2; }} | true"],
+        cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.stderr == "status 0\n"

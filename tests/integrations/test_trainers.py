@@ -52,6 +52,13 @@ def applied(event):
     return math.hypot(*(norm for norm in event.norms.values() if norm is not None))
 
 
+def assert_cut(report, model, text):
+    """The one error: this model is cut off by a detach() on the line with this text."""
+    (finding,) = [f for f in report.findings if f.severity == "error"]
+    assert (finding.code, finding.model, finding.cause, finding.evidence) == ("GS101", model, "detach", "traced")
+    assert text in finding.location.text
+
+
 def fit(lightning, module, callbacks, tmp_path, **options):
     trainer = lightning.Trainer(
         max_epochs=1, accelerator="cpu", default_root_dir=str(tmp_path), callbacks=callbacks, log_every_n_steps=1,
@@ -70,8 +77,9 @@ def test_lightning_names_the_models_inside(lightning, tmp_path):
     fit(lightning, module, callback, tmp_path)
 
     assert [model.name for model in callback.report.models] == ["encoder", "decoder", "Pair"]
-    assert {f.model for f in callback.report.findings if f.severity == "error"} == {"encoder"}
+    assert_cut(callback.report, "encoder", "hidden.detach() if cut")
     assert not any(p._post_accumulate_grad_hooks for p in module.parameters())
+    assert torch._C._len_torch_function_stack() == 0
 
 
 @pytest.mark.parametrize("automatic", [True, False])
@@ -98,6 +106,16 @@ def test_lightning_accumulation_clipping_and_half_precision(lightning, tmp_path)
     assert [event.step for event in run.backward_events] == [0, 0, 1, 1, 2, 2, 3, 3]
     assert all(applied(event) <= 0.0101 for event in run.step_events)
     assert math.hypot(*run.backward_events[1].norms.values()) > 0.1
+
+
+@pytest.mark.parametrize("options", [{"automatic": True, "accumulate_grad_batches": 2}, {"automatic": False}])
+def test_lightning_traces_a_cut_through_accumulated_batches_and_manual_steps(options, lightning, tmp_path):
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    callback, automatic = GradscopeCallback(), options.pop("automatic")
+    fit(lightning, build_module(lightning, cut=True, automatic=automatic), callback, tmp_path, **options)
+
+    assert_cut(callback.report, "encoder", "hidden.detach() if cut")
 
 
 def test_lightning_logs_the_norms(lightning, tmp_path):
@@ -181,9 +199,19 @@ def test_huggingface_names_the_models_inside(transformers, tmp_path, said):
     model = train_classifier(transformers, callback, tmp_path, cut=True)
 
     assert [m.name for m in callback.report.models] == ["bert", "classifier"]
-    assert {f.model for f in callback.report.findings if f.severity == "error"} == {"bert"}
+    assert_cut(callback.report, "bert", "pooled.detach() if cut")
+    assert torch._C._len_torch_function_stack() == 0
     assert "bert" in said.getvalue()
     assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+
+
+def test_huggingface_traces_a_cut_through_accumulated_batches(transformers, tmp_path):
+    from gradscope.integrations.huggingface import GradscopeCallback
+
+    callback = GradscopeCallback()
+    train_classifier(transformers, callback, tmp_path, cut=True, gradient_accumulation_steps=2)
+
+    assert_cut(callback.report, "bert", "pooled.detach() if cut")
 
 
 def test_huggingface_accumulation_and_clipping(transformers, tmp_path):

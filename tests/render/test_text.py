@@ -140,3 +140,21 @@ def test_columns_line_up_with_wide_characters():
     rows = render_text(report).splitlines()[2:]
 
     assert len({display_width(row) for row in rows}) == 1
+
+
+def test_a_long_source_line_fits_where_names_do():
+    line = Location("train.py", 50, "main", "loss = " + " + ".join(f"term_number_{i}" for i in range(30)))
+    run = builders.make_run({name: builders.weights(1, 0.2) for name in "abcd"}, lines=((line, "abcd"),))
+    report = builders.make_report(run, (builders.make_finding("a", path=(line, line), also=(line,)),))
+    text = render_text(report, width=80)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("backward  ") == 1, "the matrix is one table"
+
+
+def test_a_failure_lets_pass_no_more_than_it_is_about():
+    report = builders.sick_report()
+    said = [render_failure(report, [finding], allowing="gradient_flow") for finding in report.findings]
+
+    assert said[0].endswith("If it is meant: gradient_flow(allow=['encoder'])")
+    assert said[1].endswith("If it is meant: gradient_flow(allow=['decoder.scale.bias'])")

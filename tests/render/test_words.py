@@ -44,7 +44,7 @@ def test_infos_alone_are_well():
     said = verdict(builders.gan_report())
 
     assert said.worst is None
-    assert said.headline == "Nothing wrong: gradients flow in 2 of 3 models; teacher is frozen"
+    assert said.headline == "Nothing wrong: gradients flow in 2 of 3 models; teacher: frozen"
     assert said.counts.startswith("1 info; ")
 
 

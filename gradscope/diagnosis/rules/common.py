@@ -18,8 +18,12 @@ def tally(run: Run, uid: int) -> Tally:
 
 
 def by_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]:
-    """Split parameters into as few models as cover them; of equal ones the smallest, nearest to the user's name."""
+    """Split parameters into as few models as cover them; of equal ones the smallest, nearest to the user's name.
+
+    A model that shares all it has with another one, such as tied weights, is named beside it.
+    """
     left = set(uids)
+    meant = frozenset(left)
     answer: list[tuple[str, tuple[int, ...]]] = []
     while left:
         best: Model | None = None
@@ -34,8 +38,30 @@ def by_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]
         mine = tuple(uid for uid in best.parameters if uid in left)
         answer.append((best.name, mine))
         left -= set(mine)
+    answer += _beside(run, meant, answer)
     if left:
         answer.extend(_without_model(run, left))
+    return answer
+
+
+def _beside(
+    run: Run, meant: frozenset[int], named: list[tuple[str, tuple[int, ...]]]
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Further models of which these are all the parameters, but for those that lie inside a model already named."""
+    answer = []
+    for model in run.models:
+        if not model.parameters or not meant.issuperset(model.parameters) or any(model.name == n for n, _ in named):
+            continue
+        owners = [{o.model: f".{o.fqn}" for o in run.parameters[uid].owners} for uid in model.parameters]
+        inside = any(
+            all(
+                name in o and model.name in o and o[name].endswith(o[model.name]) and o[name] != o[model.name]
+                for o in owners
+            )
+            for name, _ in named
+        )
+        if not inside:
+            answer.append((model.name, model.parameters))
     return answer
 
 
@@ -147,7 +173,9 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     words: Cause | None = None,
 ) -> Finding:
     """A finding whose message is: who + what they suffer + the cause in words + where."""
+    path = path or also[:1]
     location = path[-1] if path else None
+    also = tuple(other for other in dict.fromkeys(also) if other != location)
     begins = "; it begins" if cause == "unknown" and words is None and location is not None else ""
     words = words or CAUSES[cause]
     who = subject(run, model, uids)
