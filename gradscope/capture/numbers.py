@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from gradscope.capture.tensors import has_no_memory
+
 MOST = 50_000
 """Numbers kept."""
 SAMPLE = 32
@@ -39,7 +41,7 @@ class Numbers:
         """The value that the numbers in a new tensor came out of, or -1."""
         if not self._values or not tensor.is_floating_point() or tensor.is_meta or tensor.layout is not torch.strided:
             return -1
-        if type(tensor) is not torch.Tensor or tensor.requires_grad:
+        if type(tensor) is not torch.Tensor or tensor.requires_grad or has_no_memory(tensor):
             return -1
         sample = tensor.detach().reshape(-1)[:LOOKED_AT].tolist()
         found = [self._values.get(_single(number), -1) for number in sample if not _is_round(number)]

@@ -43,6 +43,13 @@ def size(tensor: torch.Tensor) -> float:
     return float(tensor.detach().abs().max())
 
 
+def has_no_memory(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a wrapper of torch.func, or stands inside one: it has no values to read."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return True
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def only_described() -> bool:
     """Whether torch writes a program down instead of computing (jit.trace, export, make_fx, FakeTensorMode).
 

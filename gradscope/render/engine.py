@@ -28,6 +28,8 @@ except ImportError:  # Windows
     resource = None
 
 SECONDS = 20.0
+TRIES = 3
+"""How often an engine may crash over one picture."""
 PATIENCE = 4
 LOOK, LOOKS = 0.25, 3
 """Seconds between looks at what the engine does, and how many in a row it has to sleep to be given up."""
@@ -79,7 +81,7 @@ def _engines(form: str) -> list[tuple[str, list[str]]]:
     return engines
 
 
-def _run(name: str, command: list[str], source: str, seconds: float) -> Layout:
+def _run(name: str, command: list[str], source: str, seconds: float, tries: int = TRIES) -> Layout:
     counted = hasattr(resource, "prlimit")
     try:
         # No shell, the program is dot or this Python, and the DOT text goes in by a pipe: nothing foreign is executed.
@@ -101,6 +103,8 @@ def _run(name: str, command: list[str], source: str, seconds: float) -> Layout:
         return Layout(out)
     if counted and child.returncode == -signal.SIGXCPU:
         return _late(name, seconds)
+    if child.returncode < 0 and tries > 1:  # the same text is laid out by the next process: it depends on addresses
+        return _run(name, command, source, seconds, tries - 1)
     return Layout(None, _failure(name, child.returncode, err.decode("utf-8", "replace")))
 
 
