@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gradscope.render import sections
 from gradscope.render.cell import cell
 from gradscope.render.markup import Markup, join, tag
+from gradscope.render.night import graph_rules
 from gradscope.render.pictures import graph
 from gradscope.render.words import verdict
 
@@ -61,7 +62,7 @@ def _page(report: Report, sources: Sources, drawn: Drawn | None, *, light: bool 
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("title", f"gradscope: {verdict(report).headline}"),
-        tag("style", Markup(_static("page.css"))),
+        tag("style", Markup(_static("page.css") + graph_rules(".paper"))),
     )
     return "<!DOCTYPE html>\n" + tag("html", tag("head", head), tag("body", body), lang="en") + "\n"
 

@@ -13,13 +13,12 @@ from enum import StrEnum
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Box, Line, Link
 from gradscope.render.known import Worth
-from gradscope.render.palette import CUT, DEAD, INK, PAPER, shade, tint
+from gradscope.render.palette import CUT, DEAD, INK, PAPER, ZERO, shade, tint
 from gradscope.render.stream import Flow
 from gradscope.render.words import number
 
 GLUE = "#6B7F99"
 """Lines that belong to no model."""
-ZERO = "#3A3F47"
 WARNING = "#A8590A"
 """Findings that are no lost gradient; dark enough for text on its own tint."""
 HOLLOW = f"{ZERO}:{PAPER}:{ZERO}"
@@ -124,7 +123,7 @@ def link_look(link: Link, colour: str, scale: Scale, labelled: bool) -> str:
         return f'color="{colour}", penwidth=1.4'
     words = number(link.norm)
     if link.worth is Worth.NONFINITE:
-        return f'color="{CUT}", penwidth={THICK}, label=<<b>{words}</b>>, fontcolor="{CUT}"'
+        return f'color="{CUT}", penwidth={THICK}, label=<&#160;&#160;<b>{words}</b>>, fontcolor="{CUT}"'
     tip = f'edgetooltip="norm {words}", labeltooltip="norm {words}"'
     label = f', label="  {words}"' if labelled else ""
     if link.worth is Worth.ZERO:
@@ -142,7 +141,7 @@ def cut_look(worth: Worth, bold: bool, value: str = "") -> str:
     colour = cut_colour(worth)
     drawn, width = (HOLLOW, 1.6) if worth is Worth.ZERO else (colour, 3.5)
     width = width if bold else min(width, 1.4)
-    words = f', label=<  {value}>, fontcolor="{colour}"' if value and bold else ""
+    words = f', label=<&#160;&#160;{value}>, fontcolor="{colour}"' if value and bold else ""
     return f'color="{drawn}", penwidth={width}, arrowhead=tee, arrowsize=1.2{words}'
 
 

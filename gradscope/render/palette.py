@@ -9,6 +9,7 @@ from __future__ import annotations
 MODEL_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8C6BB1", "#A6761D", "#4D9221")
 DEAD = "#8A8F98"
 CUT = "#D0312D"
+ZERO = "#3A3F47"
 TEXT = "#757A82"
 INK = "#1B1F24"
 PAPER = "#FFFFFF"

@@ -12,14 +12,13 @@ import base64
 import io
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gradscope.errors import MissingExtraError
 from gradscope.render.levels import Level, draw_page_levels
 from gradscope.render.markup import Markup
-from gradscope.render.palette import DEAD, INK, MODEL_COLOURS, PAPER, TEXT, shade, tint
+from gradscope.render.night import figure_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +34,6 @@ _DIGITS = re.compile(r"(\.\d\d)\d+")
 _KEEP = r"\1"
 _HALF, _WHOLE = (5.75, 3.5), (11.8, 11.0)
 """Inches, which browsers show as 96 pixels each: largest sizes of a figure on the page, so that none is shrunk."""
-_TINTS = (0.15, 0.22, 0.35)
-"""The greys of the figures, as shares of `DEAD`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +116,13 @@ def _svg(figure: Figure) -> str:
             target, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None, "Creator": None}
         )
     text = _NUMBERS.sub(_shortened, target.getvalue())
-    return text.replace("<defs>", f"<style>{_night()}</style><defs>", 1)
+    return text.replace("<defs>", f"<style>{figure_rules()}</style><defs>", 1)
 
 
 def _shortened(attribute: re.Match[str]) -> str:
     """Coordinates to a hundredth of a point."""
     name, value = attribute.groups()
     return f' {name}="{_DIGITS.sub(_KEEP, value)}"'
-
-
-@cache
-def _night() -> str:
-    """Styles for a dark page: ink and paper change places, the colours that mean something stay."""
-    names = {shade(colour, 0.75): tint(colour, 0.7) for colour in MODEL_COLOURS}
-    changed = {INK: "#E6E9EC", PAPER: "#1A1E23", TEXT: "#A0A9B3", **names}
-    changed |= {tint(DEAD, share): shade(DEAD, 0.4 * share + 0.25) for share in _TINTS}
-    rules = [
-        f'[style*="{part}: {old.lower()}"],[{part}="{old.lower()}"]{{{part}:{new}!important}}'
-        for old, new in changed.items()
-        for part in ("fill", "stroke")
-    ]
-    return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
 
 
 def _has_backwards(report: Report) -> bool:
