@@ -58,7 +58,7 @@ CAUSES: dict[str, Cause] = {
         "use the original tensors (torch.func.functional_call), or build the optimizer from the copy that is trained",
     ),
     "unused_output": Cause(
-        "what it computes never reaches a loss that is backpropagated", "add it to the loss, or call backward() on it"
+        "no loss that is backpropagated uses what it computes", "add it to the loss, or call backward() on it"
     ),
     "unused_module": Cause("it never takes part in the computation", "call it in forward(), or do not build it"),
     "zeroed_before_step": Cause(
