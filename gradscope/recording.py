@@ -68,7 +68,7 @@ class RunRecorder:
     def follow(self, capture: Capture) -> None:
         """Write what this capture logs from here on."""
         self._capture = capture
-        capture.watcher.on_step.append(self._turned)
+        capture.watcher.loop.on_step.append(self._turned)
         capture.watcher.before_optimizer.append(self._called)
         if capture.registry.models:
             self._guard(self._begin)
@@ -126,7 +126,7 @@ class RunRecorder:
 
     @property
     def _explicit(self) -> bool:
-        return self._capture is not None and self._capture.watcher.explicit
+        return self._capture is not None and self._capture.watcher.loop.explicit
 
     def _begin(self) -> None:
         """Nothing was handed over yet, so nothing is counted yet."""

@@ -145,7 +145,7 @@ class Scope:
             if scope is not None:
                 callback(scope._summary(step))
 
-        self._capture.watcher.on_step.append(tell)
+        self._capture.watcher.loop.on_step.append(tell)
 
     def _summary(self, step: int) -> StepSummary:
         counts = self._capture.watcher.log.counts

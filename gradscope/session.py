@@ -39,7 +39,7 @@ class Session:
 
     def on_step(self, callback: Callable[[int], None]) -> None:
         """Call `callback` with the number of each step that is over."""
-        self._capture.watcher.on_step.append(callback)
+        self._capture.watcher.loop.on_step.append(callback)
 
     def read_namespace(self, variables: dict[str, Any]) -> None:
         """Look for the names of models in a namespace, for example that of a finished script."""

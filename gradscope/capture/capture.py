@@ -39,7 +39,7 @@ class Capture:
         self.watcher = Watcher(self.registry, every=every, discover=discover, limit=limit)
         self.watcher.unnamed = self._name if discover else None
         self.watcher.before_optimizer.append(self._in_optimizer)
-        self.watcher.on_step.append(self._sample_step)
+        self.watcher.loop.on_step.append(self._sample_step)
         self.histograms = HistogramBook()
         self.places = Places()
         self.origins = OriginBook(self.registry)
@@ -113,6 +113,7 @@ class Capture:
             tracer.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         for handle in self._module_hooks:
             handle.remove()
+        self.calls.running.clear()
         self._eager.undo()
         self.watcher.sees_clears = self.watcher.measure_updates = False
 

@@ -1,7 +1,8 @@
 """Tracing a whole run whose steps nobody marks: from the start until nothing new turns up, then when something does.
 
-Tracing begins and ends right after an optimizer's step: the code that runs there is the user's, in no operation of
-torch, so that the mode on top of the thread's stack is ours or somebody else's, and is left alone if it is not ours.
+Tracing begins and ends right after an optimizer's step, and may end, too, where a module is called from outside of any
+(a loop that updates by hand has no optimizer): the code that runs there is the user's, in no operation of torch, so
+that the mode on top of the thread's stack is ours or somebody else's, and is left alone if it is not ours.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class Continuous:
         self._seen: tuple[int, ...] = ()
         self._since, self._calm, self._ends = 0, CALM, MOST
         self._news = False
-        capture.watcher.on_step.append(self._turned)
+        capture.watcher.loop.on_step.append(self._turned)
         capture.watcher.before_optimizer.append(self._stepped)
+        capture.calls.on_outermost.append(self._end_if_due)
         capture.start_tracing()
 
     def _turned(self, step: int) -> None:
@@ -50,14 +52,19 @@ class Continuous:
             return
         step = capture.watcher.log.step
         if capture.tracer is not None:
-            if step >= self._ends and _get_current_function_mode() is capture.tracer:  # type: ignore[no-untyped-call]
-                capture.stop_tracing()
-                capture.settle()
-                capture.watcher.suspicions.dismiss()
+            self._end_if_due()
         elif self._news:
             self._begin(step, MOST - capture.traced_steps)
         elif capture.watcher.suspicions.take():
             self._begin(step, ON_SUSPICION)
+
+    def _end_if_due(self) -> None:
+        capture = self._capture
+        if capture.watcher.log.step < self._ends or _get_current_function_mode() is not capture.tracer:  # type: ignore[no-untyped-call]
+            return
+        capture.stop_tracing()
+        capture.settle()
+        capture.watcher.suspicions.dismiss()
 
     def _begin(self, step: int, most: int) -> None:
         self._capture.start_tracing()

@@ -22,6 +22,7 @@ from gradscope.capture.failure import warn_once
 from gradscope.capture.gradients import no_collection
 from gradscope.capture.inbox import Inbox
 from gradscope.capture.ledger import Ledger
+from gradscope.capture.loop import Loop
 from gradscope.capture.norms import Measured
 from gradscope.capture.optimizers import OptimizerBook
 from gradscope.capture.parameters import Registry
@@ -29,7 +30,7 @@ from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.stepping import StepProbe
 from gradscope.capture.suspicions import Suspicions
 from gradscope.errors import StopRun
-from gradscope.records import Backward, Path
+from gradscope.records import Backward
 
 _READ_AGAIN = 50
 """Steps after which names are read again even if no module said that it was given a parameter."""
@@ -42,13 +43,11 @@ class Watcher(Ledger):
         super().__init__(registry)
         self.book = OptimizerBook(registry)
         self.budget = Budget()
+        self.loop = Loop(self.log, self.budget, limit)
         self.suspicions = Suspicions()
         self.every = every
         self.discover = discover
-        self.limit = limit
-        self.explicit = False  # The user says when a step is over.
         self.measure_updates = False
-        self.on_step: list[Callable[[int], None]] = []
         self.before_optimizer: list[Callable[[Any, bool], None]] = []
         self.after_backward: list[Callable[[dict[int, torch.Tensor], int], None]] = []
         """Called with the gradients that a backward pass delivered, and the step."""
@@ -64,7 +63,6 @@ class Watcher(Ledger):
         self.cohorts: dict[int, Cohort] = {}
         self._late: tuple[Backward, Cohort, Measured] | None = None
         self._read = 0  # the step at which names were last read
-        self._first: Path = ()  # the backward line that began this step
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -110,8 +108,8 @@ class Watcher(Ledger):
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
         """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
-        self._may_turn(self.path(stack))
-        self.stop_at_limit()
+        self.loop.backward(self.path(stack), by_hand=self._by_hand())
+        self.loop.stop_at_limit()
         self._open = self._bracket = not self._closed
         self._stack, self._extra = stack, extra
 
@@ -125,8 +123,12 @@ class Watcher(Ledger):
             if self._bracket or (nested and self._open):
                 return self._bracket and not nested
             self.finish_backward()
+            self.loop.backward(self.path(stack), by_hand=False)  # whether it is, the gradients tell when it is over
+            self.loop.stop_at_limit()
             self._open, self._stack, self._extra = True, stack, {}
             return not nested
+        except StopRun:
+            raise
         except Exception as error:  # noqa: BLE001 - shields the user's backward
             self.failed("hooks", error)
             return False
@@ -134,6 +136,7 @@ class Watcher(Ledger):
     def _ends(self) -> None:
         if not self._bracket or self.ranks.averages:  # DDP writes the averages before a traced call returns
             self.finish_backward()
+            self.loop.stop_at_limit()
         if self.ranks.averages:
             self._inbox.afterwards(self.ranks.averaged)
 
@@ -158,7 +161,9 @@ class Watcher(Ledger):
         uids = cohort.uids
         fate = self.gradients.arrived(uids, grads, told=self.sees_clears)
         path = self.path(stack)
-        self._may_turn(path)
+        self.loop.backward(path, by_hand=self._by_hand(anew=bool(fate.gone or fate.zeroed)))
+        if self.loop.full:
+            return
         self.log_clears(fate)
         event = Backward(
             self.log.tick(), self.log.step, self.log.backwards, path, self._measure(cohort, grads),
@@ -254,35 +259,17 @@ class Watcher(Ledger):
         self._inbox.uids.extend(uids)
         self.finish_backward()
 
-    def _may_turn(self, path: Path) -> None:
-        """The line that began this step runs again, after an optimizer has stepped: that is the next step."""
-        if self._stepping.stepped and path == self._first and not self.explicit:
-            self.turn()
-        if not self._first:
-            self._first = path
-
-    def turn(self) -> None:
-        """A step of the loop is over."""
-        self._stepping.stepped.clear()
-        self._first = ()
-        step = self.log.step
-        self.log.step += 1
-        self.budget.turn()
-        for callback in self.on_step:
-            callback(step)
-
-    def stop_at_limit(self) -> None:
-        """Raise StopRun when as many steps were made as were asked for."""
-        if self.limit is not None and self.log.step >= self.limit:
-            raise StopRun
+    def _by_hand(self, *, anew: bool = False) -> bool:
+        """Whether no optimizer is known, and something was cleared or written since the last pass."""
+        return not self.book.known and (anew or not isinstance(self.log.last(), Backward))
 
     def next_step(self) -> None:
         """The user says that a turn of the loop is over."""
-        self.explicit = True
+        self.loop.explicit = True
         self.finish_backward()
         self.read_again()
-        self.turn()
-        self.stop_at_limit()
+        self.loop.turn()
+        self.loop.stop_at_limit()
 
 
 _NOTHING = Backward(-1, -1, -1, (), {})

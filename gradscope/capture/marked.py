@@ -34,7 +34,7 @@ class Marked:
     def begin(self) -> None:
         """A marked step begins: trace it if the ones before left something to explain."""
         capture = self._capture
-        capture.watcher.explicit = True
+        capture.watcher.loop.explicit = True
         if capture.tracer is None and capture.is_open and capture.watcher.suspicions.take():
             self._wanted = capture.watcher.suspicions.taken
             self._tracing, self._marks = True, 0

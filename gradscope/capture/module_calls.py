@@ -25,6 +25,8 @@ class ModuleCalls:
         """Numbers of the modules that are running, the innermost last."""
         self.on_first: list[Callable[[nn.Module], None]] = []
         """Called with each module when it first runs."""
+        self.on_outermost: list[Callable[[], None]] = []
+        """Called when a module begins to run inside no other."""
         self.on_child: list[Callable[[nn.Module, nn.Module | None], None]] = []
         """Called with each module that is given a child, and the child."""
         self._numbers: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
@@ -53,6 +55,9 @@ class ModuleCalls:
             for probe in self.on_first:
                 probe(module)
         self.running.append(known[1])
+        if len(self.running) == 1:
+            for told in self.on_outermost:
+                told()
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """A module has run."""

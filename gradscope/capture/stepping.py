@@ -1,4 +1,4 @@
-"""What optimizers do: which gradients they find, what a step changes, and when a turn of the loop is over."""
+"""What optimizers do: which gradients they find, and what a step changes."""
 
 from __future__ import annotations
 
@@ -58,8 +58,6 @@ class StepProbe:
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
-        self.stepped: set[int] = set()
-        """Optimizers that stepped in this turn of the loop."""
         self._opened: dict[int, Opened] = {}
         self._usual: dict[int, Usual] = {}
         self._hooked: dict[int, tuple[int, ...]] = {}
@@ -117,9 +115,7 @@ class StepProbe:
             self._fresh.update(watcher.attach_parameters(known.uids))
         if watcher.unnamed is not None and any(not watcher.registry.entries[u].owners for u in known.uids):
             watcher.unnamed(stack)
-        if uid in self.stepped and not watcher.explicit:
-            watcher.turn()
-        watcher.stop_at_limit()
+        watcher.loop.steps(uid)
         samples = watcher.measure_updates or known.steps < FIRST or known.steps % THEN == 0
         samples = samples and watcher.budget.roomy
         if samples:
@@ -218,7 +214,7 @@ class StepProbe:
 
     def _log(self, uid: int, optimizer: Any, opened: Opened) -> None:
         watcher, log = self.watcher, self.watcher.log
-        self.stepped.add(uid)
+        watcher.loop.stepped(uid)
         assert opened.norms is not None
         assert opened.kind is not None
         changes = opened.snapshot.compare(opened.norms) if opened.snapshot is not None else _NO_CHANGES
