@@ -92,12 +92,16 @@ class Names:
                 self._visit(f"{name}{child}", item, depth - 1)
 
     def _plain_attributes(self, name: str, module: nn.Module, depth: int) -> None:
-        """Optimizers and lists of modules kept as plain attributes of a module."""
-        if type(module).__module__.startswith("torch.") or depth <= 0:
+        """Optimizers and lists of modules kept as plain attributes of a module or of one inside it."""
+        if depth <= 0:
             return
-        for attribute, item in list(vars(module).items()):
-            if not attribute.startswith("_") and not isinstance(item, nn.Module):
-                self._visit(f"{name}.{attribute}", item, depth - 1)
+        for prefix, part in module.named_modules(prefix=name):
+            if part is not module and id(part) in self._seen:
+                continue
+            if not type(part).__module__.startswith("torch."):
+                for attribute, item in list(vars(part).items()):
+                    if not attribute.startswith("_") and not isinstance(item, nn.Module):
+                        self._visit(f"{prefix}.{attribute}", item, depth - 1)
 
 
 def _children(value: Any) -> Iterator[tuple[str, Any]]:

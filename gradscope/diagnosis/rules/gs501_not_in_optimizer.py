@@ -2,7 +2,7 @@
 
 They are computed, pile up (nobody clears them) and are never applied. The parameters were forgotten when
 the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
-exhausted.
+exhausted; or their module is kept in a plain list, of which the model knows nothing.
 
 One whose value changes all the same is not told: it is updated by hand, or copied from master weights.
 
@@ -22,6 +22,7 @@ from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import Location, Optimizer, Parameter, Path, Run
 
 CODE = ("GS501", "not-in-optimizer")
+_HIDDEN = "parameters() does not look into plain lists and dicts: keep it in an nn.ModuleList or nn.ModuleDict"
 DRIFTS = 2
 """Changes that were seen of a value that no optimizer holds: then the user updates it in another way."""
 
@@ -57,6 +58,7 @@ def check(run: Run) -> Iterable[Finding]:
                 path=path,
                 evidence=Evidence.OBSERVED,
                 also=also,
+                fix=_HIDDEN if cause == "not_in_optimizer" and _is_hidden(run, model) else "",
             )
 
 
@@ -81,6 +83,11 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "not_in_optimizer", optimizer.exhausted, _last(built)
     added = [path for path in optimizer.added if path and path != built]
     return "not_in_optimizer", added[-1] if added else built, _last(built) if added else ()
+
+
+def _is_hidden(run: Run, model: str) -> bool:
+    """Whether it was found in a plain list or dict that is an attribute of another model: `net.branches[0]`."""
+    return "[" in model and any(model.startswith(f"{other.name}.") for other in run.models)
 
 
 def _replaced_at(parameter: Parameter) -> Path:
