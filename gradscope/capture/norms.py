@@ -3,7 +3,7 @@
 * On the CPU the numbers are there at once. On any other device they stay there, and are fetched in one
   transfer when they are asked for: one backward pass later, when nobody has to wait for them any more.
 * Squares of float32 values below about 1e-23 underflow: a norm of exactly 0.0 is believed where all values are zero,
-  else computed again in double precision, like one that overflows. On a device that second look is taken at the next pass.
+  else computed again in double precision, like one that overflows. On a device that is done at the next pass.
 * Measuring must not be seen: no autograd, no modes of the user's, no change of dtype defaults.
 """
 
