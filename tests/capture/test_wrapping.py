@@ -123,6 +123,37 @@ def test_numbers_are_recognised_when_they_come_back(nets, make):
     assert finding.location.text == 'rows = [{"code": row.tolist()} for row in code]'
 
 
+@pytest.mark.parametrize(
+    ("number", "known"),
+    [
+        (0.5, False),
+        (0.1, False),
+        (100.0, False),
+        (1234567.0, False),
+        (-0.25, False),
+        (1e-4, False),
+        (0.9999, False),
+        (3.142, False),
+        (-2.718e-5, False),
+        (2047 / 2**20, False),
+        (float(torch.tensor(0.123456, dtype=torch.float16)), False),
+        (float("nan"), False),
+        (float("-inf"), False),
+        (3e38, False),
+        (2049 / 2**20, True),
+        (1.2345, True),
+        (-0.099991, True),
+        (float(torch.tensor(0.31415)), True),
+        (1.2345678e-20, True),
+    ],
+)
+def test_only_numbers_of_many_digits_are_recognised(number, known):
+    numbers = Numbers()
+    numbers.left([number], 7)
+
+    assert numbers.source(torch.tensor([number])) == (7 if known else -1)
+
+
 def test_round_numbers_say_nothing():
     numbers = Numbers()
     numbers.left([0.0, 1.0, 0.5, 0.1234567], 7)
