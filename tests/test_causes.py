@@ -18,6 +18,7 @@ from gradscope.diagnosis.rules.common import in_plural
             "update_lost_in_low_precision",
             "their updates are smaller than their dtype can represent and are rounded away",
         ),
+        ("zeroed_before_step", "their gradients are cleared before the optimizer uses them"),
         ("dead_relu", CAUSES["dead_relu"].said),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradscope.capture.norms import precise
 from gradscope.capture.source import EMPTY, Stack, is_library
 from gradscope.capture.statements import last_return
 from gradscope.capture.undertaker import LARGE, undertaker
@@ -200,9 +201,6 @@ def norm_of(grads: Any) -> float | None:
 
 
 def _norm(grad: torch.Tensor) -> float:
-    """2-norm of a gradient; squares that underflow or overflow are summed up again in double precision."""
+    """2-norm of a gradient; squares that underflow or overflow are summed up again."""
     found = float(torch.linalg.vector_norm(grad))
-    if _TINY < found < math.inf or found != found or grad.device.type == "mps":
-        return found
-    wide = torch.complex128 if grad.is_complex() else torch.float64
-    return float(torch.linalg.vector_norm(grad.to(wide)))
+    return found if _TINY < found < math.inf or found != found else float(precise(grad))

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.modules import module as nn_module
 
-from gradscope.capture.backward import WALK_LIMIT, GraphWalk, Recorder, walk
 from gradscope.capture.discovery import Names, name_models
 from gradscope.capture.eager import Eager
 from gradscope.capture.facts import facts_of, with_cuts
@@ -21,13 +19,13 @@ from gradscope.capture.hooks import Watcher
 from gradscope.capture.lineage import Tracer
 from gradscope.capture.module_calls import ModuleCalls
 from gradscope.capture.origin_book import OriginBook
-from gradscope.capture.origins import explain
 from gradscope.capture.parameters import Registry
 from gradscope.capture.places import Places
 from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack
-from gradscope.capture.tape import Root, Tape
-from gradscope.capture.turns import SizeBook, sizes_of
+from gradscope.capture.tape import Tape
+from gradscope.capture.traced_backward import TracedBackward
+from gradscope.capture.turns import SizeBook
 from gradscope.records import Backward, Run
 
 
@@ -54,10 +52,11 @@ class Capture:
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
         self.sizes = SizeBook()
-        self._made = 0  # Graph nodes that this thread had made before the last traced backward.
         self._open = False
         self._settled: Settled | None = None
-        self.whole = True  # What was traced holds a whole turn of the loop: what nothing read in it is not used.
+        self.whole = True
+        """What was traced holds a whole turn of the loop: what nothing read in it is not used."""
+        self._backward = TracedBackward(self)
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -91,7 +90,7 @@ class Capture:
     def start_tracing(self) -> None:
         """Follow tensors from here on, in this thread."""
         self.tape = self.tape or Tape()
-        self._made = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
+        self._backward.begin()
         self._traced_from = self.watcher.log.step
         self.tracer = Tracer(self.tape, self.registry, self)
         self.tracer.modules = self.calls.running
@@ -105,6 +104,7 @@ class Capture:
         self.tracer.__enter__()  # type: ignore[no-untyped-call]
 
     def stop_tracing(self) -> None:
+        """Follow tensors no more; the tape stays until it is settled."""
         if self.tracer is None:
             return
         tracer, self.tracer = self.tracer, None
@@ -133,26 +133,32 @@ class Capture:
     # --- what the tracer tells -------------------------------------------------------------------------------
 
     def cleared(self, tensor: torch.Tensor, stack: Stack, *, to_none: bool) -> None:
+        """A gradient was set to None (of this parameter) or to zeros (this one)."""
         uid = self.registry.uid(tensor) if to_none else self.watcher.uid_of_grad(tensor)
         if uid >= 0:
             self.watcher.cleared([uid], stack, to_none=to_none)
 
     def grads_written(self, tensors: list[torch.Tensor], stack: Stack, by: str) -> None:
+        """Gradients were written to by hand."""
         self.watcher.written([u for t in tensors if (u := self.watcher.uid_of_grad(t)) >= 0], stack, "grad", by)
 
     def value_written(self, uid: int, stack: Stack, by: str) -> None:
+        """A parameter was written to outside its optimizer; before the first backward that is its making."""
         if self.watcher.log.backwards:
             self.watcher.written([uid], stack, "value", by)
 
     def grad_assigned(self, tensor: torch.Tensor, stack: Stack) -> None:
+        """A parameter was given another gradient by hand."""
         uid = self.registry.uid(tensor)
         if uid >= 0:
             self.watcher.assigned(uid, stack)
 
     def is_grad(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is the gradient of a parameter."""
         return self.watcher.uid_of_grad(tensor) >= 0
 
     def optimizer_built(self, optimizer: Any, stack: Stack) -> None:
+        """An optimizer was made at this line."""
         self.watcher.book.built(optimizer, stack)
 
     def blinded(self) -> None:
@@ -160,6 +166,7 @@ class Capture:
         self.watcher.sees_clears = False
 
     def failed(self, probe: str, error: Exception) -> None:
+        """A probe failed: warn once, note it, and go on without."""
         from gradscope.capture.failure import warn_once
 
         warn_once(probe, error)
@@ -167,85 +174,18 @@ class Capture:
             self.blinded()
         self.notes.append(f"the {probe} probe failed and was detached: {type(error).__name__}: {error}")
 
+    def backward(self, func: Callable[..., Any], args: Any, kwargs: Any, stack: Stack) -> Any:
+        """Run the user's backward, watched."""
+        return self._backward.run(func, args, kwargs, stack)
+
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:
+        """An optimizer is about to step, or (None) has stepped: its own operations are not followed."""
         if self.tracer is not None:
             self.tracer.in_optimizer = optimizer is not None and not closure
             if optimizer is not None and self.tape is not None:
                 self.tape.steps.append(len(self.tape.ops))
                 params = (p for group in optimizer.param_groups for p in group["params"])
                 self.tape.held.append(frozenset(map(self.registry.uid, params)))
-
-    # --- traced backward -------------------------------------------------------------------------------------
-
-    def backward(self, func: Callable[..., Any], args: Any, kwargs: Any, stack: Stack) -> Any:
-        """Run the user's backward with the graph watched."""
-        try:
-            prepared = self._prepare(args, kwargs, stack)
-        except Exception as error:  # noqa: BLE001 - shields the user's backward
-            self.failed("backward", error)
-            return func(*args, **kwargs)
-        if prepared is None:
-            return func(*args, **kwargs)
-        graph, recorder, root = prepared
-        try:
-            return func(*args, **kwargs)
-        finally:
-            recorder.close()
-            self.watcher.finish_backward()
-            try:
-                self._read(graph, recorder, root)
-            except Exception as error:  # noqa: BLE001 - shields the user's backward
-                self.failed("origins", error)
-
-    def _prepare(self, args: Any, kwargs: Any, stack: Stack) -> tuple[GraphWalk, Recorder, int] | None:
-        tracer, tape = self.tracer, self.tape
-        if tracer is None or tape is None:
-            return None
-        first = args[0] if args else kwargs.get("tensors")
-        roots = [first] if isinstance(first, torch.Tensor) else list(first or ())
-        if any(root.is_meta for root in roots):
-            return None  # shapes without values: nothing is trained
-        values = [tracer.see(root, stack) for root in roots]
-        made = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
-        graph = walk(roots) if made - self._made <= WALK_LIMIT else GraphWalk(truncated=True)
-        self._made = made
-        for number, known in enumerate(self.watcher.book.known):
-            if not known.groups:
-                self.watcher.book.read(number)
-                # the graph of a reentrant checkpoint does not show them
-                self.watcher.attach_parameters(self.watcher.book.known[number].uids)
-        uids = []
-        for variable in graph.leaves.values():
-            uid = self.registry.uid(variable)
-            if uid < 0 and self.discover and isinstance(variable, nn.Parameter):
-                uid = self.registry.add(variable)
-            if uid >= 0:
-                uids.append(uid)
-        self.watcher.attach_parameters(uids)
-        reached = frozenset(uids) if not graph.truncated else None
-        log = self.watcher.log
-        loss = float(roots[0].detach()) if len(roots) == 1 and roots[0].numel() == 1 else None
-        again = tape.contained(values[0]) if values else frozenset()
-        self.watcher.begin_backward(
-            stack, again=again, root=values[0] if values else None, connected=reached, loss=loss
-        )
-        for value in values:
-            tape.roots.append(Root(value, len(tape.ops), log.clock, log.backwards))
-        recorder = Recorder(graph, explain)
-        return graph, recorder, values[0] if values else -1
-
-    def _read(self, graph: GraphWalk, recorder: Recorder, root: int) -> None:
-        event = self.watcher.log.last()
-        if recorder.error is not None:
-            raise recorder.error
-        if not isinstance(event, Backward) or self.tape is None:
-            return
-        self.places.read(self.calls.modules, self.registry)
-        self.histograms.sample(self._gradients(event.norms), event.step)
-        if graph.truncated or not graph.steps:
-            return
-        self.origins.read(self.tape, graph, event, root, self.tracer.hook_lines if self.tracer else {})
-        self.sizes.add(event, sizes_of(graph, self.tape), self.origins.steps())
 
     # --- names -----------------------------------------------------------------------------------------------
 
@@ -273,7 +213,8 @@ class Capture:
 
     # --- facts -----------------------------------------------------------------------------------------------
 
-    def _gradients(self, uids: Iterable[int]) -> dict[int, torch.Tensor]:
+    def gradients(self, uids: Iterable[int]) -> dict[int, torch.Tensor]:
+        """The gradients that these parameters have now."""
         tensors = {uid: self.registry.tensor(uid) for uid in uids}
         return {u: t.grad for u, t in tensors.items() if t is not None and t.grad is not None}
 
@@ -281,7 +222,7 @@ class Capture:
         """A step is over that was not traced: count its gradients if the user asked for that."""
         event = self.watcher.log.last()
         if self.histograms.every is not None and self.tracer is None and isinstance(event, Backward):
-            self.histograms.sample(self._gradients(event.norms), step)
+            self.histograms.sample(self.gradients(event.norms), step)
 
     def take_histograms(self) -> None:
         """Count the gradients that are still where the last backward left them."""
@@ -289,7 +230,7 @@ class Capture:
             events = [event for event in self.watcher.log.events() if isinstance(event, Backward)]
             steps = {uid: event.step for event in events for uid in event.norms}
             norms = {uid: norm for event in events for uid, norm in event.norms.items()}
-            self.histograms.catch_up(self._gradients(steps), steps, {uid for uid, norm in norms.items() if norm})
+            self.histograms.catch_up(self.gradients(steps), steps, {uid for uid, norm in norms.items() if norm})
         except Exception as error:  # noqa: BLE001 - a report without its histograms is still a report
             self.failed("histograms", error)
 

@@ -85,7 +85,7 @@ class Gradients:
         ]
         zeroed = [
             uid
-            for uid, grad in zip(uids, grads, strict=True)
+            for uid, grad in (zip(uids, grads, strict=True) if not fresh.issuperset(uids) else ())
             if uid not in fresh and grad is not None and uid in holding and grad._version != versions.get(uid)
         ]
         return Fate(gone=frozenset(gone), zeroed=frozenset(zeroed).difference(strange)), strange

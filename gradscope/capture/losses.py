@@ -15,6 +15,7 @@ class Losses:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._distances: dict[frozenset[int], dict[int, int]] = {}
+        self._own: dict[int, dict[int, int]] = {}
         self.distance = self._measured(tape.roots)
         """Per value on the way to some loss: how many operations away from it."""
         self._at = [root.op for root in tape.roots]
@@ -33,6 +34,11 @@ class Losses:
 
     def own(self, uid: int) -> dict[int, int]:
         """Per value on the way to a loss of the parameter's own: how far away it is. Empty if none is known."""
+        if uid not in self._own:
+            self._own[uid] = self._to_own(uid)
+        return self._own[uid]
+
+    def _to_own(self, uid: int) -> dict[int, int]:
         roots = [root for held, roots in self._of.items() if uid in held for root in roots]
         key = frozenset(root.value for root in roots)
         if key not in self._distances:

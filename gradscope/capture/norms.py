@@ -2,8 +2,8 @@
 
 * On the CPU the numbers are there at once. On any other device they stay there, and are fetched in one
   transfer when they are asked for: one backward pass later, when nobody has to wait for them any more.
-* Squares of float32 values below about 1e-23 underflow: a norm of exactly 0.0 is looked at again by its largest
-  absolute value before it is believed. On a device that second look is taken at the next pass.
+* Squares of float32 values below about 1e-23 underflow: a norm of exactly 0.0 is believed where all values are zero,
+  else computed again in double precision, like one that overflows. On a device that is done at the next pass.
 * Measuring must not be seen: no autograd, no modes of the user's, no change of dtype defaults.
 """
 
@@ -97,15 +97,21 @@ def fused(tensors: list[torch.Tensor]) -> Sequence[torch.Tensor]:
 
 
 def _look_again(found: list[torch.Tensor], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Replace zeros that may be underflows and infinities that may be overflows."""
+    """Replace zeros that are underflows and infinities that may be overflows."""
     for index, value in enumerate([n.item() for n in found]):
         tensor = tensors[index]
-        if value == 0.0 and tensor.numel():
-            found[index] = tensor.abs().max()
-        elif value == _INF:
-            wide = torch.complex128 if tensor.is_complex() else torch.float64
-            found[index] = torch.linalg.vector_norm(tensor.to(wide) if tensor.device.type != "mps" else tensor)
+        if value == _INF or (value == 0.0 and bool(tensor.any())):
+            found[index] = precise(tensor)
     return found
+
+
+def precise(tensor: torch.Tensor) -> torch.Tensor:
+    """The 2-norm with squares in double precision; the largest absolute value where the device has none."""
+    if tensor.device.type == "mps":
+        return tensor.abs().max()
+    wide = torch.complex128 if tensor.is_complex() else torch.float64
+    norm: torch.Tensor = torch.linalg.vector_norm(tensor.to(wide))
+    return norm
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:

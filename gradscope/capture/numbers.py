@@ -1,7 +1,8 @@
 """Numbers: values that left torch as Python floats, recognised when they come back in a tensor.
 
 Lists, dicts, records and files hand on a float as it is. One that came out of `.tolist()` or `.item()` and is found in
-a new tensor, digit by digit, is the same one; round numbers, which may come from anywhere, are not looked at.
+a new tensor, digit by digit, is the same one; round numbers, which may come from anywhere, are not looked at: 0.5 and
+100, the 0.1 of a configuration, and everything that was computed in half precision, of which there are too few.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 
 from gradscope.capture.tensors import has_no_memory
 
+BINARY, DECIMAL = 11, 4
+"""So few significant digits make a number round: float16 has 11 binary ones."""
 MOST = 50_000
 """Numbers kept."""
 SAMPLE = 32
@@ -57,8 +60,11 @@ def _floats(result: Any) -> Iterator[float]:
 
 
 def _is_round(number: float) -> bool:
-    """Few binary digits: 0, 1, 0.5, 0.25, and what is not finite."""
-    return not math.isfinite(number) or number * 1024 == math.floor(number * 1024) or abs(number) > 1e30
+    """Few digits, whole or not finite."""
+    if not math.isfinite(number) or abs(number) > 1e30 or number.is_integer():
+        return True
+    digits = math.frexp(number)[0] * 2**BINARY
+    return digits.is_integer() or _single(number) == _single(float(f"{number:.{DECIMAL}g}"))
 
 
 def _single(number: float) -> float:

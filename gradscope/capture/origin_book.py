@@ -42,13 +42,13 @@ class OriginBook:
         if any(n is not None and not math.isfinite(n) for n in event.norms.values()):
             for found in NonfiniteFinder(tape, self.registry).find(graph, dict(event.norms), root):
                 self.nonfinite.setdefault(found.uid, (found, *now))
-        finder = ScaleFinder(tape, self.registry)
-        summed = finder.summed(graph) if event.step < SUMMED_STEPS else None
+        finder = ScaleFinder(tape, self.registry, graph)
+        summed = finder.summed() if event.step < SUMMED_STEPS else None
         if summed is not None:
             for uid in event.norms:
                 found = Found("summed", "sum_reduction", uid, summed.index, summed.name, summed.stack)
                 self._sums.setdefault(uid, (found, *now))
-        for found in finder.find(graph, dict(event.norms), event.loss):
+        for found in finder.find(dict(event.norms), event.loss):
             if found.kind == "exploding":
                 self._huge.setdefault(found.uid, (found, *now))
             else:

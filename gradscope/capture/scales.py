@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 
 from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.origins import Found
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Op, Tape
-from gradscope.capture.ways import Way, Ways, largest, last_line, usual
+from gradscope.capture.ways import Sources, Way, Ways, largest, last_line, usual
 from gradscope.capture.zero_causes import base_name
 
 TINY = 1e-7
@@ -35,24 +36,41 @@ SMALL_FACTOR = 1e-3
 """A factor computed from parameters that is everywhere below this was initialised too small."""
 _SQUASH = {"Sigmoid", "Tanh", "Softmax", "LogSigmoid", "Softplus", "Erf", "Hardsigmoid", "Hardtanh", "Atan"}
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
+_DIVIDES = {"Div", "Rsqrt", "Reciprocal", "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"}
 _ADDS = {"add", "__add__", "__radd__", "__iadd__", "stack", "cat", "sum"}
 MANY = 64
 """Elements of a sum whose mean would make a difference."""
 
 
-class ScaleFinder:
-    """Explains tiny and huge gradients of one recorded backward."""
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What may amplify among the operations that a gradient's size depends on."""
 
-    def __init__(self, tape: Tape, registry: Registry) -> None:
+    repeated: Op | None
+    """Of one parameter or line that is applied again and again."""
+    large: int
+    """A parameter that was initialised large, where many are; -1 for none."""
+    big: Op | None
+    """What reads large data."""
+
+
+class ScaleFinder:
+    """Explains tiny and huge gradients of one recorded backward; what several parameters share is read once."""
+
+    def __init__(self, tape: Tape, registry: Registry, graph: GraphWalk) -> None:
         self.tape = tape
         self.registry = registry
-        self.ways = Ways(tape)
+        self.graph = graph
+        self.ways = Ways(tape, graph)
         self._reached = False
+        self._gains: dict[int, float | None] = {}
+        self._families: dict[frozenset[str], frozenset[int]] = {}
+        self._inside: dict[Sources, Inside] = {}
 
-    def find(self, graph: GraphWalk, norms: dict[int, float | None], loss: float | None = None) -> list[Found]:
+    def find(self, norms: dict[int, float | None], loss: float | None = None) -> list[Found]:
         """One origin for each parameter whose gradient is tiny or huge."""
         found = []
-        for leaf, variable in graph.leaves.items():
+        for leaf, variable in self.graph.leaves.items():
             uid = self.registry.uid(variable)
             norm = norms.get(uid)
             if uid < 0 or norm is None or not math.isfinite(norm) or norm == 0.0 or variable.numel() == 0:
@@ -61,7 +79,7 @@ class ScaleFinder:
             if TINY <= rms <= HUGE:
                 continue
             self._reached = loss is not None and loss < REACHED and math.copysign(1.0, loss) > 0
-            way = self.ways.way(graph, leaf)
+            way = self.ways.way(leaf)
             if way is not None:
                 found.append(self._vanishing(way, uid) if rms < TINY else self._exploding(way, uid))
         return found
@@ -79,7 +97,7 @@ class ScaleFinder:
         drops = way.drops[way.first :]
         squashed = sum(d for d, (step, _) in zip(drops, inner, strict=True) if base_name(step.name) in _SQUASH)
         total = sum(drops)
-        gains = [g for u in self.ways.along(way) if (g := self._gain(u)) is not None]
+        gains = [g for u in self.ways.used(way.ops) if (g := self._gain(u)) is not None]
         small = sum(g < SMALL_GAIN for g in gains)
         if squashed > SQUASHED * total > 0:
             op = usual([op for step, op in inner if base_name(step.name) in _SQUASH])
@@ -95,7 +113,7 @@ class ScaleFinder:
         worst = outer[drops.index(max(drops))]
         first = way.ops[way.first]
         others = set(self.ways.params(first)) if first is not None else set()
-        foreign = bool(others) and not others & set(self._family(uid))
+        foreign = bool(others) and not others & self._family(uid)
         name = base_name(worst[0].name)
         squashing = name in _SQUASH | {"Log"} or name.startswith("BinaryCrossEntropy")
         if squashing and self._reached:
@@ -116,25 +134,27 @@ class ScaleFinder:
         values = [self.tape.values[v] for v, requires in op.inputs if requires]
         return len(values) > 1 and any(0 < v.size < SMALL_FACTOR for v in values)
 
-    def _family(self, uid: int) -> tuple[int, ...]:
-        owners = {owner.model for owner in self.registry.entries[uid].owners}
-        return tuple(u for m in self.registry.models if m.name in owners for u in m.uids)
+    def _family(self, uid: int) -> frozenset[int]:
+        """All parameters of the models that a parameter belongs to."""
+        owners = frozenset(owner.model for owner in self.registry.entries[uid].owners)
+        if owners not in self._families:
+            members = (model.uids for model in self.registry.models if model.name in owners)
+            self._families[owners] = frozenset().union(*members)
+        return self._families[owners]
 
     # --- huge ------------------------------------------------------------------------------------------------
 
     def _exploding(self, way: Way, uid: int) -> Found:
-        before = self.ways.ancestors(way)
-        repeated = self._repeated(before)
-        if repeated is not None:
-            return self._found("exploding", "long_recurrence", uid, repeated)
+        sources = self.ways.sources(way)
+        inside = self._inside.get(sources) or self._inside.setdefault(sources, self._look_inside(sources.ops))
+        if inside.repeated is not None:
+            return self._found("exploding", "long_recurrence", uid, inside.repeated)
         divided = self._tiny_division(way)
         if divided is not None:
             return self._found("exploding", "near_zero_normalisation", uid, divided)
-        gains = {u: g for u in self.ways.used(before) if (g := self._gain(u)) is not None}
-        large = [u for u, g in gains.items() if g > LARGE_GAIN]
-        if len(large) >= max(1, 0.3 * len(gains)):
-            return self._found("exploding", "large_init", uid, usual(way.ops), self._init_line(large[0]))
-        big = self._big_data(before)
+        if inside.large >= 0:
+            return self._found("exploding", "large_init", uid, usual(way.ops), self._init_line(inside.large))
+        big = inside.big
         if big is not None:
             cause = "near_zero_normalisation" if big.name in _DIVISIONS else "unnormalised_data"
             return self._found("exploding", cause, uid, big)
@@ -142,14 +162,20 @@ class ScaleFinder:
         marks = last.stack.marks if last is not None else ()
         return Found("exploding", "unknown", uid, -1, "", Stack((), marks))
 
-    def summed(self, graph: GraphWalk) -> Op | None:
+    def _look_inside(self, ops: list[Op]) -> Inside:
+        gains = {u: g for u in self.ways.used(ops) if (g := self._gain(u)) is not None}
+        large = [u for u, g in gains.items() if g > LARGE_GAIN]
+        many = len(large) >= max(1, 0.3 * len(gains))
+        return Inside(self._repeated(ops), large[0] if many else -1, self._big_data(ops))
+
+    def summed(self) -> Op | None:
         """The operation that sums the loss over many elements, if nothing divides it afterwards."""
         way: list[Step] = []
         at, seen = 0, {0}
         while at >= 0 and len(way) < 40:
-            step = graph.steps[at]
+            step = self.graph.steps[at]
             way.append(step)
-            at = next((n for n, _ in step.next if n >= 0 and n not in seen and n not in graph.leaves), -1)
+            at = next((n for n, _ in step.next if n >= 0 and n not in seen and n not in self.graph.leaves), -1)
             seen.add(at)
         for step in way:
             index = self.tape.op_of_node(step.sequence)
@@ -194,16 +220,7 @@ class ScaleFinder:
 
     def _tiny_division(self, way: Way) -> Op | None:
         for step, op in zip(way.steps, way.ops, strict=True):
-            base = base_name(step.name)
-            grows = largest(step.out) > 1e3 * max(largest(step.into), 1e-30)
-            if grows and base in (
-                "Div",
-                "Rsqrt",
-                "Reciprocal",
-                "NativeBatchNorm",
-                "NativeLayerNorm",
-                "NativeGroupNorm",
-            ):
+            if base_name(step.name) in _DIVIDES and largest(step.out) > 1e3 * max(largest(step.into), 1e-30):
                 return op
         return None
 
@@ -237,6 +254,11 @@ class ScaleFinder:
         return None
 
     def _gain(self, uid: int) -> float | None:
+        if uid not in self._gains:
+            self._gains[uid] = self._measured_gain(uid)
+        return self._gains[uid]
+
+    def _measured_gain(self, uid: int) -> float | None:
         tensor = self.registry.tensor(uid)
         if tensor is None or tensor.ndim < 2 or not tensor.is_floating_point():
             return None

@@ -36,9 +36,7 @@ def size(tensor: torch.Tensor) -> float:
     """Largest absolute value of a floating tensor; NaN or Inf if it holds one. One reduction."""
     if not tensor.is_floating_point() or tensor.numel() == 0 or tensor.device.type == "meta":
         return 0.0
-    if torch._C._functorch.peek_interpreter_stack() is not None or tensor.layout is not torch.strided:
-        return 0.0
-    if type(tensor) not in (torch.Tensor, nn.Parameter):
+    if type(tensor) not in (torch.Tensor, nn.Parameter) or tensor.layout is not torch.strided or has_no_memory(tensor):
         return 0.0
     return float(tensor.detach().abs().max())
 

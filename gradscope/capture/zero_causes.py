@@ -7,6 +7,7 @@ list, or a question about an operand ("operand:weight") that the tape answers af
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ _MARGIN = ("MarginRankingLoss", "TripletMargin", "HingeEmbedding", "CosineEmbedd
 SATURATED = 1e-6
 
 
+@cache
 def base_name(name: str) -> str:
     """`MulBackward0` -> `Mul`."""
     name = name.rsplit("::", 1)[-1]

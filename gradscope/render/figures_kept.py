@@ -39,10 +39,6 @@ class Kept:
     def columns(self) -> int:
         return -(-self.total // self.width)
 
-    def broken(self, before: int, after: int) -> bool:
-        """Whether nothing is known of a stretch between two positions."""
-        return any(before < end and start < after for start, end in self.holes)
-
     @property
     def axis(self) -> str:
         """What the axis shows, in words."""
@@ -75,6 +71,11 @@ def gaps_of(steps: Sequence[int]) -> list[Span]:
         return []
     usual = lengths[int(0.9 * (len(lengths) - 1))]
     return [(a + 1, b) for a, b in pairwise(steps) if b - a > LONG * max(usual, 2)]
+
+
+def crosses(holes: Sequence[Span], before: float, after: float) -> bool:
+    """Whether nothing is known of a stretch between two positions: no line leads from one to the other."""
+    return any(before < end and start < after for start, end in holes)
 
 
 def mark_holes(ax: Axes, holes: Sequence[Span]) -> list[Patch]:

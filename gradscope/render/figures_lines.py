@@ -13,7 +13,7 @@ import numpy as np
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import Span, gaps_of, kept_of, mark_holes
+from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes
 from gradscope.render.palette import DEAD, MODEL_COLOURS, model_colour
 from gradscope.render.words import UNKNOWN, count
 
@@ -182,7 +182,7 @@ def _path(series: Series, holes: Sequence[Span]) -> tuple[list[float], list[floa
     xs: list[float] = []
     ys: list[float] = []
     for x, value in series:
-        if xs and any(xs[-1] < end and start < x for start, end in holes):
+        if xs and crosses(holes, xs[-1], x):
             xs.append(x)
             ys.append(math.nan)
         xs.append(x)
@@ -206,7 +206,7 @@ def _draw_band(ax: Axes, crowd: Sequence[Line], holes: Sequence[Span]) -> Artist
     xs: list[float] = []
     ranges: list[tuple[float, float, float]] = []
     for x, spread in rows:
-        if xs and any(xs[-1] < end and start < x for start, end in holes):
+        if xs and crosses(holes, xs[-1], x):
             xs.append(x)
             ranges.append((math.nan,) * 3)
         xs.append(x)

@@ -27,6 +27,7 @@ class Loop:
         self.optimizer = torch.optim.SGD([*self.encoder.parameters(), *self.decoder.parameters()], lr=0.01)
         self.cut = self.broken = False
         self.to_none = True
+        self.scale = 1.0
         self.losses: list[float] = []
 
     def run(self, steps: int) -> None:
@@ -38,7 +39,7 @@ class Loop:
             out = self.decoder(code)
             if self.broken:
                 out = out / (out - out)
-            loss = (out - x).pow(2).mean()
+            loss = (out - x).pow(2).mean() * self.scale
             self.optimizer.zero_grad(set_to_none=self.to_none)
             loss.backward()
             self.optimizer.step()
@@ -138,3 +139,91 @@ def test_a_model_that_joins_late_is_traced_again(monkeypatch):
     assert before < report.run.traced <= before + 6
     (finding,) = report.findings
     assert (finding.model, finding.cause) == ("second.encoder", "detach")
+
+
+class Changing(Loop):
+    """A loop that is well all the time, with things that happen to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.side = nn.Linear(3, 4)
+        self.with_side = False
+        self.optimizer.add_param_group({"params": self.side.parameters()})
+        for parameter in self.side.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.decode, self.decoder = self.decoder, self.through
+
+    def through(self, code):
+        return self.decode(code) + (self.side(code) if self.with_side else 0)
+
+
+def another_optimizer(loop):
+    loop.optimizer = torch.optim.SGD([*loop.encoder.parameters(), *loop.decode.parameters()], lr=0.01)
+
+
+def another_group(loop):
+    loop.more = nn.Parameter(torch.ones(3))
+    loop.optimizer.add_param_group({"params": [loop.more]})
+
+
+def frozen(loop):
+    loop.encoder.requires_grad_(False)
+
+
+def other_parameters_get_gradients(loop):
+    loop.with_side = True
+
+
+def division_by_zero(loop):
+    loop.broken = True
+
+
+@pytest.mark.parametrize(
+    "change", [another_optimizer, another_group, frozen, other_parameters_get_gradients, division_by_zero]
+)
+def test_news_is_traced_again(change):
+    loop = Changing()
+    with Session() as session:
+        loop.run(25)
+        before = session.facts().traced
+        loop.run(5)
+        assert session.facts().traced == before
+        change(loop)
+        loop.run(5)
+        assert session.facts().traced > before
+
+
+def test_what_was_wrong_from_the_start_is_not_traced_again():
+    loop = Loop()
+    loop.cut = True
+
+    assert watched(loop, 60).run.traced <= CALM + 4
+
+
+def test_a_gradient_that_becomes_tiny_is_traced_again():
+    loop = Loop()
+    with Session() as session:
+        loop.run(20)
+        before = session.facts().traced
+        loop.scale = 1e-12
+        loop.run(110)
+
+    assert before < session.facts().traced <= before + 3
+
+
+def test_tracing_goes_on_no_longer_than_most(monkeypatch):
+    monkeypatch.setattr(continuous, "MOST", 10)
+    monkeypatch.setattr(continuous, "CALM", 1000)
+
+    assert 9 <= watched(Loop(), 40).run.traced <= 11
+
+
+def test_nothing_is_traced_for_news_when_most_is_used_up(monkeypatch):
+    monkeypatch.setattr(continuous, "MOST", 10)
+    monkeypatch.setattr(continuous, "CALM", 1000)
+    first, second = Loop(), Loop()
+    with Session() as session:
+        first.run(20)
+        before = session.facts().traced
+        second.run(5)
+        assert session.facts().traced == before

@@ -87,6 +87,28 @@ def test_crash_is_told_by_its_signal_and_warnings_are_no_reason(only_dot, tmp_pa
 
 
 @no_scripts
+@pytest.mark.parametrize(("crashes", "tries", "drawn"), [(0, 1, True), (2, 3, True), (3, 3, False)])
+def test_a_crash_is_tried_again_and_not_for_ever(only_dot, tmp_path, monkeypatch, crashes, tries, drawn):
+    log = tmp_path / "tries"
+    crash = f"[ $(wc -l < {log}) -gt {crashes} ] || kill -SEGV $$"
+    fake_dot(tmp_path, monkeypatch, f"cat > /dev/null; echo x >> {log}; {crash}; echo '<svg/>'")
+    result = engine.layout(SOURCE, "svg")
+
+    assert len(log.read_text().split()) == tries
+    assert bool(result.data) == drawn
+    assert result.reason == (None if drawn else "No picture: dot crashed (SIGSEGV).")
+
+
+@no_scripts
+def test_a_failure_is_not_tried_again(only_dot, tmp_path, monkeypatch):
+    log = tmp_path / "tries"
+    fake_dot(tmp_path, monkeypatch, f"cat > /dev/null; echo x >> {log}; exit 3")
+
+    assert not engine.layout(SOURCE, "svg").data
+    assert len(log.read_text().split()) == 1
+
+
+@no_scripts
 def test_engine_without_output_is_a_failure(only_dot, tmp_path, monkeypatch):
     fake_dot(tmp_path, monkeypatch, "cat > /dev/null; exit 0")
 

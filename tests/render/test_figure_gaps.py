@@ -11,7 +11,7 @@ from matplotlib import pyplot
 
 from gradscope.records import Backward, Passes, Tally
 from gradscope.render import figures, figures_style
-from gradscope.render.figures_kept import gaps_of, kept_of
+from gradscope.render.figures_kept import crosses, gaps_of, kept_of
 from gradscope.report import Report
 from tests.render.figure_builders import report_for_figures
 from tests.render.test_figures import PLOTS, on_one_line, pixels
@@ -129,6 +129,29 @@ def test_gaps_of_samples():
     assert gaps_of([0, 1, 2, 50, 100, 150, 200]) == []
     assert gaps_of([0, 50, 100, 150, 900, 950, 1000]) == [(151, 900)]
     assert gaps_of([]) == []
+
+
+def test_a_line_crosses_a_hole_only_where_it_leads_over_it():
+    holes = [(10, 20), (40, 41)]
+
+    assert crosses(holes, 9, 20)
+    assert crosses(holes, 9, 41)
+    assert crosses(holes, 39, 41)
+    assert not crosses(holes, 8, 9)
+    assert not crosses(holes, 20, 40)
+    assert not crosses(holes, 41, 50)
+    assert not crosses([], 0, 50)
+
+
+def test_the_band_of_many_models_breaks_where_nothing_was_kept():
+    names = tuple(f"expert_{i}" for i in range(12))
+    run = on_one_line(report_for_figures(names, 2, 300, (), strange=False)).run
+    kept = tuple(e for e in run.events if e.step not in MIDDLE)
+    ax = figures.plot_norms(Report(replace(run, events=kept))).axes[0]
+    (line,) = ax.lines
+    broken = [x for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True) if np.isnan(y)]
+
+    assert broken == [240]
 
 
 def test_many_models_are_a_band_and_those_that_are_not_well_are_named():
