@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 
 class Cohort:
     """Parameters that receive gradients together, again and again."""
 
-    __slots__ = ("everyone", "order", "places", "uids")
+    __slots__ = ("everyone", "order", "places", "plan", "uids")
 
     def __init__(self, uids: Iterable[int]) -> None:
         self.order = tuple(uids)
@@ -18,6 +19,8 @@ class Cohort:
         self.uids = tuple(dict.fromkeys(self.order))
         self.places = {uid: place for place, uid in enumerate(self.uids)}
         self.everyone = frozenset(self.uids)
+        self.plan: Any = None
+        """How their gradients are measured."""
 
 
 class Column(Mapping[int, float | None]):
@@ -29,10 +32,12 @@ class Column(Mapping[int, float | None]):
         self.cohort = cohort
         self._missing: frozenset[int] = frozenset()
         self._values: array[float] | None = None
-        if values is not None:
-            if None in values:
-                self._missing = frozenset(place for place, value in enumerate(values) if value is None)
-            self._values = array("d", [0.0 if value is None else value for value in values])
+        if values is None:
+            return
+        if None in values:
+            self._missing = frozenset(place for place, value in enumerate(values) if value is None)
+            values = [0.0 if value is None else value for value in values]
+        self._values = array("d", values)  # type: ignore[arg-type]
 
     def __getitem__(self, uid: int) -> float | None:
         place = self.cohort.places[uid]
