@@ -59,21 +59,21 @@ class Measured:
             self._measure(plain, _batches(plain), wait=wait)
 
     def _measure(self, tensors: Sequence[torch.Tensor], batches: list[Batch], *, wait: bool) -> None:
-        parts: list[tuple[list[int], torch.Tensor | list[float]]] = []
+        parts: list[tuple[list[int], list[float]]] = []
+        late: dict[tuple[object, ...], tuple[list[int], list[torch.Tensor]]] = {}
         for places, together in batches:
             same = [tensors[place] for place in places]
             found = _together(same) if together else fused(same)
-            if not wait:
-                parts.append((places, found if isinstance(found, torch.Tensor) else torch.stack(tuple(found))))
+            if wait:
+                parts.append((places, _look_again(_numbers(found), same)))
                 continue
-            if isinstance(found, torch.Tensor):
-                numbers = found.tolist()
-            elif found[0].device.type == "cpu":
-                numbers = [number.item() for number in found]
-            else:
-                numbers = torch.stack(tuple(found)).tolist()
-            parts.append((places, _look_again(numbers, same)))
-        self._parts, self.ready = parts, wait
+            found = found if isinstance(found, torch.Tensor) else torch.stack(tuple(found))
+            where, there = late.setdefault((found.device, found.dtype), ([], []))
+            where += places
+            there.append(found)
+        # what is on one device is fetched in one transfer
+        self._parts = [*parts, *((where, torch.cat(there)) for where, there in late.values())]
+        self.ready = wait
 
     def values(self) -> list[float | None]:
         """The norms in the order of the tensors; None where a zero could not be told from an underflow."""
@@ -82,7 +82,7 @@ class Measured:
             late = isinstance(found, torch.Tensor)
             with unseen():
                 numbers = found.tolist() if isinstance(found, torch.Tensor) else found
-            if len(numbers) == self._order and not (late and 0.0 in numbers):
+            if len(self._parts) == 1 and places == list(range(self._order)) and not (late and 0.0 in numbers):
                 return list(numbers)
             for place, number in zip(places, numbers, strict=True):
                 answer[place] = None if late and number == 0.0 else number
@@ -146,6 +146,16 @@ def fused(tensors: list[torch.Tensor]) -> Sequence[torch.Tensor]:
     if tensors[0].dtype in _HALF:
         return torch._foreach_norm(tensors, 2, torch.float32)
     return torch._foreach_norm(tensors)
+
+
+def _numbers(found: torch.Tensor | Sequence[torch.Tensor]) -> list[float]:
+    """Wait for norms and read them."""
+    if not isinstance(found, torch.Tensor):
+        if found[0].device.type == "cpu":
+            return [number.item() for number in found]
+        found = torch.stack(tuple(found))
+    numbers: list[float] = found.tolist()
+    return numbers
 
 
 def _look_again(numbers: list[float], tensors: list[torch.Tensor]) -> list[float]:
