@@ -35,10 +35,10 @@ import gradscope
 
 BLOCK = 0.1
 """Seconds that a turn takes at least."""
-WARM, WARM_SECONDS = 200, 2.5
-"""Steps before the first turn, or as many as fit into that time: 8 at least."""
-LONGEST = 8.0
-"""Seconds after which a watcher has had its turns, if there were three."""
+WARM, WARM_SECONDS = 200, 1.5
+"""Steps before the first turn, or as many as fit into that time: those at least that the watcher needs."""
+LONGEST = 4.0
+"""Seconds after which a watcher has had its turns, if there were three; four times as many end it anyway."""
 MARK = "measured:"
 KINDS = ("wall", "CPU", "instructions")
 
@@ -103,7 +103,7 @@ def start(workload: Workload, watcher: Watcher) -> Worker:
     worker = Worker(watcher, process)
     try:
         once = worker.ask(3)[0]
-        worker.ask(max(8, min(WARM, int(WARM_SECONDS / once)), watcher.period + 1))
+        worker.ask(max(watcher.warm, min(WARM, int(WARM_SECONDS / once)), watcher.period + 1))
         worker.seconds = worker.ask(watcher.period)[0]
     except (RuntimeError, OSError) as error:
         worker.failure = str(error) or type(error).__name__
@@ -119,7 +119,7 @@ def measure(workload: Workload, watchers: list[Watcher], rounds: int) -> list[Wo
     for _ in range(rounds):
         for worker in workers:
             spent = worker.steps * worker.seconds * len(worker.ratios)
-            if worker.failure or (spent > LONGEST and len(worker.ratios) >= 3):
+            if worker.failure or (spent > LONGEST and (len(worker.ratios) >= 3 or spent > 4 * LONGEST)):
                 continue
             turns = max(plain.steps, round(worker.steps * worker.seconds / plain.seconds / 8))
             before, sample, after = plain.ask(turns), worker.ask(worker.steps), plain.ask(turns)
@@ -189,7 +189,7 @@ def main() -> int:
     watchers = [w for w in watchers if w not in missing]
     print(machine() + "\n", flush=True)
     for workload in [w for w in WORKLOADS if w.key in keys]:
-        plain, *workers = measure(workload, watchers, options.rounds or (3 if options.quick else 15))
+        plain, *workers = measure(workload, watchers, options.rounds or (3 if options.quick else 9))
         print(table(workload, plain, workers), flush=True)
     for watcher in missing:
         print(f"Not measured: {watcher.title} ({watcher.needs} is not installed).")

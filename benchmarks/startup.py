@@ -15,6 +15,7 @@ import time
 
 from overhead import machine
 
+from gradscope.capture.columns import Cohort, Column
 from gradscope.diagnosis.engine import diagnose
 from gradscope.records import (
     Backward,
@@ -66,7 +67,7 @@ def made_up(parameters: int, steps: int) -> Run:
     """Facts of a healthy run; in a long one only some steps are kept, as by the log."""
     uids = tuple(range(parameters))
     known = {u: Parameter(u, (64,), "float32", "cpu", True, (Owner("net", f"layer{u}.weight"),)) for u in uids}
-    norms: dict[int, float | None] = {uid: 0.5 + uid / parameters for uid in uids}
+    norms = Column(Cohort(uids), [0.5 + uid / parameters for uid in uids])
     kept = steps if steps * parameters <= 2_000_000 else 2_000_000 // parameters
     events: list[Event] = []
     for step in [*range(kept // 2), *range(steps - (kept + 1) // 2, steps)]:

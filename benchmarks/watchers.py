@@ -48,7 +48,8 @@ def _floor(training: Training) -> Watching:
 
 
 def _gradscope(training: Training, **options: Any) -> Watching:
-    with gradscope.watch(training.models, **options):
+    with gradscope.watch(training.models, **options) as scope:
+        scope._capture.watcher.budget.free = 0.0  # as it is when the free half second is used up
         yield Looks()
 
 
@@ -124,6 +125,8 @@ class Watcher:
     watching: Callable[[Training], Watching]
     period: int = 1
     """It does in so many steps what it does once: only whole periods are measured."""
+    warm: int = 8
+    """Steps before it does what it will do for ever."""
     needs: str = ""
     """The package without which it cannot be measured."""
 
@@ -135,13 +138,15 @@ PLAIN = Watcher("plain", "plain step", _plain)
 WATCHERS = (
     Watcher("again", "plain step again: the noise", _plain),
     Watcher("floor", "floor: one `_foreach_norm` per backward", _floor),
-    Watcher("default", "**gradscope**", _gradscope),
+    Watcher("default", "**gradscope**", _gradscope, warm=60),
     Watcher("every1", "gradscope, every=1, no budget", lambda t: _gradscope(t, budget=None)),
     Watcher("every10", "gradscope, every=10, no budget", lambda t: _gradscope(t, budget=None, every=10), 10),
     Watcher("every100", "gradscope, every=100, no budget", lambda t: _gradscope(t, budget=None, every=100), 100),
-    Watcher("file", "gradscope with a run file", _with_file),
+    Watcher("file", "gradscope with a run file", _with_file, warm=60),
     Watcher("file1", "gradscope, every=1, with a run file", lambda t: _with_file(t, budget=None)),
-    Watcher("histograms", "gradscope, histograms at every 100th", lambda t: _gradscope(t, histograms=100), 100),
+    Watcher(
+        "histograms", "gradscope, histograms at every 100th", lambda t: _gradscope(t, histograms=100), 100, warm=60
+    ),
     Watcher("tracing", "gradscope tracing", _tracing),
     Watcher("naive", "loop over `.grad.norm()`", _naive),
     Watcher("lightning", "Lightning `grad_norm`", _lightning, needs="pytorch_lightning"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -57,6 +57,18 @@ class Column(Mapping[int, float | None]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def items(self) -> ItemsView[int, float | None]:
+        return _Items(self)
+
+    @property
+    def all(self) -> Sequence[float | None]:
+        """The numbers in the order of the cohort, None for each that is missing."""
+        if self._values is None:
+            return [None] * len(self.cohort.uids)
+        if not self._missing:
+            return self._values
+        return [None if place in self._missing else value for place, value in enumerate(self._values)]
+
     @property
     def row(self) -> Sequence[float]:
         """The numbers in the order of the cohort; empty unless all are there."""
@@ -66,3 +78,12 @@ class Column(Mapping[int, float | None]):
     def finite(self) -> bool:
         """Whether no number is NaN or Inf."""
         return self._values is None or math.isfinite(sum(self._values)) or all(map(math.isfinite, self._values))
+
+
+class _Items(ItemsView[int, float | None]):
+    """Pairs without a look-up for each."""
+
+    _mapping: Column
+
+    def __iter__(self) -> Iterator[tuple[int, float | None]]:
+        return zip(self._mapping.cohort.uids, self._mapping.all, strict=True)
