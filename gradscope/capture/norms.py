@@ -30,6 +30,10 @@ MANY, SIDE_BY_SIDE = 4, 4096
 @contextmanager
 def unseen() -> Iterator[None]:
     """Run torch operations that neither autograd nor any mode or hook of the user's sees."""
+    if not torch._C._len_torch_dispatch_stack() and not torch.is_inference_mode_enabled():
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            yield
+        return
     with ExitStack() as stack:
         stack.enter_context(torch._C.DisableTorchFunction())
         if torch._C._len_torch_dispatch_stack():
@@ -80,8 +84,11 @@ class Measured:
         answer: list[float | None] = [None] * self._order
         for places, found in self._parts:
             late = isinstance(found, torch.Tensor)
-            with unseen():
-                numbers = found.tolist() if isinstance(found, torch.Tensor) else found
+            if isinstance(found, torch.Tensor):
+                with unseen():
+                    numbers = found.tolist()
+            else:
+                numbers = found
             if len(self._parts) == 1 and places == list(range(self._order)) and not (late and 0.0 in numbers):
                 return list(numbers)
             for place, number in zip(places, numbers, strict=True):
