@@ -33,12 +33,12 @@ from workloads import WORKLOADS, Workload
 
 import gradscope
 
-BLOCK = 0.1
+BLOCK = 0.06
 """Seconds that a turn takes at least."""
 WARM, WARM_SECONDS = 200, 1.5
 """Steps before the first turn, or as many as fit into that time: those at least that the watcher needs."""
-LONGEST = 4.0
-"""Seconds after which a watcher has had its turns, if there were three; four times as many end it anyway."""
+LONGEST = 3.0
+"""Seconds after which a watcher has had its turns, if there were three; twice as many end it anyway."""
 MARK = "measured:"
 KINDS = ("wall", "CPU", "instructions")
 
@@ -119,7 +119,7 @@ def measure(workload: Workload, watchers: list[Watcher], rounds: int) -> list[Wo
     for _ in range(rounds):
         for worker in workers:
             spent = worker.steps * worker.seconds * len(worker.ratios)
-            if worker.failure or (spent > LONGEST and (len(worker.ratios) >= 3 or spent > 4 * LONGEST)):
+            if worker.failure or (spent > LONGEST and (len(worker.ratios) >= 3 or spent > 2 * LONGEST)):
                 continue
             turns = max(plain.steps, round(worker.steps * worker.seconds / plain.seconds / 8))
             before, sample, after = plain.ask(turns), worker.ask(worker.steps), plain.ask(turns)
