@@ -31,6 +31,8 @@ Model = nn.Module | Tensors
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+SHARE = 0.01
+"""What watching may take of the run's time."""
 _scopes: list[weakref.ref[Scope]] = []
 
 
@@ -52,7 +54,7 @@ class Scope:
         *,
         every: int = 1,
         expect_no_grad: Iterable[str] = (),
-        budget: float | None = None,
+        budget: float | None = SHARE,
         to: Destination = None,
         histograms: int | None = None,
     ) -> None:
@@ -185,7 +187,7 @@ def watch(
     every: int = 1,
     to: str | Path | None = None,
     expect_no_grad: Iterable[str] = (),
-    budget: float | None = None,
+    budget: float | None = SHARE,
     histograms: int | None = None,
     **named: Model,
 ) -> Scope:
@@ -194,7 +196,8 @@ def watch(
     Names come from keywords, from a dict, or for positional models from the caller's variables. `every`
     measures norms at every n-th backward pass only (who received a gradient is always recorded).
     `expect_no_grad` names models that are meant to get none. `budget` is the share of the run's time that
-    watching may take, such as 0.01: norms are measured less often to stay within it. `to` names the
+    watching may take once it has taken half a second: norms are measured less often to stay within it; None measures
+    them at every backward. `to` names the
     run file that is written meanwhile. `histograms` counts gradients by magnitude at every n-th step.
 
     Raises NotTrainableError for a model without parameters, NameClashError for a name or model given twice, and

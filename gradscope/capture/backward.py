@@ -189,7 +189,10 @@ def size(grad: torch.Tensor | None) -> float | None:
     grad = getattr(grad, "_local_tensor", grad)
     if grad.numel() == 0:
         return 0.0
-    return float(grad.abs().max())
+    if grad.is_complex():
+        return float(grad.abs().max())
+    low, high = torch.aminmax(grad)  # one pass and no copy: half the time of abs().max()
+    return abs(max(float(high), -float(low)))
 
 
 def norm_of(grads: Any) -> float | None:

@@ -1,15 +1,20 @@
 """How much of the run's time watching takes, and doing less of it when that is more than was allowed.
 
-Only the measuring of norms is thinned; who received a gradient is always recorded.
+* Only the measuring of norms and of updates is thinned; who received a gradient is always recorded.
+* Half a second is free: a short run is measured at every pass, and so is a long one until that is used up.
+* Norms are thinned by primes. Passes that come in turns of 2, 4 or 10 are then all measured sooner or later.
+* What an update did is looked at so seldom, and takes so long then, that it has an account of its own.
 """
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import perf_counter, thread_time
 
-_SETTLED = 8
-"""Turns of the loop before the share is judged: the first ones read names and compile kernels."""
-_THINNEST = 256
+_SETTLED, _LONG = 8, 256
+"""Turns of the loop over which the share is judged: so many, or four times as many as there are between two norms."""
+_STRIDES = (1, 3, 7, 13, 31, 61, 127, 251)
+FREE = 0.5
+"""Seconds before anything is thinned."""
 
 
 class Budget:
@@ -17,40 +22,62 @@ class Budget:
 
     def __init__(self, share: float | None = None) -> None:
         self.share = share
+        self.free = FREE
         self.thinning = 1
         """Norms are measured at every n-th pass that is due."""
         self.total = 0.0
-        self._since: float | None = None
+        self._since = 0.0
         self._own = 0.0
+        self._aside = 0.0
+        self._rests_until = 0.0
         self._turns = 0
 
-    def spent(self, seconds: float) -> None:
-        """We took this long."""
-        self._own += seconds
+    def spent(self, started: float) -> None:
+        """We were at work since then, by `thread_time`: what others take of the machine is not ours."""
+        seconds = thread_time() - started
         self.total += seconds
+        self._own += seconds - self._aside
+        self._aside = 0.0
+
+    def sampled(self, started: float) -> None:
+        """Of what will be told as spent, this was for looking at an update."""
+        seconds = thread_time() - started
+        self._aside += seconds
+        if self.share is not None and self.total > self.free:
+            self._rests_until = perf_counter() + 2 * seconds / self.share
 
     @property
-    def roomy(self) -> bool:
-        """Whether there is time for more than the norms."""
-        return self.thinning == 1
+    def rested(self) -> bool:
+        """Whether an update may be looked at again: half of the share is for that."""
+        return not self._rests_until or perf_counter() >= self._rests_until
+
+    def due(self, number: int) -> bool:
+        """Whether the n-th of what is thinned is measured."""
+        return not number % self.thinning
 
     def turn(self) -> None:
         """A turn of the loop is over: every few of them, compare."""
         self._turns += 1
-        if self._turns % _SETTLED:
+        if self.share is None or self._turns < min(max(_SETTLED, 4 * self.thinning), _LONG):
             return
         now = perf_counter()
-        if self.share is not None and self._since is not None:
-            used = self._own / max(now - self._since, 1e-9)
-            if used > self.share and self.thinning < _THINNEST:
-                self.thinning *= 2
-            elif used < self.share / 4 and self.thinning > 1:
-                self.thinning //= 2
-        self._since, self._own = now, 0.0
+        if self._since and self.total > self.free:
+            self._adjust(self._own / max(now - self._since, 1e-9) / self.share)
+        self._since, self._own, self._turns = now, 0.0, 0
+
+    def _adjust(self, excess: float) -> None:
+        """`excess`: what was used in parts of what may be."""
+        if excess > 1:
+            wanted = self.thinning * excess
+            self.thinning = next((stride for stride in _STRIDES if stride >= wanted), _STRIDES[-1])
+        elif excess < 1 / 4 and self.thinning > 1:
+            self.thinning = _STRIDES[_STRIDES.index(self.thinning) - 1]
 
     def note(self) -> str:
-        """What was given up for the budget, in words; empty if nothing was asked for."""
-        if self.share is None:
+        """What was given up for the budget, in words; empty if nothing was."""
+        if self.share is None or self.thinning == 1:
             return ""
-        seen = "every backward pass" if self.thinning == 1 else f"every {self.thinning}th backward pass"
-        return f"gradscope took {self.total:.2f} s; to stay within {self.share:.1%} norms are measured at {seen}"
+        return (
+            f"gradscope took {self.total:.2f} s; to stay within {self.share:.1%} norms are measured at every"
+            f" {self.thinning}th pass of each backward line; watch(budget=None) measures all"
+        )

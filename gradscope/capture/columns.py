@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 
 class Cohort:
     """Parameters that receive gradients together, again and again."""
 
-    __slots__ = ("everyone", "order", "places", "uids")
+    __slots__ = ("everyone", "order", "places", "plan", "uids")
 
     def __init__(self, uids: Iterable[int]) -> None:
         self.order = tuple(uids)
@@ -18,6 +19,8 @@ class Cohort:
         self.uids = tuple(dict.fromkeys(self.order))
         self.places = {uid: place for place, uid in enumerate(self.uids)}
         self.everyone = frozenset(self.uids)
+        self.plan: Any = None
+        """How their gradients are measured."""
 
 
 class Column(Mapping[int, float | None]):
@@ -29,10 +32,12 @@ class Column(Mapping[int, float | None]):
         self.cohort = cohort
         self._missing: frozenset[int] = frozenset()
         self._values: array[float] | None = None
-        if values is not None:
-            if None in values:
-                self._missing = frozenset(place for place, value in enumerate(values) if value is None)
-            self._values = array("d", [0.0 if value is None else value for value in values])
+        if values is None:
+            return
+        if None in values:
+            self._missing = frozenset(place for place, value in enumerate(values) if value is None)
+            values = [0.0 if value is None else value for value in values]
+        self._values = array("d", values)  # type: ignore[arg-type]
 
     def __getitem__(self, uid: int) -> float | None:
         place = self.cohort.places[uid]
@@ -52,6 +57,18 @@ class Column(Mapping[int, float | None]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def items(self) -> ItemsView[int, float | None]:
+        return _Items(self)
+
+    @property
+    def all(self) -> Sequence[float | None]:
+        """The numbers in the order of the cohort, None for each that is missing."""
+        if self._values is None:
+            return [None] * len(self.cohort.uids)
+        if not self._missing:
+            return self._values
+        return [None if place in self._missing else value for place, value in enumerate(self._values)]
+
     @property
     def row(self) -> Sequence[float]:
         """The numbers in the order of the cohort; empty unless all are there."""
@@ -61,3 +78,12 @@ class Column(Mapping[int, float | None]):
     def finite(self) -> bool:
         """Whether no number is NaN or Inf."""
         return self._values is None or math.isfinite(sum(self._values)) or all(map(math.isfinite, self._values))
+
+
+class _Items(ItemsView[int, float | None]):
+    """Pairs without a look-up for each."""
+
+    _mapping: Column
+
+    def __iter__(self) -> Iterator[tuple[int, float | None]]:
+        return zip(self._mapping.cohort.uids, self._mapping.all, strict=True)

@@ -38,6 +38,9 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
+_NOTHING = Fate()
+
+
 class Gradients:
     """The gradient tensors that were last seen, by parameter; weak references only."""
 
@@ -55,8 +58,7 @@ class Gradients:
         refs, versions, holding = self._refs, self._versions, self.holding
         added: list[int] = []
         zeroed: list[int] = []
-        before = [refs.get(uid) for uid in uids]
-        same = [ref is not None and ref() is grad for ref, grad in zip(before, grads, strict=True)]
+        same = [ref is not None and ref() is grad for ref, grad in zip(map(refs.get, uids), grads, strict=True)]
         if told:
             fate = Fate(frozenset(holding.intersection(uids)))
         else:
@@ -75,9 +77,11 @@ class Gradients:
 
         What arrived since the last step may have been clipped; what did not, and was written to, was zeroed.
         """
-        holding, versions, fresh = self.holding, self._versions, self._fresh
+        holding, versions, fresh, refs = self.holding, self._versions, self._fresh, self._refs
+        here = False not in [r is not None and r() is g for r, g in zip(map(refs.get, uids), grads, strict=True)]
+        if here and fresh.issuperset(uids) and holding.issuperset(uids):
+            return _NOTHING, []
         gone = [uid for uid, grad in zip(uids, grads, strict=True) if grad is None and uid in holding]
-        refs = self._refs
         strange = [
             uid
             for uid, grad in zip(uids, grads, strict=True)
@@ -103,22 +107,23 @@ class Gradients:
 
     def untouched(self, uids: Sequence[int], grads: Sequence[torch.Tensor]) -> bool:
         """Whether all are just what the last backward pass left."""
-        versions = self._versions
-        return [g._version for g in grads] == [versions.get(uid, -1) for uid in uids] and all(
-            (ref := self._refs.get(uid)) is not None and ref() is g for uid, g in zip(uids, grads, strict=True)
-        )
+        refs, versions = self._refs, self._versions
+        if [grad._version for grad in grads] != list(map(versions.get, uids)):
+            return False
+        return False not in [r is not None and r() is g for r, g in zip(map(refs.get, uids), grads, strict=True)]
 
     def note(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
         """Remember gradients, as they are now."""
         self._owners = None
-        there = [(uid, grad) for uid, grad in zip(uids, grads, strict=True) if grad is not None]
-        self._refs.update([(uid, weakref.ref(grad)) for uid, grad in there])
-        self._versions.update([(uid, grad._version) for uid, grad in there])
+        there = _there(uids, grads)
+        self._refs.update(zip(there[0], map(weakref.ref, there[1]), strict=True))
+        self._versions.update(zip(there[0], [grad._version for grad in there[1]], strict=True))
 
     def versions(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
         """Applied: remember how often gradients have been written to; they are the tensors they were."""
         self._fresh.difference_update(uids)
-        self._versions.update([(u, g._version) for u, g in zip(uids, grads, strict=True) if g is not None])
+        there = _there(uids, grads)
+        self._versions.update(zip(there[0], [grad._version for grad in there[1]], strict=True))
 
     def owner(self, tensor: torch.Tensor) -> int:
         """The parameter whose gradient a tensor is, or -1."""
@@ -130,3 +135,11 @@ class Gradients:
     def clear(self) -> None:
         self._refs.clear()
         self._owners = None
+
+
+def _there(uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> tuple[Sequence[int], Sequence[torch.Tensor]]:
+    """Those with a gradient; mostly all."""
+    found = [grad for grad in grads if grad is not None]
+    if len(found) == len(grads):
+        return uids, found
+    return [uid for uid, grad in zip(uids, grads, strict=True) if grad is not None], found

@@ -10,7 +10,7 @@ import dataclasses
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from gradscope.capture.gradients import no_collection
 from gradscope.capture.inbox import Inbox
 from gradscope.capture.ledger import Ledger
 from gradscope.capture.loop import Loop
+from gradscope.capture.meter import Meter
 from gradscope.capture.norms import Measured
 from gradscope.capture.optimizers import OptimizerBook
 from gradscope.capture.parameters import Registry
@@ -30,7 +31,7 @@ from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.stepping import StepProbe
 from gradscope.capture.suspicions import Suspicions
 from gradscope.errors import StopRun
-from gradscope.records import Backward
+from gradscope.records import Backward, Path
 
 _READ_AGAIN = 50
 """Steps after which names are read again even if no module said that it was given a parameter."""
@@ -45,7 +46,7 @@ class Watcher(Ledger):
         self.budget = Budget()
         self.loop = Loop(self.log, self.budget, limit)
         self.suspicions = Suspicions()
-        self.every = every
+        self.meter = Meter(every, self.budget)
         self.discover = discover
         self.measure_updates = False
         self.before_optimizer: list[Callable[[Any, bool], None]] = []
@@ -144,7 +145,7 @@ class Watcher(Ledger):
         """Close the open backward pass: measure, log, tally."""
         if not self._open:
             return
-        started = perf_counter()
+        started = thread_time()
         stack, extra = self._stack, self._extra
         self._open, self._stack, self._extra, self._bracket = False, EMPTY, {}, False
         try:
@@ -152,7 +153,7 @@ class Watcher(Ledger):
                 self._log_backward(self._inbox.take(), stack, extra)
         except Exception as error:  # noqa: BLE001 - shields the user's backward
             self.failed("hooks", error)
-        self.budget.spent(perf_counter() - started)
+        self.budget.spent(started)
 
     def _log_backward(self, received: list[int], stack: Stack, extra: dict[str, Any]) -> None:
         self._fetch()
@@ -166,7 +167,7 @@ class Watcher(Ledger):
             return
         self.log_clears(fate)
         event = Backward(
-            self.log.tick(), self.log.step, self.log.backwards, path, self._measure(cohort, grads),
+            self.log.tick(), self.log.step, self.log.backwards, path, self._measure(path, cohort, grads),
             fate.added, **extra,
         )  # fmt: skip
         self.log.append(event)
@@ -177,7 +178,7 @@ class Watcher(Ledger):
         for probe in self.after_backward:
             probe({uid: grad for uid, grad in zip(uids, grads, strict=True) if grad is not None}, self.log.step)
         self.log.backwards += 1
-        self.ranks.wanted = not self.log.backwards % (self.every * self.budget.thinning)
+        self.ranks.wanted = self.meter.may_be_due()
         if self.log.backwards in (1, 2):
             self.look_around(stack)
         self.registry.training = True
@@ -185,7 +186,8 @@ class Watcher(Ledger):
             self.unnamed(stack)
 
     def _grads(self, uids: Sequence[int]) -> list[torch.Tensor | None]:
-        tensors = [self.registry.tensor(uid) for uid in uids]
+        entries = self.registry.entries
+        tensors = [entries[uid].ref() for uid in uids]
         return [None if tensor is None else tensor.grad for tensor in tensors]
 
     def _not_hooked_yet(self) -> list[int]:
@@ -202,14 +204,14 @@ class Watcher(Ledger):
             cohort = self.cohorts[hash(uids)] = Cohort(uids)
         return cohort
 
-    def _measure(self, cohort: Cohort, grads: list[torch.Tensor | None]) -> Column:
-        if self.log.backwards % (self.every * self.budget.thinning):
+    def _measure(self, path: Path, cohort: Cohort, grads: list[torch.Tensor | None]) -> Column:
+        if not self.meter.due(path):
             return Column(cohort)
         present = [grad for grad in grads if grad is not None and not grad.is_meta]
-        present = self.ranks.own(cohort.uids, present)
-        measured = Measured(present, wait=self.measure_updates or _on_cpu(present)) if present else None
-        if measured is None or len(present) < len(grads):
+        if not present or len(present) < len(grads):
             return Column(cohort)
+        own = self.ranks.own(cohort.uids, present)
+        measured = self.meter.measure(cohort, own, wait=self.measure_updates, own=own is present)
         if not measured.ready:
             self._late = (_NOTHING, cohort, measured)
             return Column(cohort)
@@ -273,10 +275,6 @@ class Watcher(Ledger):
 
 
 _NOTHING = Backward(-1, -1, -1, (), {})
-
-
-def _on_cpu(tensors: list[torch.Tensor]) -> bool:
-    return {tensor.device.type for tensor in tensors} == {"cpu"}
 
 
 def _backward_stack() -> Stack:

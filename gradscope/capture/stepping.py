@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -85,7 +85,7 @@ class StepProbe:
 
     @_disable_dynamo  # a compiled step would take the hooks apart and compile them, too
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        started = perf_counter()
+        started = thread_time()
         try:
             closure = len(args) > 1 or bool(kwargs.get("closure"))
             for probe in self.watcher.before_optimizer:
@@ -95,7 +95,7 @@ class StepProbe:
             raise
         except Exception as error:  # noqa: BLE001 - shields the user's step
             self.watcher.failed("optimizer", error)
-        self.watcher.budget.spent(perf_counter() - started)
+        self.watcher.budget.spent(started)
 
     def _open(self, optimizer: Any, stack: Stack, *, closure: bool) -> None:
         watcher = self.watcher
@@ -117,18 +117,25 @@ class StepProbe:
             watcher.unnamed(stack)
         watcher.loop.steps(uid)
         samples = watcher.measure_updates or known.steps < FIRST or known.steps % THEN == 0
-        samples = samples and watcher.budget.roomy
-        if samples:
-            held = {u for other in watcher.book.known for u in other.uids}
-            self._drift.look(u for u, count in watcher.log.counts.items() if count.backwards and u not in held)
-        opened = self._opened[uid] = Opened(stack, closure, Snapshot(optimizer, watcher.registry) if samples else None)
+        opened = self._opened[uid] = Opened(stack, closure, self._sample(optimizer) if samples else None)
         if not closure:
             self._look(uid, optimizer, opened)
+
+    def _sample(self, optimizer: Any) -> Snapshot | None:
+        """What the step is about to change, and what changed without any step."""
+        watcher, started = self.watcher, thread_time()
+        if not watcher.budget.rested:
+            return None
+        held = {u for other in watcher.book.known for u in other.uids}
+        self._drift.look(u for u, count in watcher.log.counts.items() if count.backwards and u not in held)
+        taken = Snapshot(optimizer, watcher.registry)
+        watcher.budget.sampled(started)
+        return taken
 
     def _look(self, uid: int, optimizer: Any, opened: Opened) -> None:
         """Read the gradients that the optimizer is about to use, or after a closure has used."""
         watcher = self.watcher
-        params = [param for group in optimizer.param_groups for param in group["params"]]
+        params = _held(optimizer)
         grads = [param.grad for param in params]
         usual = self._as_usual(uid, params, grads)
         fate, strange = watcher.gradients.seen(usual.uids, grads)
@@ -139,7 +146,9 @@ class StepProbe:
             self._from_elsewhere(usual, strange, grads)
         opened.kind = usual.kind
         opened.norms = self._norms(
-            usual.cohort, here, measure=opened.snapshot is not None or (bool(strange) and watcher.budget.roomy)
+            usual.cohort,
+            here,
+            measure=opened.snapshot is not None or (bool(strange) and watcher.budget.due(watcher.log.optimizer_steps)),
         )
 
     def _as_usual(self, uid: int, params: list[torch.Tensor], grads: list[torch.Tensor | None]) -> Usual:
@@ -196,7 +205,7 @@ class StepProbe:
 
     @_disable_dynamo
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        started = perf_counter()
+        started = thread_time()
         try:
             uid = self.watcher.book.uid(optimizer)
             opened = self._opened.pop(uid, None) if uid >= 0 else None
@@ -210,14 +219,18 @@ class StepProbe:
         finally:
             for probe in self.watcher.before_optimizer:
                 probe(None, False)
-        self.watcher.budget.spent(perf_counter() - started)
+        self.watcher.budget.spent(started)
 
     def _log(self, uid: int, optimizer: Any, opened: Opened) -> None:
         watcher, log = self.watcher, self.watcher.log
         watcher.loop.stepped(uid)
         assert opened.norms is not None
         assert opened.kind is not None
-        changes = opened.snapshot.compare(opened.norms) if opened.snapshot is not None else _NO_CHANGES
+        changes = _NO_CHANGES
+        if opened.snapshot is not None:
+            started = thread_time()
+            changes = opened.snapshot.compare(opened.norms)
+            watcher.budget.sampled(started)
         event = OptimizerStep(
             log.tick(), log.step, log.optimizer_steps, uid, watcher.path(opened.stack), opened.norms,
             tuple(_number(group.get("lr")) for group in optimizer.param_groups),
@@ -238,8 +251,14 @@ class StepProbe:
                 if norm is None or norm >= FAINT:
                     count.compared += 1
                     count.unchanged += param in changes.unchanged
-        params = [param for group in optimizer.param_groups for param in group["params"]]
-        watcher.gradients.versions(opened.kind.held, [param.grad for param in params])
+        watcher.gradients.versions(opened.kind.held, [param.grad for param in _held(optimizer)])
+
+
+def _held(optimizer: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    for group in optimizer.param_groups:
+        found += group["params"]
+    return found
 
 
 def _number(value: Any) -> float | None:

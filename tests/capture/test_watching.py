@@ -468,3 +468,16 @@ def test_a_copy_and_a_pickle_carry_no_hooks():
         torch.save(model, buffer)
         buffer.seek(0)
         assert not any(p._post_accumulate_grad_hooks for p in torch.load(buffer, weights_only=False).parameters())
+
+
+def test_every_second_pass_of_each_line_is_measured():
+    """Two passes per turn: counted together, one of them would never be measured."""
+    a, b = mlp(), mlp()
+    with gradscope.watch(a=a, b=b, every=2) as scope:
+        for _ in range(6):
+            a(torch.randn(3, 4)).sum().backward()
+            b(torch.randn(3, 4)).sum().backward()
+        run = facts(scope)
+    for name in ("a", "b"):
+        assert run.tallies[uid(run, name, "0.weight")].measured == 3
+        assert run.tallies[uid(run, name, "0.weight")].backwards == 6

@@ -82,24 +82,24 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
     first: dict[int, float] = {}
     largest: dict[int, float] = {}
     staying: dict[int, tuple[int, float]] = {}
-    wild: set[int] = set()
-    thrown: set[int] = set()
+    wild, thrown = _thrown(run)
+    roots = {uid: math.sqrt(max(parameter.numel, 1)) for uid, parameter in run.parameters.items()}
     for event in run.step_events:
         for uid, norm in event.norms.items():
             if norm is None or not math.isfinite(norm):
-                if uid in wild and norm is not None:
+                if norm is not None and wild.get(uid, math.inf) < event.clock:
                     largest[uid] = math.inf
                 continue
-            size = norm / math.sqrt(max(run.parameters[uid].numel, 1))
-            if size > 0:
-                first.setdefault(uid, size)
-            largest[uid] = max(largest.get(uid, 0.0), size)
-            steps, least = staying.get(uid, (0, math.inf))
-            staying[uid] = (steps + 1, min(least, size)) if size > HUGE else (0, math.inf)
-            ratio = event.ratios.get(uid, 0.0)
-            if ratio > RATIO and event.weights.get(uid, 0.0) > 0.0 and len(run.parameters[uid].shape) > 1:
-                wild.add(uid)
-                thrown.update([uid] if ratio > THROWN else [])
+            size = norm / roots[uid]
+            if size > largest.get(uid, -1.0):
+                largest[uid] = size
+            if uid not in first and size > 0:
+                first[uid] = size
+            if size > HUGE:
+                steps, least = staying.get(uid, (0, math.inf))
+                staying[uid] = (steps + 1, min(least, size))
+            elif uid in staying:
+                del staying[uid]
     falls = _loss_falls(run)
     divided = {u for o in run.origins if o.cause == "near_zero_normalisation" for u in o.parameters}
     jumped = {u for u in divided if (s := staying.get(u)) and s[0] >= STAYS and s[1] > GROWTH * first[u]}
@@ -108,10 +108,25 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
         huge = {
             u
             for u in huge
-            if any(u in model.parameters and wild.intersection(model.parameters) for model in run.models)
+            if any(u in model.parameters and any(map(wild.__contains__, model.parameters)) for model in run.models)
         }
     grown = {u for u in wild if largest.get(u, 0.0) > max(LARGE, GROWTH * first.get(u, math.inf)) and u not in huge}
     return huge, grown | (_overshot(run, thrown) - huge)
+
+
+def _thrown(run: Run) -> tuple[dict[int, int], set[int]]:
+    """Matrices that a finite gradient changed by more than they were, and when first; those thrown far away."""
+    wild: dict[int, int] = {}
+    thrown: set[int] = set()
+    for event in run.step_events:
+        for uid, ratio in event.ratios.items():
+            if ratio <= RATIO or event.weights.get(uid, 0.0) <= 0.0 or len(run.parameters[uid].shape) < 2:
+                continue
+            norm = event.norms.get(uid)
+            if norm is not None and math.isfinite(norm):
+                wild.setdefault(uid, event.clock)
+                thrown.update([uid] if ratio > THROWN else [])
+    return wild, thrown
 
 
 def _overshot(run: Run, thrown: set[int]) -> set[int]:

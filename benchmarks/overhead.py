@@ -1,0 +1,200 @@
+"""How much longer a training step takes when somebody watches: ratios to the plain step, measured in one run.
+
+    python benchmarks/overhead.py                             # all, about half an hour
+    python benchmarks/overhead.py --quick                     # few rounds, two workloads
+    python benchmarks/overhead.py --workloads large --watchers floor default
+
+Every watcher runs in a process of its own, and they take turns. A turn of a watcher stands between two turns of the
+plain step, and their ratio is one sample: what else happens on the machine hits all alike. The tables show the median
+over the rounds and the quartiles in brackets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from instructions import Counter
+from watchers import PLAIN, WATCHERS, Watcher
+from workloads import WORKLOADS, Workload
+
+import gradscope
+
+BLOCK = 0.06
+"""Seconds that a turn takes at least."""
+WARM, WARM_SECONDS = 200, 1.5
+"""Steps before the first turn, or as many as fit into that time: those at least that the watcher needs."""
+LONGEST = 3.0
+"""Seconds after which a watcher has had its turns, if there were three; twice as many end it anyway."""
+MARK = "measured:"
+KINDS = ("wall", "CPU", "instructions")
+
+Keyed = TypeVar("Keyed", Workload, Watcher)
+Sample = tuple[float, float, float]
+
+
+@dataclass
+class Worker:
+    """A process in which one watcher watches one training."""
+
+    watcher: Watcher
+    process: subprocess.Popen[str]
+    steps: int = 1
+    """Steps in one turn."""
+    seconds: float = 0.0
+    ratios: list[Sample] = field(default_factory=list)
+    failure: str = ""
+
+    def ask(self, steps: int) -> Sample:
+        """Seconds, CPU seconds and instructions per step."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        while line := self.process.stdout.readline():
+            if line.startswith(MARK):
+                wall, cpu, counted = map(float, line.removeprefix(MARK).split())
+                return wall, cpu, counted
+            self.failure = line.strip() or self.failure
+        raise RuntimeError(self.failure or "the process died")
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self.process.communicate("0\n", timeout=30)
+        self.process.kill()
+
+
+def serve(workload: Workload, watcher: Watcher) -> None:
+    """Run as many steps as the standard input says, again and again."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    training, counter = workload.build(), Counter()
+    with watcher.around(training) as looks:
+        gc.collect()
+        while steps := int(sys.stdin.readline() or 0):
+            counted, cpu, wall = counter.read(), time.process_time(), time.perf_counter()
+            for _ in range(steps):
+                looks.before()
+                training.step(looks.after_backward, looks.before_step)
+                looks.after()
+            wall, cpu, counted = time.perf_counter() - wall, time.process_time() - cpu, counter.read() - counted
+            print(MARK, wall / steps, cpu / steps, counted / steps, flush=True)
+
+
+def start(workload: Workload, watcher: Watcher) -> Worker:
+    """Start a process for a watcher, and warm it up."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--serve", workload.key, watcher.key],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    worker = Worker(watcher, process)
+    try:
+        once = worker.ask(3)[0]
+        worker.ask(max(watcher.warm, min(WARM, int(WARM_SECONDS / once)), watcher.period + 1))
+        worker.seconds = worker.ask(watcher.period)[0]
+    except (RuntimeError, OSError) as error:
+        worker.failure = str(error) or type(error).__name__
+    periods = max(1, round(BLOCK / max(worker.seconds, 1e-6) / watcher.period))
+    worker.steps = periods * watcher.period
+    return worker
+
+
+def measure(workload: Workload, watchers: list[Watcher], rounds: int) -> list[Worker]:
+    """All watchers on one workload."""
+    plain = start(workload, PLAIN)
+    workers = [start(workload, watcher) for watcher in watchers]
+    for _ in range(rounds):
+        for worker in workers:
+            spent = worker.steps * worker.seconds * len(worker.ratios)
+            if worker.failure or (spent > LONGEST and (len(worker.ratios) >= 3 or spent > 2 * LONGEST)):
+                continue
+            turns = max(plain.steps, round(worker.steps * worker.seconds / plain.seconds / 8))
+            before, sample, after = plain.ask(turns), worker.ask(worker.steps), plain.ask(turns)
+            worker.ratios.append(tuple(2 * s / (b + a) if b else 0.0 for s, b, a in zip(sample, before, after)))  # type: ignore[arg-type] # noqa: B905
+    for worker in (plain, *workers):
+        worker.end()
+    return [plain, *workers]
+
+
+def table(workload: Workload, plain: Worker, workers: list[Worker]) -> str:
+    """Median and quartiles per watcher."""
+    kinds = [n for n, _ in enumerate(KINDS) if any(w.ratios and w.ratios[0][n] for w in workers)]
+    lines = [f"### {workload.title}", "", f"A plain step took {plain.seconds * 1e3:.1f} ms.", ""]
+    lines.append("| | " + " | ".join(KINDS[n] for n in kinds) + " | rounds |")
+    lines.append("|---|" + "---|" * (len(kinds) + 1))
+    for worker in workers:
+        cells = [_cell([ratio[n] for ratio in worker.ratios]) for n in kinds] if worker.ratios else [worker.failure]
+        lines.append(f"| {worker.watcher.title} | " + " | ".join(cells) + f" | {len(worker.ratios)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(ratios: list[float]) -> str:
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+    digits = 3 if middle < 10 else 1
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def machine() -> str:
+    """Versions and machine."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            model = next(line.split(":")[1].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    versions = [
+        f"gradscope {gradscope.__version__}",
+        f"torch {torch.__version__}",
+        f"Python {platform.python_version()}",
+    ]
+    there = [name for name in ("pytorch_lightning", "wandb", "torchlens") if importlib.util.find_spec(name)]
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in there]
+    counted = "" if Counter().there else "; the machine counts no instructions"
+    return f"{', '.join(versions)}; {os.cpu_count()} x {model}, one thread{counted}."
+
+
+def _find(of: Sequence[Keyed], key: str) -> Keyed:
+    return next(one for one in of if one.key == key)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="3 rounds on two workloads")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--workloads", nargs="*", default=[], metavar="KEY", help=" ".join(w.key for w in WORKLOADS))
+    parser.add_argument("--watchers", nargs="*", default=[], metavar="KEY", help=" ".join(w.key for w in WATCHERS))
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        workload, watcher = options.serve
+        serve(_find(WORKLOADS, workload), _find((PLAIN, *WATCHERS), watcher))
+        return 0
+    torch.set_num_threads(1)
+    keys = options.workloads or (["linear", "tiny"] if options.quick else [w.key for w in WORKLOADS if not w.slow])
+    watchers = [w for w in WATCHERS if w.key in options.watchers or not options.watchers]
+    missing = [w for w in watchers if w.needs and not importlib.util.find_spec(w.needs)]
+    watchers = [w for w in watchers if w not in missing]
+    print(machine() + "\n", flush=True)
+    for workload in [w for w in WORKLOADS if w.key in keys]:
+        plain, *workers = measure(workload, watchers, options.rounds or (3 if options.quick else 9))
+        print(table(workload, plain, workers), flush=True)
+    for watcher in missing:
+        print(f"Not measured: {watcher.title} ({watcher.needs} is not installed).")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
