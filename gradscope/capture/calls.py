@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from gradscope.capture.guards import guard_of
 from gradscope.capture.source import location
 from gradscope.capture.statements import tree_of
 from gradscope.records import Path
@@ -32,7 +33,16 @@ class Site:
 
     @property
     def path(self) -> Path:
-        return (location(self.file, self.line, self.function.name if self.function else ""),)
+        return self._path(self.line)
+
+    @property
+    def guard(self) -> Path:
+        """The condition that decides whether it is reached; () if there is none."""
+        condition = guard_of(self.function or tree_of(self.file), self.node)
+        return self._path(condition.lineno) if condition is not None else ()
+
+    def _path(self, line: int) -> Path:
+        return (location(self.file, line, self.function.name if self.function else ""),)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,6 +26,8 @@ class Lines:
     groups: tuple[Path, ...] = ()
     """Where its parameter groups are written down, if that is not where it is built."""
     step: Path = ()
+    guard: Path = ()
+    """The condition that decides whether its step() is reached."""
     scheduler: Path = ()
 
 
@@ -49,12 +51,14 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
     if not keys and site is not None:
         keys = {key for key in (_assigned(sources, site),) if key}
     aliases = sources.aliases(keys)
+    step = _step(sources, aliases, site)
     return Lines(
         built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
         added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
         exhausted=exhausted(site, empty=subject.empty_group) if site is not None else (),
         groups=_groups(sources, site),
-        step=_step(sources, aliases, site),
+        step=step.path if step is not None else (),
+        guard=step.guard if step is not None else (),
         scheduler=_scheduler(sources, aliases, subject.schedulers),
     )
 
@@ -127,7 +131,7 @@ def _groups(sources: Sources, built: Site | None) -> tuple[Path, ...]:
     return tuple(site.path for site in found) if len({site.function for site in found}) == 1 else ()
 
 
-def _step(sources: Sources, aliases: set[str], built: Site | None) -> Path:
+def _step(sources: Sources, aliases: set[str], built: Site | None) -> Site | None:
     """A call of its step(), better of a scaler's step() with it. Not where its name is that of another variable."""
     elsewhere = _other_variables(sources, aliases, built) if built is not None else set()
     direct, through = [], []
@@ -139,7 +143,7 @@ def _step(sources: Sources, aliases: set[str], built: Site | None) -> Path:
         elif isinstance(site.node, ast.Call) and any(key_of(a) in aliases for a in site.node.args):
             through.append(site)
     found = through or direct
-    return found[0].path if found else ()
+    return found[0] if found else None
 
 
 def _other_variables(sources: Sources, aliases: set[str], built: Site) -> set[ast.AST | None]:

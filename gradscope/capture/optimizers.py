@@ -168,6 +168,7 @@ class OptimizerBook:
             steps=known.steps,
             exhausted=lines.exhausted,
             step_line=lines.step,
+            guard_line=lines.guard,
             scheduled=known.scheduled,
             scheduler_line=lines.scheduler,
         )

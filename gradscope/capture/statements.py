@@ -68,9 +68,15 @@ def is_return(filename: str, line: int) -> bool:
 
 
 def bound_in(stack: Stack) -> Stack:
-    """The part of a stack from the frame in which the computed value was given a name: past all returns."""
+    """The part of a stack from the frame in which the computed value was given a name: past all returns.
+
+    The key of a dict that is returned is a name, too.
+    """
     frames = stack.frames
-    while len(frames) > 1 and is_return(frames[0][0].co_filename, line_of(*frames[0])):
+    while len(frames) > 1:
+        place = frames[0][0].co_filename, line_of(*frames[0])
+        if not is_return(*place) or isinstance(getattr(statement_at(*place), "value", None), ast.Dict):
+            break
         frames = frames[1:]
     return Stack(frames)
 

@@ -142,6 +142,8 @@ class StepProbe:
         watcher.log_clears(fate)
         watcher.gradients.holding -= fate.gone
         here = [grad for grad in grads if grad is not None]
+        if len(here) > len(usual.cohort.uids):  # it was given a parameter twice
+            here = list(dict(zip(usual.cohort.order, here, strict=True)).values())
         if strange:
             self._from_elsewhere(usual, strange, grads)
         opened.kind = usual.kind

@@ -75,7 +75,9 @@ CAUSES: dict[str, Cause] = {
         "its gradients arrive, but step() of its optimizer is never called",
         "call step() on its optimizer after backward()",
     ),
-    "never_reaches_step": Cause("the step() of its optimizer is never reached", "check the condition around step()"),
+    "never_reaches_step": Cause(
+        "the step() of its optimizer is never reached", "check the condition that step() depends on"
+    ),
     "scaler_always_skips": Cause(
         "the gradient scaler finds Inf or NaN each time and skips every step",
         "start with a smaller init_scale and find what overflows",

@@ -145,6 +145,8 @@ class Optimizer:
     """Where an iterator that was handed over as a group had been used up before."""
     step_line: Path = ()
     """A call of its step() in the source, whether or not it ran."""
+    guard_line: Path = ()
+    """The condition in the source that decides whether that call is reached."""
     scheduled: bool = False
     """A scheduler sets its learning rate."""
     scheduler_line: Path = ()

@@ -481,3 +481,20 @@ def test_every_second_pass_of_each_line_is_measured():
     for name in ("a", "b"):
         assert run.tallies[uid(run, name, "0.weight")].measured == 3
         assert run.tallies[uid(run, name, "0.weight")].backwards == 6
+
+
+def test_an_optimizer_that_was_given_a_parameter_twice():
+    first, second = nn.Linear(3, 2), nn.Linear(2, 1)
+    with pytest.warns(UserWarning, match="duplicate parameters"):
+        optimizer = torch.optim.SGD([*first.parameters(), *second.parameters(), *second.parameters()], lr=0.1)
+    with gradscope.watch(first=first, second=second) as scope:
+        for _ in range(2):
+            optimizer.zero_grad()
+            second(first(torch.randn(4, 3))).sum().backward()
+            nn.utils.clip_grad_norm_(first.parameters(), 0.1)
+            expected = [p.grad.norm().item() for p in (*first.parameters(), *second.parameters())]
+            optimizer.step()
+
+    step = scope.report().run.step_events[-1]
+
+    assert sorted(norm for _, norm in step.norms.items()) == pytest.approx(sorted(expected))

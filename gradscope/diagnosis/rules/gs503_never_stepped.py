@@ -43,7 +43,7 @@ def check(run: Run) -> Iterable[Finding]:
                 says="is never updated",
                 path=path,
                 evidence=Evidence.OBSERVED if cause == "missing_step" else Evidence.INFERRED,  # read in the source
-                also=optimizer.built[-1:],
+                also=(*(optimizer.step_line[-1:] if cause == "never_reaches_step" else ()), *optimizer.built[-1:]),
             )
 
 
@@ -55,7 +55,7 @@ def _why(run: Run, optimizer: Optimizer, uids: list[int]) -> tuple[str, Path]:
     if unscaled or skipped:
         return "scaler_always_skips", optimizer.step_line
     if optimizer.step_line:
-        return "never_reaches_step", optimizer.step_line
+        return "never_reaches_step", optimizer.guard_line or optimizer.step_line
     last = [e.path for e in run.backward_events if mine.intersection(e.norms)]
     return "missing_step", last[-1] if last else ()
 
