@@ -98,6 +98,7 @@ def _wandb(training: Training, frequency: int) -> Watching:
         run = wandb.init(mode="offline", dir=folder, settings=settings)
         run.watch(list(training.models.values()), log="gradients", log_freq=frequency)
         yield Looks(after=lambda: run.log({"step": 1}))
+        run.unwatch()
         run.finish()
 
 
@@ -134,9 +135,8 @@ class Watcher:
         return contextlib.contextmanager(self.watching)(training)
 
 
-PLAIN = Watcher("plain", "plain step", _plain)
 WATCHERS = (
-    Watcher("again", "plain step again: the noise", _plain),
+    Watcher("plain", "plain step itself: the noise", _plain),
     Watcher("floor", "floor: one `_foreach_norm` per backward", _floor),
     Watcher("default", "**gradscope**", _gradscope, warm=60),
     Watcher("every1", "gradscope, every=1, no budget", lambda t: _gradscope(t, budget=None)),
