@@ -4,9 +4,10 @@
     python benchmarks/overhead.py --quick                     # few rounds, two workloads
     python benchmarks/overhead.py --workloads large --watchers floor default
 
-Every watcher runs in a process of its own, and they take turns. A turn of a watcher stands between two turns of the
-plain step, and their ratio is one sample: what else happens on the machine hits all alike. The tables show the median
-over the rounds and the quartiles in brackets.
+Every watcher has a process of its own, and they take turns. In a turn the same models train plainly, then watched, then
+plainly again; what the watched steps took over what the plain ones took is one sample. So what else happens on the
+machine hits both alike, and the weights lie in the same memory: two processes that do the same differed by up to 10 %.
+The tables show the median over the rounds and the quartiles in brackets.
 """
 
 from __future__ import annotations
@@ -28,18 +29,16 @@ from typing import TypeVar
 
 import torch
 from instructions import Counter
-from watchers import PLAIN, WATCHERS, Watcher
+from watchers import WATCHERS, Looks, Watcher
 from workloads import WORKLOADS, Workload
 
 import gradscope
 
-BLOCK = 0.06
-"""Seconds that a turn takes at least."""
-WARM, WARM_SECONDS = 200, 1.5
-"""Steps before the first turn, or as many as fit into that time: those at least that the watcher needs."""
-LONGEST = 3.0
-"""Seconds after which a watcher has had its turns, if there were three; twice as many end it anyway."""
-MARK = "measured:"
+BLOCK = 0.3
+"""Seconds that plain steps take in a turn, at least, and watched ones."""
+LONGEST = 60.0
+"""Seconds after which a watcher has had its turns."""
+MARK, READY = "measured:", "ready"
 KINDS = ("wall", "CPU", "instructions")
 
 Keyed = TypeVar("Keyed", Workload, Watcher)
@@ -52,24 +51,31 @@ class Worker:
 
     watcher: Watcher
     process: subprocess.Popen[str]
-    steps: int = 1
-    """Steps in one turn."""
-    seconds: float = 0.0
+    plain: list[float] = field(default_factory=list)
+    """Seconds of a plain step."""
     ratios: list[Sample] = field(default_factory=list)
+    seconds: float = 0.0
+    """What its turns took."""
     failure: str = ""
 
-    def ask(self, steps: int) -> Sample:
-        """Seconds, CPU seconds and instructions per step."""
+    def turn(self) -> None:
+        """Ask for one sample."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
+        started = time.perf_counter()
+        with contextlib.suppress(OSError):
+            self.process.stdin.write("1\n")
+            self.process.stdin.flush()
         while line := self.process.stdout.readline():
             if line.startswith(MARK):
-                wall, cpu, counted = map(float, line.removeprefix(MARK).split())
-                return wall, cpu, counted
+                plain, *ratio = map(float, line.removeprefix(MARK).split())
+                self.plain.append(plain)
+                self.ratios.append((ratio[0], ratio[1], ratio[2]))
+                self.seconds += time.perf_counter() - started
+                return
             self.failure = line.strip() or self.failure
-        raise RuntimeError(self.failure or "the process died")
+        self.failure = self.failure or "the process died"
+        self.process.wait()
 
     def end(self) -> None:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -78,61 +84,65 @@ class Worker:
 
 
 def serve(workload: Workload, watcher: Watcher) -> None:
-    """Run as many steps as the standard input says, again and again."""
+    """Take a sample for each line of the standard input that says 1."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     training, counter = workload.build(), Counter()
-    with watcher.around(training) as looks:
+
+    def steps(count: int, looks: Looks) -> Sample:
+        counted, cpu, wall = counter.read(), time.process_time(), time.perf_counter()
+        for _ in range(count):
+            looks.before()
+            training.step(looks.after_backward, looks.before_step)
+            looks.after()
+        wall, cpu, counted = time.perf_counter() - wall, time.process_time() - cpu, counter.read() - counted
+        return wall / count, cpu / count, counted / count
+
+    steps(3, Looks())
+    usual = max(2, round(BLOCK / min(steps(1, Looks())[0] for _ in range(5))))
+    print(READY, flush=True)
+    while int(sys.stdin.readline() or 0):
         gc.collect()
-        while steps := int(sys.stdin.readline() or 0):
-            counted, cpu, wall = counter.read(), time.process_time(), time.perf_counter()
-            for _ in range(steps):
-                looks.before()
-                training.step(looks.after_backward, looks.before_step)
-                looks.after()
-            wall, cpu, counted = time.perf_counter() - wall, time.process_time() - cpu, counter.read() - counted
-            print(MARK, wall / steps, cpu / steps, counted / steps, flush=True)
+        before = steps(usual, Looks())
+        with watcher.around(training) as looks:
+            steps(watcher.warm, looks)
+            once = max(steps(1, looks)[0], 1e-6)
+            sample = steps(watcher.period * max(1, round(BLOCK / once / watcher.period)), looks)
+        after = steps(usual, Looks())
+        ratio = (2 * s / (b + a) if b else 0.0 for s, b, a in zip(sample, before, after, strict=True))
+        print(MARK, before[0], *ratio, flush=True)
 
 
 def start(workload: Workload, watcher: Watcher) -> Worker:
-    """Start a process for a watcher, and warm it up."""
+    """Start a process for a watcher."""
     process = subprocess.Popen(
         [sys.executable, __file__, "--serve", workload.key, watcher.key],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     worker = Worker(watcher, process)
-    try:
-        once = worker.ask(3)[0]
-        worker.ask(max(watcher.warm, min(WARM, int(WARM_SECONDS / once)), watcher.period + 1))
-        worker.seconds = worker.ask(watcher.period)[0]
-    except (RuntimeError, OSError) as error:
-        worker.failure = str(error) or type(error).__name__
-    periods = max(1, round(BLOCK / max(worker.seconds, 1e-6) / watcher.period))
-    worker.steps = periods * watcher.period
+    assert process.stdout is not None
+    while (line := process.stdout.readline()) and not line.startswith(READY):
+        worker.failure = line.strip() or worker.failure
     return worker
 
 
 def measure(workload: Workload, watchers: list[Watcher], rounds: int) -> list[Worker]:
     """All watchers on one workload."""
-    plain = start(workload, PLAIN)
     workers = [start(workload, watcher) for watcher in watchers]
     for _ in range(rounds):
         for worker in workers:
-            spent = worker.steps * worker.seconds * len(worker.ratios)
-            if worker.failure or (spent > LONGEST and (len(worker.ratios) >= 3 or spent > 2 * LONGEST)):
-                continue
-            turns = max(plain.steps, round(worker.steps * worker.seconds / plain.seconds / 8))
-            before, sample, after = plain.ask(turns), worker.ask(worker.steps), plain.ask(turns)
-            worker.ratios.append(tuple(2 * s / (b + a) if b else 0.0 for s, b, a in zip(sample, before, after)))  # type: ignore[arg-type] # noqa: B905
-    for worker in (plain, *workers):
+            if worker.process.poll() is None and worker.seconds < LONGEST:
+                worker.turn()
+    for worker in workers:
         worker.end()
-    return [plain, *workers]
+    return workers
 
 
-def table(workload: Workload, plain: Worker, workers: list[Worker]) -> str:
+def table(workload: Workload, workers: list[Worker]) -> str:
     """Median and quartiles per watcher."""
     kinds = [n for n, _ in enumerate(KINDS) if any(w.ratios and w.ratios[0][n] for w in workers)]
-    lines = [f"### {workload.title}", "", f"A plain step took {plain.seconds * 1e3:.1f} ms.", ""]
+    plain = statistics.median(second for worker in workers for second in worker.plain)
+    lines = [f"### {workload.title}", "", f"A plain step took {plain * 1e3:.1f} ms.", ""]
     lines.append("| | " + " | ".join(KINDS[n] for n in kinds) + " | rounds |")
     lines.append("|---|" + "---|" * (len(kinds) + 1))
     for worker in workers:
@@ -180,7 +190,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.serve:
         workload, watcher = options.serve
-        serve(_find(WORKLOADS, workload), _find((PLAIN, *WATCHERS), watcher))
+        serve(_find(WORKLOADS, workload), _find(WATCHERS, watcher))
         return 0
     torch.set_num_threads(1)
     keys = options.workloads or (["linear", "tiny"] if options.quick else [w.key for w in WORKLOADS if not w.slow])
@@ -189,8 +199,8 @@ def main() -> int:
     watchers = [w for w in watchers if w not in missing]
     print(machine() + "\n", flush=True)
     for workload in [w for w in WORKLOADS if w.key in keys]:
-        plain, *workers = measure(workload, watchers, options.rounds or (3 if options.quick else 9))
-        print(table(workload, plain, workers), flush=True)
+        workers = measure(workload, watchers, options.rounds or (3 if options.quick else 9))
+        print(table(workload, workers), flush=True)
     for watcher in missing:
         print(f"Not measured: {watcher.title} ({watcher.needs} is not installed).")
     return 0

@@ -98,6 +98,7 @@ def _wandb(training: Training, frequency: int) -> Watching:
         run = wandb.init(mode="offline", dir=folder, settings=settings)
         run.watch(list(training.models.values()), log="gradients", log_freq=frequency)
         yield Looks(after=lambda: run.log({"step": 1}))
+        run.unwatch()
         run.finish()
 
 
@@ -134,18 +135,17 @@ class Watcher:
         return contextlib.contextmanager(self.watching)(training)
 
 
-PLAIN = Watcher("plain", "plain step", _plain)
 WATCHERS = (
-    Watcher("again", "plain step again: the noise", _plain),
+    Watcher("plain", "plain step itself: the noise", _plain),
     Watcher("floor", "floor: one `_foreach_norm` per backward", _floor),
-    Watcher("default", "**gradscope**", _gradscope, warm=60),
+    Watcher("default", "**gradscope**", _gradscope, warm=40),
     Watcher("every1", "gradscope, every=1, no budget", lambda t: _gradscope(t, budget=None)),
     Watcher("every10", "gradscope, every=10, no budget", lambda t: _gradscope(t, budget=None, every=10), 10),
     Watcher("every100", "gradscope, every=100, no budget", lambda t: _gradscope(t, budget=None, every=100), 100),
-    Watcher("file", "gradscope with a run file", _with_file, warm=60),
+    Watcher("file", "gradscope with a run file", _with_file, warm=40),
     Watcher("file1", "gradscope, every=1, with a run file", lambda t: _with_file(t, budget=None)),
     Watcher(
-        "histograms", "gradscope, histograms at every 100th", lambda t: _gradscope(t, histograms=100), 100, warm=60
+        "histograms", "gradscope, histograms at every 100th", lambda t: _gradscope(t, histograms=100), 100, warm=40
     ),
     Watcher("tracing", "gradscope tracing", _tracing),
     Watcher("naive", "loop over `.grad.norm()`", _naive),

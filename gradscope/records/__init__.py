@@ -258,4 +258,4 @@ class Run:
 
     def optimizers_of(self, uid: int) -> list[Optimizer]:
         """Optimizers that hold this parameter."""
-        return [optimizer for optimizer in self.optimizers if uid in optimizer.parameters]
+        return [o for o in self.optimizers if any(uid in group.parameters for group in o.groups)]

@@ -101,6 +101,8 @@ def _is_tiny(run: Run, uid: int, best: tuple[float, float]) -> bool:
     alone, relative = best
     if not parameter.owners or is_idle(run, parameter) or not tally(run, uid).steps or alone <= 0.0:
         return False
+    if alone >= NOTHING and (alone >= TINY or relative >= RELATIVE):
+        return False  # whatever its optimizers, which are not found at once
     damped = [o.eps * DAMPED for o in run.optimizers_of(uid) if o.eps is not None]
     return (alone < min([TINY, *damped]) and relative < RELATIVE) or alone < NOTHING
 

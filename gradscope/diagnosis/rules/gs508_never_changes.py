@@ -35,10 +35,10 @@ def check(run: Run) -> Iterable[Finding]:
         if uid in huge or uid in grown:
             continue
         count = tally(run, uid)
-        built = next((o.built for o in run.optimizers_of(uid)), ())
         if uid in undone:
-            groups.setdefault(("overwritten_after_step", undone[uid], built), []).append(uid)
+            groups.setdefault(("overwritten_after_step", undone[uid], _built(run, uid)), []).append(uid)
         elif count.compared >= TIMES and count.unchanged == count.compared and _moves(run, uid):
+            built = _built(run, uid)
             path = _where(run, parameter) or built
             groups.setdefault(("update_lost_in_low_precision", path, built), []).append(uid)
     for (cause, path, built), uids in groups.items():
@@ -55,6 +55,11 @@ def check(run: Run) -> Iterable[Finding]:
                 path=path,
                 also=built[-1:],
             )
+
+
+def _built(run: Run, uid: int) -> Path:
+    """The line that built its optimizer. Looking for that takes long where there are many parameters."""
+    return next((o.built for o in run.optimizers_of(uid)), ())
 
 
 def _where(run: Run, parameter: Parameter) -> Path:
