@@ -68,8 +68,7 @@ def after_enable_grad_in_no_grad():
 
 def turned_off_inside_enable_grad():
     with torch.no_grad(), torch.enable_grad(), torch.no_grad():  # outer
-        code = ENCODER(torch.randn(8, 4))
-    return code
+        return ENCODER(torch.randn(8, 4))
 
 
 @pytest.mark.parametrize(
