@@ -6,6 +6,7 @@ on the tape leads through a place where the value went on and the gradient did n
 * a term of the loss that carries no gradient at all is the strongest sign (the user wrote a term that trains nothing);
 * a loss that was computed and never used comes next;
 * then the cut nearest to the loss: a `detach()` that feeds another network's input is usually meant;
+* a target that a prediction is compared with comes after what cut the prediction;
 * selections (argmax, comparisons) come later: no gradient could ever have passed there;
 * and last what only leads to losses whose gradient the parameter's own optimizer does not apply: a target network's.
 """
@@ -17,15 +18,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradscope.capture import operations
+from gradscope.capture.cut_causes import CutCauses
 from gradscope.capture.losses import Losses
 from gradscope.capture.returns import Returns
 from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
-from gradscope.capture.statements import bound_in, decorator_line, grad_off_line
+from gradscope.capture.statements import bound_in
 from gradscope.capture.tape import Op, Tape
+from gradscope.capture.targets import MEANT, Targets
 from gradscope.records import FROZEN_RANK, Cut
 
 DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
-UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 1000, 1200, FROZEN_RANK, 2500, 3000
+TARGET, UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 950, 1000, 1200, FROZEN_RANK, 2500, 3000
 _FAR = 800
 _EVIDENCE = ("traced", "inferred")
 
@@ -42,10 +45,18 @@ class Candidate:
     detail: str = ""
     far: int = 0
     """Operations from it to the loss."""
+    value: int = -1
+    """What was computed without gradient."""
+    source: int = -1
+    """Out of what."""
 
     @property
     def order(self) -> tuple[int, int, int]:
         return self.rank, self.far, self.when
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        return self.cause, self.stack.frames[:1]
 
     @property
     def when(self) -> int:
@@ -62,6 +73,8 @@ class CutFinder:
         self.distance = self.losses.distance
         self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
         self.returns = Returns(tape, self.down, self.distance)
+        self.causes = CutCauses(tape, self.down)
+        self.targets = Targets(tape, self.down, self.distance.keys())
 
     def find(self, uids: Iterable[int]) -> tuple[Cut, ...]:
         """Cuts of all these parameters, those of one place together, likeliest first.
@@ -72,7 +85,7 @@ class CutFinder:
         last: dict[tuple[object, ...], int] = {}
         for uid in uids:
             for candidate in self.candidates(uid):
-                key = (candidate.cause, candidate.stack.frames[:1])
+                key = candidate.place
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
                 last[key] = max(last.get(key, 0), candidate.when)
@@ -101,10 +114,24 @@ class CutFinder:
                 if candidate is not None:
                     (frozen if candidate.cause == "requires_grad_false" else found).append(candidate)
         lives = any(live for v in versions for _, live in self.down[v])
-        found.extend(self._unused(carry - set(versions)))
+        found.extend(self._unused(carry - set(versions), {c.source for c in found}))
         if not lives or not found:
             found.extend(frozen)
+        self._put_targets_last(found)
         return sorted(found, key=lambda c: c.order)
+
+    def _put_targets_last(self, found: list[Candidate]) -> None:
+        """Where the likeliest cut only made a target for what another cut broke, put it after that one."""
+        near = [c for c in found if c.rank == DEAD_TERM or NEAR <= c.rank < TARGET]
+        while near:
+            first = min(near, key=lambda c: c.order)
+            rivals = {c.value for c in near if c.place != first.place}
+            if first.cause not in MEANT or not rivals or not self.targets.aims_at(first.value, rivals):
+                return
+            for candidate in near:
+                if candidate.place == first.place:
+                    candidate.rank = TARGET
+            near = [c for c in near if c.place != first.place]
 
     def _carriers(self, versions: Iterable[int]) -> set[int]:
         carry, todo = set(versions), list(versions)
@@ -121,7 +148,7 @@ class CutFinder:
         op = self.tape.ops[index] if index >= 0 else None
         if op is None or op.name in operations.UNRELATED:
             return None
-        cause, stack = self._cause(uid, value, child, op)
+        cause, stack = self.causes.of(uid, value, child, op)
         own = self.losses.own(uid)
         elsewhere = bool(own) and child not in own
         distance = own if child in own else self.distance
@@ -142,59 +169,7 @@ class CutFinder:
             reach += FROZEN
         if elsewhere and evidence == "traced":
             reach += ELSEWHERE
-        return Candidate(cause, stack, op, reach, evidence, far=distance.get(child, 0))
-
-    def _cause(self, uid: int, value: int, child: int, op: Op) -> tuple[str, Stack]:
-        values = self.tape.values
-        if values[value].param == uid and any(v == value and not r for v, r in op.inputs) and not op.cause:
-            return "requires_grad_false", op.stack
-        if op.stack.has("deepcopy") or op.stack.has("state_dict") or op.stack.has("load_state_dict"):
-            return "copied", op.stack
-        if op.stack.has("stack_module_state") or op.name == "copy_":
-            return "copied", op.stack
-        if op.stack.has("function") and op.name in ("detach", "data", "numpy", "item", "tensor", "as_tensor"):
-            return "custom_function", op.stack
-        if op.cause in ("no_grad", "inference_mode"):
-            if op.stack.has("checkpoint"):
-                return "checkpoint", op.stack.above("checkpoint")
-            if op.stack.has("function"):
-                return "custom_function", op.stack.above("function")
-            return op.cause, self._blame(op)
-        if op.cause in ("detach", "data"):
-            return self._left_torch(child, op.cause), op.stack
-        if op.name == "__float__" and op.index and self.tape.ops[op.index - 1].name == "__index__":
-            return "new_tensor", op.stack
-        if op.cause:
-            return op.cause, op.stack
-        return "non_differentiable", op.stack
-
-    def _blame(self, op: Op) -> Stack:
-        """Where gradients were off: seen, else read in the source, else the operation itself."""
-        if op.blame.frames:
-            code, lasti = op.blame.frames[0]
-            if lasti == -1:
-                return Stack(((code, -decorator_line(code)), *op.blame.frames[1:]))
-            return op.blame
-        found = grad_off_line(op.stack)
-        return found if found.frames else op.stack
-
-    def _left_torch(self, value: int, cause: str) -> str:
-        """A `detach()` written only to call `.numpy()` or `.item()` is that."""
-        todo, causes = [value], set()
-        for _ in range(6):
-            following = [child for v in todo for child, _ in self.down[v]]
-            if not following:
-                break
-            todo = []
-            for child in following:
-                op = self.tape.ops[self.tape.values[child].op] if self.tape.values[child].op >= 0 else None
-                if op is not None and op.escape:
-                    causes.add(op.cause)
-                elif op is not None and op.name in ("cpu", "to", "float", "double", "contiguous", "squeeze", "detach"):
-                    todo.append(child)
-                else:
-                    return cause
-        return causes.pop() if len(causes) == 1 and "" not in causes else cause
+        return Candidate(cause, stack, op, reach, evidence, "", distance.get(child, 0), child, value)
 
     # --- does it matter? -------------------------------------------------------------------------------------
 
@@ -243,8 +218,8 @@ class CutFinder:
 
     # --- computed and dropped --------------------------------------------------------------------------------
 
-    def _unused(self, carry: set[int]) -> list[Candidate]:
-        """Live values that lead nowhere: a loss never used, an output never read."""
+    def _unused(self, carry: set[int], cut: set[int]) -> list[Candidate]:
+        """Live values that lead nowhere: a loss never used, an output never read. What was `cut` leads somewhere."""
         best: Candidate | None = None
         for value in carry:
             if value in self.distance or any(live for _, live in self.down[value]):
@@ -255,6 +230,8 @@ class CutFinder:
             rank = UNUSED
             if self.tape.values[value].numel == 1:
                 rank = LATE_LOSS if self._just_before_step(op.index) else UNUSED_LOSS
+            if value in cut and rank != LATE_LOSS:
+                continue
             candidate = Candidate("unused_output", bound_in(op.stack), op, rank)
             if best is None or candidate.order < best.order:
                 best = candidate

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from types import CodeType
 from typing import Any, Protocol
 
 import torch
@@ -23,10 +22,15 @@ from gradscope.capture.borrowed import Borrowed
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
+from gradscope.capture.switches import Switches
 from gradscope.capture.tape import Op, Tape
-from gradscope.capture.tensors import has_float, only_described, sequence, tensors_in
+from gradscope.capture.tensors import has_float, has_position, only_described, sequence, tensors_in
 from gradscope.capture.values import Values
 from gradscope.capture.wrapping import Wrapping
+
+_NUMBERS = ("item", "non_differentiable")
+"""Causes of what makes a Python number of a tensor."""
+_POSITIONS = ("__getitem__", "narrow", "select", "roll")
 
 FAILURES = 20
 """Operations that may fail to be written down before tracing stops."""
@@ -70,7 +74,7 @@ class Tracer(TorchFunctionMode):
         """Per uid: where the user put a hook on its gradient."""
         self._kinds: dict[Any, Kind] = {}
         self._borrowed = Borrowed()
-        self._off: Stack = EMPTY
+        self._switches = Switches()
         self._pid = os.getpid()
         self._failures = 0
         self.in_optimizer = False
@@ -130,20 +134,25 @@ class Tracer(TorchFunctionMode):
             return None
         inputs = tuple([(self.values.see(tensor, stack), tensor.requires_grad) for tensor in tensors])
         op = Op(len(self.tape.ops), kind.name, stack, inputs)
-        op.scalars = has_float(args) or (bool(kwargs) and has_float(tuple(kwargs.values())))
+        op.scalars = (
+            has_float(args)
+            or (kind.name in _POSITIONS and has_position(args[1:]))
+            or (bool(kwargs) and has_float(tuple(kwargs.values())))
+        )
         op.module = self.modules[-1] if self.modules else -1
         op.summed = bool(kwargs) and kwargs.get("reduction") == "sum"
         op.escape = kind.action == operations.ESCAPE
         if not torch.is_grad_enabled():
-            op.cause = "inference_mode" if torch.is_inference_mode_enabled() else "no_grad"
-            op.blame = self._off
+            op.blame = self._switches.off
+            inference = torch.is_inference_mode_enabled() and not op.blame.frames
+            op.cause = "inference_mode" if inference else "no_grad"
         self.tape.ops.append(op)
         self.tape.note_nodes(sequence(), op.index)
         return op
 
     def _after(self, op: Op, kind: Kind, args: Any, result: Any) -> None:
         if op.escape:
-            op.cause = kind.cause if not op.cause or kind.cause != "item" else op.cause
+            op.cause = kind.cause if not op.cause or kind.cause not in _NUMBERS else op.cause
             self.values.array(op, result)
             return
         made = (args[0],) if result is None and kind.inplace and args else (result,)
@@ -165,7 +174,7 @@ class Tracer(TorchFunctionMode):
         if kind.action == "backward":
             return self.listener.backward(func, args, kwargs, snapshot(frame))
         if kind.action == "grad_mode":
-            self._guard(self._grad_mode, bool(args[0]), frame)
+            self._guard(self._switches.seen, bool(args[0]), frame)
             return func(*args, **kwargs)
         if kind.action == "autograd_grad":
             return self._run(Kind("autograd.grad", operations.PLAIN), func, args, kwargs)
@@ -224,12 +233,6 @@ class Tracer(TorchFunctionMode):
         self.values.wrote(uid, op, "data")
         self.values.new_version(uid, target, op, (op.inputs[0][0],))
 
-    def _grad_mode(self, enabled: bool, frame: Any) -> None:
-        if enabled:
-            self._off = EMPTY
-        elif torch.is_grad_enabled():
-            self._off = _turned_off(frame)
-
     def _grad_write(self, kind: Kind, tensors: list[torch.Tensor], stack: Stack) -> None:
         if kind.name in ("zero_", "_foreach_zero_"):
             for tensor in tensors:
@@ -258,19 +261,3 @@ class Tracer(TorchFunctionMode):
             self.active = self._failures < FAILURES
             self.listener.failed("lineage", error)
             return None
-
-
-def _turned_off(frame: Any) -> Stack:
-    """Where gradients are being turned off: the `with` line, or the decorator of the function that was called."""
-    at = frame
-    while at is not None:
-        if at.f_code.co_name in ("decorate_context", "generator_context") and "func" in at.f_locals:
-            code = getattr(at.f_locals["func"], "__code__", None)
-            if isinstance(code, CodeType):
-                outer = snapshot(at)
-                return Stack(((code, -1), *outer.frames), outer.marks)
-        if at.f_code.co_filename.endswith(("grad_mode.py", "_contextlib.py")):
-            at = at.f_back
-            continue
-        break
-    return snapshot(frame)

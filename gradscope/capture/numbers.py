@@ -24,6 +24,8 @@ SAMPLE = 32
 """Numbers kept of one list."""
 LOOKED_AT = 4
 """Elements of a new tensor that are compared; all of them that are not round have to be known."""
+READ = 64
+"""Elements of a tensor so recognised that are looked up: each may have come out of another value."""
 
 
 class Numbers:
@@ -40,15 +42,20 @@ class Numbers:
             if not _is_round(number):
                 self._values[_single(number)] = value
 
-    def source(self, tensor: torch.Tensor) -> int:
-        """The value that the numbers in a new tensor came out of, or -1."""
+    def sources(self, tensor: torch.Tensor) -> tuple[int, ...]:
+        """The values that the numbers in a new tensor came out of."""
         if not self._values or not tensor.is_floating_point() or tensor.is_meta or tensor.layout is not torch.strided:
-            return -1
+            return ()
         if type(tensor) is not torch.Tensor or tensor.requires_grad or has_no_memory(tensor):
-            return -1
-        sample = tensor.detach().reshape(-1)[:LOOKED_AT].tolist()
-        found = [self._values.get(_single(number), -1) for number in sample if not _is_round(number)]
-        return found[0] if found and min(found) >= 0 else -1
+            return ()
+        flat = tensor.detach().reshape(-1)
+        found = self._known(flat[:LOOKED_AT].tolist())
+        if not found or min(found) < 0:
+            return ()
+        return tuple(dict.fromkeys(value for value in self._known(flat[:READ].tolist()) if value >= 0))
+
+    def _known(self, numbers: list[float]) -> list[int]:
+        return [self._values.get(_single(number), -1) for number in numbers if not _is_round(number)]
 
 
 def _floats(result: Any) -> Iterator[float]:

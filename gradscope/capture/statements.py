@@ -232,45 +232,6 @@ def _is_base(name: ast.Name, target: ast.expr) -> bool:
     return any(isinstance(node, ast.Attribute) and node.value is name for node in ast.walk(target))
 
 
-def grad_off_line(stack: Stack) -> Stack:
-    """The `with` line or decorator around an operation that turned gradients off, found in the source."""
-    for depth, (code, lasti) in enumerate(stack.frames):
-        scope = scope_of(code.co_filename, code)
-        line = line_of(code, lasti)
-        for node in ast.walk(scope) if scope is not None else ():
-            if not isinstance(node, (ast.With, ast.AsyncWith)) or not any(
-                _turns_off(i.context_expr) for i in node.items
-            ):
-                continue
-            if node.lineno <= line <= (node.end_lineno or 0):
-                return Stack(((code, -node.lineno), *stack.frames[depth + 1 :]))
-        if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            for decorator in scope.decorator_list:
-                if _turns_off(decorator):
-                    return Stack(((code, -decorator.lineno), *stack.frames[depth + 1 :]))
-    return Stack(())
-
-
-_OFF = {"no_grad", "inference_mode", "set_grad_enabled"}
-
-
-def _turns_off(expression: ast.expr) -> bool:
-    for node in ast.walk(expression):
-        if (isinstance(node, ast.Attribute) and node.attr in _OFF) or (isinstance(node, ast.Name) and node.id in _OFF):
-            return True
-    return False
-
-
-def decorator_line(code: CodeType) -> int:
-    """The line of the decorator that turns gradients off, else the first line of the function."""
-    scope = scope_of(code.co_filename, code)
-    if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        for decorator in scope.decorator_list:
-            if _turns_off(decorator):
-                return decorator.lineno
-    return code.co_firstlineno
-
-
 def last_return(code: CodeType) -> int:
     """The line of the last return of a function."""
     scope = scope_of(code.co_filename, code)

@@ -41,7 +41,7 @@ class Op:
     blame: Stack = EMPTY
     """Where gradients were turned off, if they were."""
     scalars: bool = False
-    """It was given a Python float, which may have come out of a tensor."""
+    """It was given a Python float or a position, which may have come out of a tensor."""
     module: int = -1
     escape: bool = False
     """Its result left torch."""

@@ -8,17 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
+_NUMBERS = (int, float, str)
+_INDICES = 8
+"""Items of a list that are looked at to tell that it holds numbers only: more than a tensor has dimensions."""
+
 
 def tensors_in(items: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested lists, tuples and dicts; long lists of numbers are not searched."""
+    """All tensors in nested lists, tuples, dicts and the bounds of slices; lists of numbers are not searched."""
     for item in items.values() if isinstance(items, dict) else items:
         if isinstance(item, torch.Tensor):
             yield item
         elif isinstance(item, (list, tuple)):
-            if item and not isinstance(item[0], (int, float, str)):
+            if item and not (isinstance(item[0], _NUMBERS) and all(isinstance(i, _NUMBERS) for i in item[:_INDICES])):
                 yield from tensors_in(item)
         elif isinstance(item, dict):
             yield from tensors_in(item)
+        elif isinstance(item, slice):
+            yield from tensors_in((item.start, item.stop, item.step))
 
 
 def has_float(items: Any) -> bool:
@@ -28,6 +34,18 @@ def has_float(items: Any) -> bool:
         if isinstance(item, (list, tuple)) and item and has_float(item[:64]):
             return True
         if type(item).__module__ == "numpy":
+            return True
+    return False
+
+
+def has_position(items: Any) -> bool:
+    """Whether an index holds an integer, which may have come out of a tensor."""
+    for item in items:
+        if type(item) is int:
+            return True
+        if isinstance(item, slice) and has_position((item.start, item.stop)):
+            return True
+        if isinstance(item, tuple) and has_position(item[:8]):
             return True
     return False
 

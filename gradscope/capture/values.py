@@ -184,8 +184,7 @@ class Values:
         return value
 
     def _from_numbers(self, tensor: torch.Tensor) -> Links:
-        source = self._numbers.source(tensor)
-        return ((source, False),) if source >= 0 else ()
+        return tuple([(source, False) for source in self._numbers.sources(tensor)])
 
     def _add(self, op: int, parents: Links, tensor: torch.Tensor, uid: int) -> int:
         floating = tensor.is_floating_point() or tensor.is_complex()

@@ -158,6 +158,15 @@ def test_round_numbers_say_nothing():
     numbers = Numbers()
     numbers.left([0.0, 1.0, 0.5, 0.1234567], 7)
 
-    assert numbers.source(torch.tensor([0.0, 1.0])) == -1
-    assert numbers.source(torch.tensor([0.5, 0.1234567])) == 7
-    assert numbers.source(torch.tensor([0.1234567, 0.7654321])) == -1
+    assert numbers.sources(torch.tensor([0.0, 1.0])) == ()
+    assert numbers.sources(torch.tensor([0.5, 0.1234567])) == (7,)
+    assert numbers.sources(torch.tensor([0.1234567, 0.7654321])) == ()
+
+
+def test_each_number_may_have_come_out_of_another_value():
+    numbers = Numbers()
+    drawn = [0.1 + n / 7 for n in range(10)]
+    for n, number in enumerate(drawn):
+        numbers.left(number, n)
+
+    assert numbers.sources(torch.tensor(drawn)) == tuple(range(10))

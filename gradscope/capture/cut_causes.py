@@ -1,0 +1,75 @@
+"""Causes of cuts: what one operation did to a gradient, and which line is to blame for it."""
+
+from __future__ import annotations
+
+from gradscope.capture.grad_blocks import decorator_line, grad_off_line
+from gradscope.capture.source import Stack
+from gradscope.capture.tape import Op, Tape
+
+
+class CutCauses:
+    """Answers for one tape."""
+
+    def __init__(self, tape: Tape, down: list[list[tuple[int, bool]]]) -> None:
+        self.tape = tape
+        self.down = down
+
+    def of(self, uid: int, value: int, child: int, op: Op) -> tuple[str, Stack]:
+        """(cause, where) of the operation that made `child` of `value` without its gradient."""
+        values = self.tape.values
+        if values[value].param == uid and any(v == value and not r for v, r in op.inputs) and not op.cause:
+            return "requires_grad_false", op.stack
+        if op.stack.has("deepcopy") or op.stack.has("state_dict") or op.stack.has("load_state_dict"):
+            return "copied", op.stack
+        if op.stack.has("stack_module_state") or op.name == "copy_":
+            return "copied", op.stack
+        if op.stack.has("function") and op.name in ("detach", "data", "numpy", "item", "tensor", "as_tensor"):
+            return "custom_function", op.stack
+        if op.cause in ("no_grad", "inference_mode"):
+            if op.stack.has("checkpoint"):
+                return "checkpoint", op.stack.above("checkpoint")
+            if op.stack.has("function"):
+                return "custom_function", op.stack.above("function")
+            return op.cause, self._blame(op)
+        if op.cause in ("detach", "data"):
+            return self._left_torch(child, op.cause), op.stack
+        if op.name == "__float__" and self._is_rebuilt(op):
+            return "new_tensor", op.stack
+        if op.cause:
+            return op.cause, op.stack
+        return "non_differentiable", op.stack
+
+    def _blame(self, op: Op) -> Stack:
+        """Where gradients were off: seen, else read in the source, else the operation itself."""
+        if op.blame.frames:
+            code, lasti = op.blame.frames[0]
+            if lasti == -1:
+                return Stack(((code, -decorator_line(code)), *op.blame.frames[1:]))
+            return op.blame
+        found = grad_off_line(op.stack)
+        return found if found.frames else op.stack
+
+    def _is_rebuilt(self, op: Op) -> bool:
+        """Whether `torch.FloatTensor([...])` took a number: it asks the first for an integer, then all for floats."""
+        at = op.index - 1
+        while at > 0 and self.tape.ops[at].name == "__float__" and self.tape.ops[at].stack.frames == op.stack.frames:
+            at -= 1
+        return at >= 0 and self.tape.ops[at].name == "__index__" and self.tape.ops[at].stack.frames == op.stack.frames
+
+    def _left_torch(self, value: int, cause: str) -> str:
+        """A `detach()` written only to call `.numpy()` or `.item()` is that."""
+        todo, causes = [value], set()
+        for _ in range(6):
+            following = [child for v in todo for child, _ in self.down[v]]
+            if not following:
+                break
+            todo = []
+            for child in following:
+                op = self.tape.ops[self.tape.values[child].op] if self.tape.values[child].op >= 0 else None
+                if op is not None and op.escape:
+                    causes.add(op.cause)
+                elif op is not None and op.name in ("cpu", "to", "float", "double", "contiguous", "squeeze", "detach"):
+                    todo.append(child)
+                else:
+                    return cause
+        return causes.pop() if len(causes) == 1 and "" not in causes else cause

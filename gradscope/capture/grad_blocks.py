@@ -1,0 +1,86 @@
+"""Blocks in the source that turn gradients off or on: read where the switch itself was not seen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from types import CodeType
+
+from gradscope.capture.source import EMPTY, Stack, line_of
+from gradscope.capture.statements import scope_of
+
+_OFF = {"no_grad", "inference_mode", "set_grad_enabled"}
+
+
+def grad_off_line(stack: Stack) -> Stack:
+    """The outermost `with` line or decorator around an operation that turned gradients off and nothing turned on again.
+
+    A `set_grad_enabled(flag)` says not which; it is named where nothing else is found.
+    """
+    found = guess = EMPTY
+    for depth in reversed(range(len(stack.frames))):
+        code, lasti = stack.frames[depth]
+        for expression, line in _around(code, line_of(code, lasti)):
+            here = Stack(((code, -line), *stack.frames[depth + 1 :]))
+            if _turns_on(expression):
+                found = guess = EMPTY
+            elif _turns_off(expression):
+                if _is_open(expression):
+                    guess = guess if guess.frames else here
+                else:
+                    found = found if found.frames else here
+    return found if found.frames else guess
+
+
+def decorator_line(code: CodeType) -> int:
+    """The line of the decorator that turns gradients off, else the first line of the function."""
+    scope = scope_of(code.co_filename, code)
+    if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        for decorator in scope.decorator_list:
+            if _turns_off(decorator):
+                return decorator.lineno
+    return code.co_firstlineno
+
+
+def _around(code: CodeType, line: int) -> Iterator[tuple[ast.expr, int]]:
+    """Decorators and context managers of one function around a line, outermost first, and where each begins."""
+    scope = scope_of(code.co_filename, code)
+    if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        for decorator in scope.decorator_list:
+            yield decorator, decorator.lineno
+    for node in ast.walk(scope) if scope is not None else ():  # goes by depth
+        if isinstance(node, (ast.With, ast.AsyncWith)) and node.lineno <= line <= (node.end_lineno or 0):
+            for item in node.items:
+                yield item.context_expr, node.lineno
+
+
+def _turns_off(expression: ast.expr) -> bool:
+    return bool(_names(expression) & _OFF) and not _turns_on(expression)
+
+
+def _turns_on(expression: ast.expr) -> bool:
+    names = _names(expression)
+    constant = _argument(expression)
+    return (
+        "enable_grad" in names
+        or ("inference_mode" in names and constant is False)
+        or ("set_grad_enabled" in names and constant is True)
+    )
+
+
+def _is_open(expression: ast.expr) -> bool:
+    """Whether what it does depends on the value of its argument."""
+    if isinstance(expression, ast.Call):
+        return bool(expression.args or expression.keywords) and _argument(expression) is None
+    return not isinstance(expression, (ast.Name, ast.Attribute))
+
+
+def _argument(expression: ast.expr) -> object:
+    """The constant that is given to a manager, if it is one."""
+    values = [*expression.args, *(k.value for k in expression.keywords)] if isinstance(expression, ast.Call) else []
+    return values[0].value if values and isinstance(values[0], ast.Constant) else None
+
+
+def _names(expression: ast.expr) -> set[str]:
+    nodes = list(ast.walk(expression))
+    return {n.attr for n in nodes if isinstance(n, ast.Attribute)} | {n.id for n in nodes if isinstance(n, ast.Name)}
