@@ -8,7 +8,7 @@ be named at which a gradient became zero, NaN, Inf, tiny or huge. Nodes are held
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,17 @@ class GraphWalk:
     consumers: list[list[tuple[int, int]]] = field(default_factory=list)
     """Per node: (node, input number) whose gradient flows into it."""
     truncated: bool = False
+
+    def below(self, start: Iterable[int], barred: Collection[int] = ()) -> set[int]:
+        """These nodes and all that their gradient flows on to, but for what is barred."""
+        todo = [n for n in start if n >= 0 and n not in barred]
+        seen = set(todo)
+        while todo:
+            for n, _ in self.steps[todo.pop()].next:
+                if n >= 0 and n not in seen and n not in barred:
+                    seen.add(n)
+                    todo.append(n)
+        return seen
 
     def let_go(self) -> None:
         """Hold no node any more."""

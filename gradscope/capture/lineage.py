@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from gradscope.capture import operations
 from gradscope.capture.births import explain_birth
 from gradscope.capture.borrowed import Borrowed
+from gradscope.capture.constants import is_constant
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
@@ -140,7 +141,7 @@ class Tracer(TorchFunctionMode):
             or (bool(kwargs) and has_float(tuple(kwargs.values())))
         )
         op.module = self.modules[-1] if self.modules else -1
-        op.summed = bool(kwargs) and kwargs.get("reduction") == "sum"
+        op.summed = bool(kwargs) and (kwargs.get("reduction") == "sum" or kwargs.get("size_average") is False)
         op.escape = kind.action == operations.ESCAPE
         if not torch.is_grad_enabled():
             op.blame = self._switches.off
@@ -162,6 +163,8 @@ class Tracer(TorchFunctionMode):
             self.values.handed_on(args[0])
         if not op.cause:
             op.cause = kind.cause
+        if outputs and is_constant(self.tape, op, args, made[0]):
+            self.tape.constant.add(op.index)
         if any(self.tape.values[v].bad for v in outputs):
             explain_birth(self.tape, op, args)
         if kind.inplace and args and isinstance(args[0], torch.Tensor):

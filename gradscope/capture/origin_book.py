@@ -36,19 +36,21 @@ class OriginBook:
         """Read what a traced backward did."""
         delivered = {u: event.norms.get(u) for u in event.connected or () if u not in event.added}
         now = (event.step, event.index)
-        if any(n is None or n < ZERO for n in delivered.values()) or event.added:
+        lost: set[int] = set()
+        if any(n is None or n < ZERO for n in delivered.values()) or event.added or tape.constant:
             for found in ZeroFinder(tape, self.registry, hooks).find(graph, delivered):
                 self.zeros[found.uid] = (found, *now)
+                lost.update([found.uid] if found.cause == "constant_output" else [])
         if any(n is not None and not math.isfinite(n) for n in event.norms.values()):
             for found in NonfiniteFinder(tape, self.registry).find(graph, dict(event.norms), root):
                 self.nonfinite.setdefault(found.uid, (found, *now))
         finder = ScaleFinder(tape, self.registry, graph)
-        summed = finder.summed() if event.step < SUMMED_STEPS else None
-        if summed is not None:
-            for uid in event.norms:
-                found = Found("summed", "sum_reduction", uid, summed.index, summed.name, summed.stack)
-                self._sums.setdefault(uid, (found, *now))
-        for found in finder.find(dict(event.norms), event.loss):
+        sums = finder.sums.below() if event.step < SUMMED_STEPS else {}
+        for leaf, op in sums.items():
+            uid = self.registry.uid(graph.leaves[leaf])
+            if uid in event.norms:
+                self._sums.setdefault(uid, (Found("summed", "sum_reduction", uid, op.index, op.name, op.stack), *now))
+        for found in finder.find({u: n for u, n in event.norms.items() if u not in lost}, event.loss):
             if found.kind == "exploding":
                 self._huge.setdefault(found.uid, (found, *now))
             else:

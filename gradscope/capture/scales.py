@@ -11,10 +11,11 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from gradscope.capture.backward import GraphWalk, Step
+from gradscope.capture.backward import GraphWalk
 from gradscope.capture.origins import Found
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.sums import Sums
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.ways import Sources, Way, Ways, largest, last_line, usual
 from gradscope.capture.zero_causes import base_name
@@ -38,8 +39,6 @@ _SQUASH = {"Sigmoid", "Tanh", "Softmax", "LogSigmoid", "Softplus", "Erf", "Hards
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 _DIVIDES = {"Div", "Rsqrt", "Reciprocal", "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"}
 _ADDS = {"add", "__add__", "__radd__", "__iadd__", "stack", "cat", "sum"}
-MANY = 64
-"""Elements of a sum whose mean would make a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class ScaleFinder:
         self.registry = registry
         self.graph = graph
         self.ways = Ways(tape, graph)
+        self.sums = Sums(self.ways, graph)
         self._reached = False
         self._gains: dict[int, float | None] = {}
         self._families: dict[frozenset[str], frozenset[int]] = {}
@@ -81,7 +81,7 @@ class ScaleFinder:
             self._reached = loss is not None and loss < REACHED and math.copysign(1.0, loss) > 0
             way = self.ways.way(leaf)
             if way is not None:
-                found.append(self._vanishing(way, uid) if rms < TINY else self._exploding(way, uid))
+                found.append(self._vanishing(way, uid) if rms < TINY else self._exploding(way, uid, rms))
         return found
 
     # --- tiny ------------------------------------------------------------------------------------------------
@@ -144,7 +144,10 @@ class ScaleFinder:
 
     # --- huge ------------------------------------------------------------------------------------------------
 
-    def _exploding(self, way: Way, uid: int) -> Found:
+    def _exploding(self, way: Way, uid: int, rms: float) -> Found:
+        summed = self.sums.blamed(way, rms)
+        if summed is not None:
+            return self._found("exploding", "sum_reduction", uid, summed)
         sources = self.ways.sources(way)
         inside = self._inside.get(sources) or self._inside.setdefault(sources, self._look_inside(sources.ops))
         if inside.repeated is not None:
@@ -167,28 +170,6 @@ class ScaleFinder:
         large = [u for u, g in gains.items() if g > LARGE_GAIN]
         many = len(large) >= max(1, 0.3 * len(gains))
         return Inside(self._repeated(ops), large[0] if many else -1, self._big_data(ops))
-
-    def summed(self) -> Op | None:
-        """The operation that sums the loss over many elements, if nothing divides it afterwards."""
-        way: list[Step] = []
-        at, seen = 0, {0}
-        while at >= 0 and len(way) < 40:
-            step = self.graph.steps[at]
-            way.append(step)
-            at = next((n for n, _ in step.next if n >= 0 and n not in seen and n not in self.graph.leaves), -1)
-            seen.add(at)
-        for step in way:
-            index = self.tape.op_of_node(step.sequence)
-            op = self.tape.ops[index] if index >= 0 else None
-            if op is not None and self.ways.params(op):
-                return None
-            sums = op is not None and (op.summed or op.name == "sum")
-            if sums and step.fired and largest(step.into) >= 0.5 and self._elements(op) >= MANY:
-                return op
-        return None
-
-    def _elements(self, op: Op | None) -> int:
-        return max((self.tape.values[v].numel for v, _ in op.inputs), default=0) if op is not None else 0
 
     def _repeated(self, ops: list[Op]) -> Op | None:
         """One parameter applied again and again."""

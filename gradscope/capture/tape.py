@@ -103,6 +103,8 @@ class Tape:
     """Values whose gradient the user put a hook on, and where."""
     params: dict[int, list[int]] = field(default_factory=dict)
     """Per uid, the values that are versions of this parameter."""
+    constant: set[int] = field(default_factory=set)
+    """Operations whose result is the same whatever they are given."""
     full: bool = False
     _known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _memory: dict[int, tuple[object, int]] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from gradscope.capture.tape import Op, Tape
 
 MOST = 20_000
 """Values that are looked at for what others were computed from."""
-_VIEWS = {"T", "t", "mT", "transpose", "view", "expand", "unsqueeze", "squeeze", "to", "float", "half", "clone",
+VIEWS = {"T", "t", "mT", "transpose", "view", "expand", "unsqueeze", "squeeze", "to", "float", "half", "clone",
           "reshape", "permute", "expand_as", "view_as", "contiguous", "bfloat16"}  # fmt: skip
 
 
@@ -105,7 +105,7 @@ class Ways:
         """The parameters among the inputs of an operation that is more than a view."""
         found = self._params.get(op.index)
         if found is None:
-            uids = [] if op.name in _VIEWS else [self._param_of(v) for v, _ in op.inputs]
+            uids = [] if op.name in VIEWS else [self._param_of(v) for v, _ in op.inputs]
             found = self._params[op.index] = [uid for uid in uids if uid >= 0]
         return found
 
@@ -113,7 +113,7 @@ class Ways:
         """The parameter a value is, or is a view or cast of; -1 if it is none."""
         for _ in range(4):
             at = self.tape.values[value]
-            if at.param >= 0 or at.op < 0 or self.tape.ops[at.op].name not in _VIEWS or not at.parents:
+            if at.param >= 0 or at.op < 0 or self.tape.ops[at.op].name not in VIEWS or not at.parents:
                 return at.param
             value = at.parents[0][0]
         return -1

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import deque
 from typing import Any
 
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
+from gradscope.capture.constants import behind
+from gradscope.capture.margins import Margins
 from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 
-_HINGES = ("satisfied_margin", "one_sided_clamp", "relu")
+NOISE = 1e-4
+"""What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
 _PAIR = {0: 1, 1: 0}
 _OTHER_FACTOR = {
     "Mul": _PAIR, "Div": _PAIR, "Mm": _PAIR, "Bmm": _PAIR, "Mv": _PAIR, "Dot": _PAIR, "Addmm": {1: 1, 2: 0},
@@ -21,18 +25,16 @@ _OTHER_FACTOR = {
 }  # fmt: skip
 """Per product node: which argument of the torch call is the other factor of each of the node's inputs."""
 
+_CUT_OFF = {
+    "relu", "relu_", "threshold", "prelu", "relu6", "rrelu", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh",
+    "clamp_",
+}  # fmt: skip
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "mul_", "__imul__")
 _MARGIN_LOSSES = (
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "multi_margin_loss",
     "triplet_margin_with_distance_loss", "multilabel_margin_loss",
 )  # fmt: skip
 """Torch functions made of several nodes, of which any may be the flat one."""
-
-_LOSS_ARITHMETIC = {
-    "Mean", "Sum", "Add", "Sub", "Mul", "Div", "Neg", "Stack", "Cat", "Unsqueeze", "Squeeze", "View", "Reshape",
-    "ToCopy", "Pow", "Select", "Index", "Rsub", "MaskedSelect", "Expand", "UnsafeView", "Alias", "Unbind", "Max",
-    "Amax", "Permute", "Transpose", "T", "Clone", "Slice",
-}  # fmt: skip
 
 
 class ZeroFinder:
@@ -42,17 +44,24 @@ class ZeroFinder:
         self.tape = tape
         self.registry = registry
         self.hook_lines = hook_lines
+        self.margins = Margins(tape)
 
     def find(self, graph: GraphWalk, delivered: dict[int, float | None]) -> list[Found]:
         """One origin for each parameter that was sent zeros, or whose gradient became zero on arrival."""
-        found = []
+        found: list[Found | None] = []
+        self._judged: dict[int, Found] = {}
         self._undefined_above = OriginsAbove(graph, lambda s, slot: s.out[slot] is None, _came)
         self._zero_above = OriginsAbove(
             graph, lambda s, slot: _dead(s.out[slot]), lambda s: not all(map(_dead, s.into))
         )
+        constant = behind(self.tape, graph)
         for leaf, variable in graph.leaves.items():
             uid = self.registry.uid(variable)
             if uid < 0:
+                continue
+            norm = delivered.get(uid)
+            if leaf in constant and norm is not None and norm < NOISE:
+                found.append(self._constant(constant[leaf], uid))
                 continue
             sent = [graph.steps[c].out[slot] for c, slot in graph.consumers[leaf] if graph.steps[c].fired]
             arrived = [s for s in sent if s is not None]
@@ -65,6 +74,10 @@ class ZeroFinder:
             elif delivered.get(uid) == 0.0 and arrived:
                 found.append(self._lost_on_arrival(graph, leaf, uid, len(arrived)))
         return [f for f in found if f is not None]
+
+    def _constant(self, op: int, uid: int) -> Found:
+        made = self.tape.ops[op]
+        return Found("zero", "constant_output", uid, op, made.name, made.stack)
 
     def _faint(self, graph: GraphWalk, arrived: list[float]) -> bool:
         top = max((s for s in graph.steps[0].into if s is not None), default=0.0)
@@ -88,10 +101,9 @@ class ZeroFinder:
             if cancelled is not None:
                 return self._vanished_between(graph, cancelled, uid)
             return found_at(self.tape, "zero", "zero_multiplier", uid, graph.steps[0])
-        hinges = [o for o in above if (graph.steps[o].cause or ("",))[0] in _HINGES and self._near_loss(graph, o)]
-        number = (hinges or above)[0]
-        cause, operand = graph.steps[number].cause or ("unknown", 0)
-        return self._settle(graph, number, cause, operand, uid)
+        judged = [self._settled(graph, number) for number in above]
+        chosen = next((found for found in judged if found.cause == "satisfied_margin"), judged[0])
+        return dataclasses.replace(chosen, uid=uid)
 
     def _cancelled(self, graph: GraphWalk, leaf: int) -> int | None:
         """A node whose users sent gradients that add up to zero: where their ways met in the forward pass."""
@@ -131,22 +143,27 @@ class ZeroFinder:
             for node in seen:
                 reached[node] = reached.get(node, 0) + 1
         common = [node for node, count in reached.items() if count == len(starts)]
-        return max(common, default=starts[0] if starts else number)
+        earliest = min(common, key=lambda node: graph.steps[node].sequence, default=-1)
+        return earliest if earliest >= 0 else next(iter(starts), number)
 
-    def _settle(self, graph: GraphWalk, number: int, cause: str, operand: int, uid: int) -> Found:
+    def _settled(self, graph: GraphWalk, number: int) -> Found:
         """Turn the node's own answer into a cause of the list, asking the tape about operands."""
+        if number in self._judged:
+            return self._judged[number]
         step = graph.steps[number]
-        found = found_at(self.tape, "zero", cause, uid, step)
+        cause, operand = step.cause or ("unknown", 0)
+        found = self._judged[number] = found_at(self.tape, "zero", cause, -1, step)
         if found.op >= 0 and self.tape.ops[found.op].name in _MARGIN_LOSSES:
             found.cause = "satisfied_margin"
         elif cause == "relu":
-            found.cause = "satisfied_margin" if self._near_loss(graph, number) else self._dead_relu(found.op)
+            hinge = self.margins.hinge(graph, found.op)
+            found.cause = "satisfied_margin" if hinge else self._dead_relu(found.op)
         elif cause in ("operand_zero", "disjoint", "zero_multiplier") and base_name(step.name) in _OTHER_FACTOR:
-            self._ask_operand(found, step, operand, cause)
+            self._ask_operand(graph, found, step, operand, cause)
         elif cause in ("operand_zero", "disjoint"):
-            found.cause = self._zero_operand(found.op)
-        elif cause == "one_sided_clamp":
-            found.cause = "satisfied_margin" if self._near_loss(graph, number) else "clamp_out_of_range"
+            self._ask_base(graph, found)
+        elif cause == "one_sided_clamp" or self.margins.floor(found.op):
+            found.cause = "satisfied_margin" if self.margins.near_loss(graph, number) else "clamp_out_of_range"
         return found
 
     def _dead_relu(self, op: int) -> str:
@@ -156,20 +173,31 @@ class ZeroFinder:
             return "zero_init"
         return "dead_relu"
 
-    def _zero_operand(self, op: int) -> str:
+    def _ask_base(self, graph: GraphWalk, found: Found) -> None:
         """The derivative of a power, an absolute value or a norm is zero because all it was given is zero."""
-        inputs = self.tape.ops[op].inputs if op >= 0 else ()
+        inputs = self.tape.ops[found.op].inputs if found.op >= 0 else ()
+        found.cause = "unknown"
         if not inputs:
-            return "unknown"
+            return
         value = self.tape.values[inputs[0][0]]
         made = self.tape.ops[value.op] if value.op >= 0 else None
-        cause = self._maker(inputs[0][0], 0)[0]
-        if cause or made is None or made.name not in _PRODUCTS:
-            return cause or "unknown"
-        factors = [self.tape.values[v] for v, _ in made.inputs]
-        return "masked" if len(factors) > 1 and all(f.size for f in factors) else "zero_multiplier"
+        answer, source = self._maker(inputs[0][0], 0)
+        if answer:
+            self._answered(graph, found, answer, source)
+        elif made is not None and made.name in _PRODUCTS:
+            factors = [self.tape.values[v] for v, _ in made.inputs]
+            found.cause = "masked" if len(factors) > 1 and all(f.size for f in factors) else "zero_multiplier"
 
-    def _ask_operand(self, found: Found, step: Step, operand: int, cause: str) -> None:
+    def _answered(self, graph: GraphWalk, found: Found, answer: str, source: int) -> None:
+        """Who made a zero is known: blame it, unless it only passed on what it was told (a mask)."""
+        found.cause = answer
+        if source < 0 or answer not in ("dead_relu", "constant_output"):
+            return
+        found.op, found.stack = source, self.tape.ops[source].stack
+        if answer == "dead_relu" and self.margins.hinge(graph, source):
+            found.cause = "satisfied_margin"
+
+    def _ask_operand(self, graph: GraphWalk, found: Found, step: Step, operand: int, cause: str) -> None:
         """A product was zero because of its other factor: find who made that factor."""
         found.cause = {"disjoint": "masked", "zero_multiplier": "zero_multiplier"}.get(cause, "zero_multiplier")
         inputs = self.tape.ops[found.op].inputs if found.op >= 0 else ()
@@ -178,9 +206,7 @@ class ZeroFinder:
             return
         answer, source = self._maker(inputs[other][0], 0)
         if answer:
-            found.cause = answer
-            if source >= 0 and answer == "dead_relu":
-                found.op, found.stack = source, self.tape.ops[source].stack
+            self._answered(graph, found, answer, source)
 
     def _maker(self, value: int, depth: int) -> tuple[str, int]:
         maker = self.tape.values[value]
@@ -190,10 +216,10 @@ class ZeroFinder:
         if maker.op < 0 or depth > 12:
             return "", -1
         op = self.tape.ops[maker.op]
-        if op.name in ("relu", "relu_", "threshold", "prelu", "relu6", "rrelu"):
+        if op.name in _CUT_OFF or self.margins.floor(op.index):
             return "dead_relu", op.index
-        if op.name in ("clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "clamp_"):
-            return "dead_relu", op.index
+        if op.index in self.tape.constant and maker.size == 0.0:
+            return "constant_output", op.index
         if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
             return "masked", op.index
         cast = not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half")
@@ -209,21 +235,6 @@ class ZeroFinder:
         """Of several factors a parameter is asked first, then one that is zero."""
         made = self.tape.values[value]
         return made.param < 0, made.size != 0.0
-
-    def _near_loss(self, graph: GraphWalk, number: int) -> bool:
-        """Only reductions and sums of losses lie between a node and the loss: no weights."""
-        todo, seen = deque([number]), {number}
-        while todo:
-            at = todo.popleft()
-            for consumer, _ in graph.consumers[at]:
-                if consumer in seen:
-                    continue
-                seen.add(consumer)
-                base = base_name(graph.steps[consumer].name)
-                if base not in _LOSS_ARITHMETIC:
-                    return False
-                todo.append(consumer)
-        return True
 
     def _lost_on_arrival(self, graph: GraphWalk, leaf: int, uid: int, ways: int) -> Found | None:
         variable = graph.leaves[leaf]
