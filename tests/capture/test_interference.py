@@ -97,9 +97,9 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> None:
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:
     """The bytes of a tensor: NaN is equal to itself, and 0.0 is not -0.0."""
-    return (
-        tensor.contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else tensor.new_zeros(0, dtype=torch.uint8)
-    )
+    if not tensor.numel():
+        return tensor.new_zeros(0, dtype=torch.uint8)
+    return tensor.reshape(-1).clone(memory_format=torch.contiguous_format).view(torch.uint8)
 
 
 @pytest.fixture
