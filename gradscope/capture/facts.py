@@ -13,6 +13,7 @@ from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
 from gradscope.records import Graph, Run
+from gradscope.records.zeros import zeros_left
 
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
@@ -79,7 +80,8 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     if capture.tape is None:
         return run
     finder = CutFinder(capture.tape)
-    missing = [u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards]
+    left = zeros_left(run)
+    missing = [u for u in run.parameters if u in left or not (t := run.tallies.get(u)) or not t.backwards]
     silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
     unused = frozenset(run.parameters) - capture.tape.read()
     held = {u for o in run.optimizers for u in o.parameters}

@@ -6,6 +6,7 @@ import math
 
 from gradscope.diagnosis.finding import State
 from gradscope.records import Model, Parameter, Run, Tally
+from gradscope.records.zeros import zeros_left
 
 _ORDER = (State.NONFINITE, State.INTERMITTENT, State.ZERO, State.NONE, State.UNUSED, State.FROZEN)
 
@@ -14,17 +15,19 @@ def parameter_states(run: Run) -> dict[int, State]:
     """State per parameter uid."""
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
     empty = Tally()
-    applied = {uid for event in run.step_events for uid, norm in event.norms.items() if norm is None or norm}
+    left = zeros_left(run)
     return {
-        uid: _state(p, run.tallies.get(uid, empty), held=uid in held, applied=uid in applied)
+        uid: _state(p, run.tallies.get(uid, empty), held=uid in held, left=uid in left)
         for uid, p in run.parameters.items()
     }
 
 
-def _state(parameter: Parameter, tally: Tally, *, held: bool, applied: bool) -> State:
+def _state(parameter: Parameter, tally: Tally, *, held: bool, left: bool) -> State:
+    if left and parameter.trainable:
+        return State.NONE if tally.backwards or held else State.ZERO
     if tally.backwards == 0:
         if tally.steps_none < tally.steps:  # from torch.func or by hand
-            return State.NONFINITE if tally.stepped_nonfinite else State.FLOWING if applied else State.ZERO
+            return State.NONFINITE if tally.stepped_nonfinite else State.FLOWING
         if not parameter.trainable:
             return State.FROZEN
         return State.NONE if held else State.UNUSED

@@ -31,6 +31,7 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.records import Cut, Origin, Run
+from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
@@ -39,17 +40,27 @@ _SAMPLED = "use rsample(); a distribution that has none is trained through the l
 def missing(run: Run) -> list[int]:
     """Parameters that their optimizers stepped, that required a gradient, and that never received one."""
     stepped = any(optimizer.steps for optimizer in run.optimizers)
+    left = _zeros_that_stay(run)
     answer = []
     for uid, parameter in run.parameters.items():
         count = tally(run, uid)
-        if count.backwards or is_idle(run, parameter) or not parameter.owners:
+        if (count.backwards and uid not in left) or is_idle(run, parameter) or not parameter.owners:
             continue
         if stepped:
-            if count.trainable_steps and count.steps_none == count.steps:
+            if count.trainable_steps and (count.steps_none == count.steps or uid in left):
                 answer.append(uid)
         elif run.backwards and parameter.trainable:
             answer.append(uid)
     return answer
+
+
+def _zeros_that_stay(run: Run) -> set[int]:
+    """Zeros that somebody left instead of a gradient; where the value moves all the same, GS510 tells of it."""
+    if not run.backwards:
+        return set()
+    moves = {uid for event in run.step_events for uid, ratio in event.ratios.items() if ratio}
+    known = {uid for cut in run.cuts for uid in cut.parameters}
+    return {uid for uid in zeros_left(run) if uid in known or uid not in moves}
 
 
 def check(run: Run) -> Iterable[Finding]:

@@ -43,7 +43,8 @@ def check(run: Run) -> Iterable[Finding]:
                 if norm == 0.0 and uid not in arrived and event.ratios.get(uid):
                     drift[uid] = drift.get(uid, 0) + 1
             arrived -= set(run.optimizers[event.optimizer].parameters)
-    uids = [u for u, n in drift.items() if n >= TIMES and n >= SHARE * tally(run, u).steps]
+    cut = {uid for each in run.cuts for uid in each.parameters}  # GS101 tells of these
+    uids = [u for u, n in drift.items() if u not in cut and n >= TIMES and n >= SHARE * tally(run, u).steps]
     for model, mine in by_model(run, uids):
         path = zeroed.get(mine[0], ())
         yield finding(
