@@ -5,6 +5,9 @@ A `Report` is inert: it can be kept, pickled by its JSON, or drawn long after th
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.finding import Finding, Severity, State
+from gradscope.diagnosis.rules import RULES
 from gradscope.diagnosis.states import model_states, parameter_states
 from gradscope.errors import GradientFlowError, GradscopeError
 from gradscope.records import Location, Run
+
+_IS_CODE = re.compile(r"GS\d+")
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +115,8 @@ class Report:
     def __str__(self) -> str:
         from gradscope.render.text import render_text
 
-        return render_text(self)
+        narrow = sys.stdout is not None and sys.stdout.isatty()
+        return render_text(self, width=shutil.get_terminal_size().columns) if narrow else render_text(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from gradscope.render.html import render_cell
@@ -224,9 +231,15 @@ class Report:
         """Raise GradientFlowError if nothing was trained or a finding is an error, with `warnings=True` also a warning.
 
         `allow` names models, parameters (`model.fqn`, or a prefix of it), rule codes or causes to let pass.
+
+        Raises GradscopeError for a rule code that there is not.
         """
         from gradscope.render.text import render_failure
 
+        allow = (allow,) if isinstance(allow, str) else tuple(allow)
+        for name in allow:
+            if _IS_CODE.fullmatch(name) and name not in {rule.code for rule in RULES}:
+                raise GradscopeError(f"no rule {name}: `gradscope rules` lists them")
         if not self.run.trained and not self.findings:
             raise GradientFlowError("nothing was trained: no backward() was called, so no gradient flowed", self)
         loud = (Severity.ERROR, Severity.WARNING) if warnings else (Severity.ERROR,)

@@ -212,6 +212,12 @@ def watch(
             taken = any(name == other and model is not theirs for other, theirs in given)
             given.append((f"model{index}" if name is None or taken else name, model))
     given += named.items()
+    options = {"every": every, "to": to, "budget": budget, "histograms": histograms, "expect_no_grad": expect_no_grad}
+    for name, value in options.items():
+        if isinstance(value, (nn.Module, torch.Tensor)):
+            raise GradscopeError(
+                f"{name!r} is an option of watch(): give a model of that name in a dict, {{{name!r}: model}}"
+            )
     if not given:
         raise GradscopeError("nothing to watch: call watch(encoder=encoder, decoder=decoder)")
     found = dict(given)
@@ -252,11 +258,17 @@ def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **m
 
 
 def _last() -> Scope:
+    gone = bool(_scopes)
     while _scopes:
         scope = _scopes[-1]()
         if scope is not None:
             return scope
         _scopes.pop()
+    if gone:
+        raise NothingWatchedError(
+            "nothing is watched any more: the scope was let go, and watching ended with it; "
+            "keep it until the report: scope = gradscope.watch(encoder=encoder, ...)"
+        )
     raise NothingWatchedError("nothing is watched: call gradscope.watch(encoder=encoder, ...) before the training loop")
 
 

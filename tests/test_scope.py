@@ -546,3 +546,63 @@ def test_two_thousand_steps_do_not_grow(parts):
         assert len(gc.get_objects()) - objects < 200
     # What the second thousand keeps is the newest events, which replaced the oldest ones.
     assert grown < 800_000 + sys.getsizeof([])
+
+
+def test_a_scope_that_was_let_go_says_so():
+    gradscope.watch(net=nn.Linear(1, 1))
+    gc.collect()
+    with pytest.raises(NothingWatchedError, match="keep it until the report"):
+        gradscope.report()
+
+
+@pytest.mark.parametrize("name", ["every", "to", "budget", "histograms", "expect_no_grad"])
+def test_a_model_under_the_name_of_an_option(name):
+    with pytest.raises(GradscopeError, match=rf"'{name}' is an option of watch\(\): give a model of that name in a dict"):
+        gradscope.watch(**{name: nn.Linear(1, 1)})
+
+
+def test_a_tensor_that_is_no_leaf():
+    with pytest.raises(NotTrainableError, match="'scale' holds a tensor that was computed from others"):
+        gradscope.watch(scale=torch.ones(3, requires_grad=True) * 0.1)
+
+
+def test_an_unknown_code_is_not_allowed():
+    with gradscope.watch(net=nn.Linear(1, 1)) as scope:
+        pass
+    with pytest.raises(GradscopeError, match="no rule GS999"):
+        scope.assert_flow(allow=["GS999"])
+
+
+def test_no_backward_is_no_success():
+    with gradscope.watch(net=nn.Linear(1, 1)) as scope:
+        pass
+    assert str(scope.report()).startswith("! No backward pass was seen")
+
+
+def test_gradients_that_come_without_a_backward_flow():
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with gradscope.watch(net=net) as scope:
+        for _ in range(2):
+            slopes = torch.autograd.grad(net(torch.ones(1, 2)).sum(), list(net.parameters()))
+            for parameter, slope in zip(net.parameters(), slopes, strict=True):
+                parameter.grad = slope
+            optimizer.step()
+    assert str(scope.report()).startswith("\u2713 Gradients flow in the model")
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_zeros_that_were_left_are_no_gradient(optimizer):
+    first, second = nn.Linear(3, 2), nn.Linear(2, 1)
+    optimizer = getattr(torch.optim, optimizer)([*first.parameters(), *second.parameters()], lr=0.1)
+    second(first(torch.ones(1, 3))).sum().backward()
+    with gradscope.watch(first=first, second=second) as scope:
+        for _ in scope.steps(range(60)):
+            optimizer.zero_grad(set_to_none=False)
+            second(first(torch.randn(4, 3)).detach()).pow(2).mean().backward()
+            optimizer.step()
+
+    report = scope.report()
+
+    assert [model.state.value for model in report.models] == ["none", "flowing"]
+    assert [(f.code, f.model) for f in report.findings][:1] in ([("GS101", "first")], [("GS510", "first")])

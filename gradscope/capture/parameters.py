@@ -260,6 +260,11 @@ def _tensors(name: str, given: object) -> tuple[tuple[str, torch.Tensor], ...]:
         raise NotTrainableError(f"{name!r} holds several modules: give each its own name, or pass an nn.ModuleList")
     if not found or not all(isinstance(item, torch.Tensor) for _, item in found):
         raise NotTrainableError(f"{name!r} is neither a module nor a list of tensors: pass an nn.Module")
+    if not all(tensor.is_leaf for _, tensor in found):
+        raise NotTrainableError(
+            f"{name!r} holds a tensor that was computed from others, and backward() leaves its gradient with those: "
+            "watch them, or make it a leaf with .detach().requires_grad_()"
+        )
     return found
 
 

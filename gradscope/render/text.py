@@ -87,7 +87,7 @@ def _verdict(report: Report, style: _Style, unicode: bool) -> list[str]:
     mark, tone = {
         Severity.ERROR: (marks[0], Tone.NONE),
         Severity.WARNING: (marks[1], Tone.ZERO),
-    }.get(said.worst or Severity.INFO, (marks[2], Tone.GOOD))
+    }.get(said.worst or Severity.INFO, (marks[2], Tone.GOOD) if report.run.trained else (marks[1], Tone.ZERO))
     if said.worst is None:
         return [style.paint(f"{mark} {paragraph(said.headline)}", tone, bold=True) + f" ({said.counts})"]
     lines = _wrap(said.headline, style, f"{mark} ")

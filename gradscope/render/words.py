@@ -165,7 +165,7 @@ def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdic
 def _calm(report: Report) -> str:
     if not report.models:
         return "No model was seen"
-    if not report.run.backwards:
+    if not report.run.trained:
         return "No backward pass was seen"
     flowing = [m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT)]
     if len(flowing) == len(report.models):

@@ -30,6 +30,7 @@ from gradscope.diagnosis.rules.common import (
     is_shift,
     tally,
 )
+from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.records import Cut, Origin, Run
 from gradscope.records.zeros import zeros_left
 
@@ -58,9 +59,8 @@ def _zeros_that_stay(run: Run) -> set[int]:
     """Zeros that somebody left instead of a gradient; where the value moves all the same, GS510 tells of it."""
     if not run.backwards:
         return set()
-    moves = {uid for event in run.step_events for uid, ratio in event.ratios.items() if ratio}
-    known = {uid for cut in run.cuts for uid in cut.parameters}
-    return {uid for uid in zeros_left(run) if uid in known or uid not in moves}
+    left = zeros_left(run)
+    return left.difference(moving(run)) if left else left
 
 
 def check(run: Run) -> Iterable[Finding]:

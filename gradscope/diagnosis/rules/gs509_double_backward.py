@@ -1,5 +1,7 @@
 """GS509 double-backward: the same loss is backpropagated twice before the step, so its gradient is doubled.
 
+Which loss a pass began at is known of traced steps alone: of `gradscope run` and `explain()`.
+
 Bad:
     loss.backward(retain_graph=True)
     loss.backward()

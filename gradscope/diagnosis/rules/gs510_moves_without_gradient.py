@@ -23,8 +23,8 @@ SHARE = 0.3
 """Of its optimizer's steps."""
 
 
-def check(run: Run) -> Iterable[Finding]:
-    """One finding per model."""
+def moving(run: Run) -> dict[int, Path]:
+    """Parameters that are changed without a gradient, and where their gradients were filled with zeros."""
     arrived: set[int] = set()
     drift: dict[int, int] = {}
     zeroed: dict[int, Path] = {}
@@ -45,8 +45,14 @@ def check(run: Run) -> Iterable[Finding]:
             arrived -= set(run.optimizers[event.optimizer].parameters)
     cut = {uid for each in run.cuts for uid in each.parameters}  # GS101 tells of these
     uids = [u for u, n in drift.items() if u not in cut and n >= TIMES and n >= SHARE * tally(run, u).steps]
-    for model, mine in by_model(run, uids):
-        path = zeroed.get(mine[0], ())
+    return {uid: zeroed.get(uid, ()) for uid in uids}
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """One finding per model."""
+    moved = moving(run)
+    for model, mine in by_model(run, moved):
+        path = moved[mine[0]]
         yield finding(
             CODE,
             Severity.WARNING,

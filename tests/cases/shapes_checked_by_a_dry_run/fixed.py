@@ -17,7 +17,6 @@ def check_shapes():
 check_shapes()
 for step in range(8):
     x = torch.randn(32, 12)
-
     code = encoder(x)
     loss = (decoder(code) - x).pow(2).mean()
     optimizer.zero_grad(set_to_none=False)
