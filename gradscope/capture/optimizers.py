@@ -103,14 +103,7 @@ class OptimizerBook:
         known.eps = float(eps) if isinstance(eps, (int, float)) else None
 
     def _group(self, group: dict[str, Any]) -> Group:
-        uids = tuple(self.registry.add(p) for p in group["params"])
-        for uid in uids:
-            entry = self.registry.entries[uid]
-            entry.held = True
-            tensor = entry.ref()
-            if tensor is not None and tensor.requires_grad:
-                entry.thawed = True
-        return Group(uids, _rate(group.get("lr")))
+        return Group(tuple(map(self.registry.hold, group["params"])), _rate(group.get("lr")))
 
     def _add(self, optimizer: Any) -> int:
         self.known.append(Known(weakref.ref(optimizer), type(optimizer).__name__))

@@ -117,6 +117,24 @@ class Registry:
         entry.trainable = entry.trainable or tensor.requires_grad
         self._ids[id(tensor)] = (entry.ref, uid)
 
+    def hold(self, tensor: torch.Tensor) -> int:
+        """An optimizer holds this tensor; returns its uid, a new one if its own went on with another tensor.
+
+        An optimizer may be seen only when it first steps, long after its tensor was replaced.
+        """
+        known = self._ids.get(id(tensor))
+        heir = self.entries[known[1]] if known is not None and known[0]() is tensor else None
+        if heir is not None and heir.ref() is not tensor:
+            del self._ids[id(tensor)]
+        uid = self.add(tensor)
+        entry = self.entries[uid]
+        if heir is not None and heir is not entry:
+            entry.late = False
+            heir.replaces = uid
+        entry.held = True
+        entry.thawed = entry.thawed or tensor.requires_grad
+        return uid
+
     def add_model(self, name: str, model: nn.Module | Tensors, *, idle: bool = False) -> WatchedModel:
         """Register a model under a name.
 

@@ -498,3 +498,57 @@ def test_an_optimizer_that_was_given_a_parameter_twice():
     step = scope.report().run.step_events[-1]
 
     assert sorted(norm for _, norm in step.norms.items()) == pytest.approx(sorted(expected))
+
+
+class Headed(nn.Module):
+    """A body and a head that can be replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 3)
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.body(x)))
+
+
+@pytest.mark.parametrize("when", ["before watch", "after watch", "twice", "before its first step", "in the run"])
+def test_a_module_replaced_behind_the_optimizer_is_stale_whenever_the_optimizer_becomes_known(when):
+    model = Headed()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if when == "before watch":
+        model.head = nn.Linear(3, 5)
+    with gradscope.watch(model=model) as scope:
+        if when == "after watch":
+            model.head = nn.Linear(3, 5)
+        if when == "twice":
+            model.head = nn.Linear(3, 5)
+            scope.report()
+            model.head = nn.Linear(3, 6)
+        for step in scope.steps(range(12)):
+            if (when, step) in (("in the run", 5), ("before its first step", 2)):
+                model.head = nn.Linear(3, 5)
+            loss = model(torch.randn(3, 4)).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            if when != "before its first step" or step > 3:
+                optimizer.step()
+        (finding,) = scope.report().findings
+
+    assert (finding.code, finding.cause) == ("GS501", "stale_parameter")
+    assert finding.location is not None
+    assert "torch.optim.SGD(model.parameters()" in finding.location.text
+    assert finding.parameters == ("head.weight", "head.bias")
+
+
+def test_an_optimizer_built_after_the_replacement_holds_all_there_is():
+    model = Headed()
+    with gradscope.watch(model=model) as scope:
+        old = model.head
+        model.head = nn.Linear(3, 5)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        train(model, optimizer)
+        report = scope.report()
+    assert report.ok
+    assert len(report.run.parameters) == 4
+    assert not any(p._post_accumulate_grad_hooks for p in old.parameters())
