@@ -557,7 +557,7 @@ def test_a_scope_that_was_let_go_says_so():
 
 @pytest.mark.parametrize("name", ["every", "to", "budget", "histograms", "expect_no_grad"])
 def test_a_model_under_the_name_of_an_option(name):
-    with pytest.raises(GradscopeError, match=rf"'{name}' is an option of watch\(\): give a model of that name in a dict"):
+    with pytest.raises(GradscopeError, match=rf"'{name}' is an option of watch\(\): give a model of that"):
         gradscope.watch(**{name: nn.Linear(1, 1)})
 
 
@@ -606,3 +606,19 @@ def test_zeros_that_were_left_are_no_gradient(optimizer):
 
     assert [model.state.value for model in report.models] == ["none", "flowing"]
     assert [(f.code, f.model) for f in report.findings][:1] in ([("GS101", "first")], [("GS510", "first")])
+
+
+def test_what_two_models_share_is_told_of_each():
+    first, twin, last = nn.Linear(4, 3), nn.Linear(4, 3), nn.Linear(3, 1)
+    twin.weight = first.weight
+    optimizer = torch.optim.SGD([*first.parameters(), twin.bias, *last.parameters()], lr=0.1)
+    with gradscope.watch(first=first, twin=twin, last=last) as scope:
+        for _ in scope.steps(range(4)):
+            x = torch.randn(8, 4)
+            optimizer.zero_grad()
+            last((first(x) + twin(x)).detach()).pow(2).mean().backward()
+            optimizer.step()
+
+    found = {finding.model: finding.parameters for finding in scope.report().findings}
+
+    assert found == {"first": ("weight", "bias"), "twin": ("weight", "bias")}

@@ -20,7 +20,7 @@ def tally(run: Run, uid: int) -> Tally:
 def by_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]:
     """Split parameters into as few models as cover them; of equal ones the smallest, nearest to the user's name.
 
-    A model that shares all it has with another one, such as tied weights, is named beside it.
+    What two of them share, such as tied weights, is told of each; a model that shares all it has is named beside.
     """
     left = set(uids)
     meant = frozenset(left)
@@ -35,7 +35,7 @@ def by_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]
                 best, best_key = model, key
         if best is None:
             break
-        mine = tuple(uid for uid in best.parameters if uid in left)
+        mine = tuple(uid for uid in best.parameters if uid in meant)
         answer.append((best.name, mine))
         left -= set(mine)
     answer += _beside(run, meant, answer)
