@@ -17,7 +17,8 @@ def zeros_left(run: Run) -> set[int]:
     candidates = {
         uid
         for uid, count in run.tallies.items()
-        if count.steps_none < count.steps and (count.last_backward is None or count.last_backward < before)
+        if count.steps_none < count.steps
+        and (not count.backwards or (count.last_backward is not None and count.last_backward < before))
     }
     zero: set[int] = set()
     for event in run.step_events if candidates else ():

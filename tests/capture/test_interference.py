@@ -58,6 +58,7 @@ def run(script: Path) -> dict[str, Any]:
     torch.manual_seed(5)
     random.seed(5)
     numpy.random.seed(5)
+    torch.set_grad_enabled(True)  # one of the scripts leaves it off
     out = io.StringIO()
     made: list[torch.Tensor] = []
     handle = register_module_parameter_registration_hook(lambda module, name, parameter: made.append(parameter))
@@ -109,6 +110,7 @@ def as_a_script(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     monkeypatch.syspath_prepend(str(folder))
     before = set(sys.modules)
     yield folder / "train.py"
+    torch.set_grad_enabled(True)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(CASES)):
             del sys.modules[name]
