@@ -12,9 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradscope.capture.columns import Cohort, Column
 from gradscope.capture.sample import Sample
 from gradscope.records import Backward, Clear, Event, Location, OptimizerStep, Passes, Tally
+from gradscope.records.columns import Cohort, Column
 
 HEAD, TAIL = 400, 400
 """Events kept from the beginning and from the end of a run."""

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from gradscope.capture.budget import Budget
-from gradscope.capture.columns import Cohort, Column
 from gradscope.capture.distributed import Ranks
 from gradscope.capture.failure import warn_once
 from gradscope.capture.gradients import no_collection
@@ -32,6 +31,7 @@ from gradscope.capture.stepping import StepProbe
 from gradscope.capture.suspicions import Suspicions
 from gradscope.errors import StopRun
 from gradscope.records import Backward, Path
+from gradscope.records.columns import Cohort, Column
 
 _READ_AGAIN = 50
 """Steps after which names are read again even if no module said that it was given a parameter."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from gradscope.capture.budget import Budget
-from gradscope.capture.columns import Cohort
 from gradscope.capture.norms import Measured, Plan
 from gradscope.records import Path
+from gradscope.records.columns import Cohort
 
 
 class Meter:

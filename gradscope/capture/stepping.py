@@ -12,7 +12,6 @@ import torch
 from torch._compile import _disable_dynamo
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from gradscope.capture.columns import Cohort, Column
 from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
@@ -20,6 +19,7 @@ from gradscope.capture.optimizers import Changes, Snapshot
 from gradscope.capture.source import Stack, snapshot
 from gradscope.errors import StopRun
 from gradscope.records import Backward, OptimizerStep, Write
+from gradscope.records.columns import Cohort, Column
 
 if TYPE_CHECKING:
     from gradscope.capture.hooks import Watcher

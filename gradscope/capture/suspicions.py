@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from gradscope.capture.columns import Column
 from gradscope.capture.events import ZERO, Log, StepKind
+from gradscope.records.columns import Column
 
 ZEROS = 3
 """Passes in a row that deliver only zeros: zero-initialised gates and LoRA need up to two to wake."""

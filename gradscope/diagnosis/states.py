@@ -6,11 +6,13 @@ import math
 
 from gradscope.diagnosis.finding import State
 from gradscope.records import Model, Parameter, Run, Tally
+from gradscope.records.once import once
 from gradscope.records.zeros import zeros_left
 
 _ORDER = (State.NONFINITE, State.INTERMITTENT, State.ZERO, State.NONE, State.UNUSED, State.FROZEN)
 
 
+@once
 def parameter_states(run: Run) -> dict[int, State]:
     """State per parameter uid."""
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}

@@ -189,7 +189,7 @@ class Tally:
     ratio_last: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Run:
     """All facts of one run: what capture hands to diagnosis, and what a run file holds."""
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from gradscope.records import Run
+from gradscope.records.columns import receivers
+from gradscope.records.once import once
 
 
+@once
 def zeros_left(run: Run) -> set[int]:
     """Parameters whose optimizers found nothing but zeros that no backward pass of the training has left there.
 
@@ -22,7 +25,7 @@ def zeros_left(run: Run) -> set[int]:
     }
     zero: set[int] = set()
     for event in run.step_events if candidates else ():
-        for uid in candidates.intersection(event.norms):
+        for uid in candidates & receivers(event.norms):
             norm = event.norms[uid]
             if norm:
                 candidates.discard(uid)

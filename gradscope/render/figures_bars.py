@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 LABELS_PER_INCH = 6
+CROWD = 1500
+"""More bars are narrower than a pixel."""
 GAP = 6
 """Pixels between two names."""
 
@@ -33,7 +35,8 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     if not rows:
         style.nothing(ax, "No parameter was seen.")
         return figure
-    norms = [_last_norm(report.run, uid) for uid, _, _ in rows]
+    last = _last_norms(report.run)
+    norms = [last.get(uid) for uid, _, _ in rows]
     sizes = [norm for norm in norms if norm and math.isfinite(norm)]
     bottom, top = (min(sizes) / 4, max(sizes) * 2) if sizes else (1e-3, 1.0)
     ax.set_ylim(bottom, top)
@@ -41,8 +44,8 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     bottom = ax.get_ylim()[0]
     models = style.boundaries(rows)
     for model, start, end in models:
-        _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom)
-    absent = [i for i, (uid, _, _) in enumerate(rows) if _absent(report.run, uid)]
+        _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom, crowded=len(rows) > CROWD)
+    absent = [i for i, (uid, _, _) in enumerate(rows) if uid not in last]
     _mark_absent(ax, absent, len(rows))
     shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
     ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
@@ -61,25 +64,27 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     return figure
 
 
-def _last_norm(run: Run, uid: int) -> float | None:
-    """Of the events that were kept, else of the tally, which forgets nothing."""
-    for event in reversed(run.passes):
-        norm = event.norms.get(uid)
-        if norm is not None:
-            return norm
-    tally = run.tallies.get(uid)
-    return tally.norm_last if tally else None
+def _last_norms(run: Run) -> dict[int, float | None]:
+    """Of all that ever received a gradient: by the events that were kept, else by the tallies, which forget nothing."""
+    last = {uid: tally.norm_last for uid, tally in run.tallies.items() if tally.backwards}
+    for event in run.passes:
+        last.update((uid, norm) for uid, norm in event.norms.items() if norm is not None or uid not in last)
+    return last
 
 
-def _absent(run: Run, uid: int) -> bool:
-    tally = run.tallies.get(uid)
-    return not any(uid in event.norms for event in run.passes) and not (tally and tally.backwards)
+def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bottom: float, *, crowded: bool) -> None:
+    """The bars; zero and non-finite norms are stubs and full bars in their own colours.
 
-
-def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bottom: float) -> None:
-    """The bars; zero and non-finite norms are stubs and full bars in their own colours."""
+    Of very many, narrower than a pixel, only the outline is drawn: a patch for each takes seconds.
+    """
     finite = [(i, norm) for i, norm in norms if norm and math.isfinite(norm)]
-    ax.bar([i for i, _ in finite], [n - bottom for _, n in finite], 0.8, bottom=bottom, color=model_colour(model))
+    colour = model_colour(model)
+    if crowded and finite:
+        known = dict(finite)
+        tops = [known.get(i, bottom) for i, _ in norms]
+        ax.fill_between([i for i, _ in norms], bottom, tops, step="mid", color=colour, linewidth=0)
+    else:
+        ax.bar([i for i, _ in finite], [n - bottom for _, n in finite], 0.8, bottom=bottom, color=colour)
     across = ax.get_xaxis_transform()
     zero = [i for i, norm in norms if norm == 0]
     broken = [i for i, norm in norms if norm is not None and not math.isfinite(norm)]

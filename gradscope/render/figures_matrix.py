@@ -129,19 +129,30 @@ def _columns(rows: list[tuple[int, str, int]], events: list[Backward], kept: Kep
     places: dict[int, list[Backward]] = {}
     for event in events:
         places.setdefault(event.index // kept.width, []).append(event)
+    row_of = {uid: row for row, (uid, _, _) in enumerate(rows)}
     norms = np.full((len(rows), kept.columns), NOT_KEPT)
     for column, found in places.items():
-        for row, (uid, _, _) in enumerate(rows):
-            norms[row, column] = _of_column([e.norms[uid] for e in found if uid in e.norms])
+        norms[:, column] = _middle(np.array([_of_pass(event, row_of) for event in found]))
     return norms
 
 
-def _of_column(norms: list[float | None]) -> float:
-    measured = [norm for norm in norms if norm is not None]
-    if not measured:
-        return NOT_KEPT if norms else ABSENT
-    broken = next((norm for norm in measured if not math.isfinite(norm)), None)
-    return broken if broken is not None else sorted(measured)[len(measured) // 2]
+def _of_pass(event: Backward, row_of: dict[int, int]) -> Matrix:
+    answer = np.full(len(row_of), ABSENT)
+    found = [(row_of[uid], norm) for uid, norm in event.norms.items() if uid in row_of]
+    answer[[row for row, _ in found]] = [NOT_KEPT if norm is None else norm for _, norm in found]
+    return answer
+
+
+def _middle(norms: Matrix) -> Matrix:
+    """Of passes x parameters one number for each parameter."""
+    everyone = np.arange(norms.shape[1])
+    broken = ~np.isfinite(norms)
+    measured = ~broken & (norms >= 0)
+    ordered = np.sort(np.where(measured, norms, np.inf), axis=0)
+    median = ordered[np.minimum(measured.sum(axis=0) // 2, len(norms) - 1), everyone]
+    nothing = np.where((norms == NOT_KEPT).any(axis=0), NOT_KEPT, ABSENT)
+    first_broken = norms[broken.argmax(axis=0), everyone]
+    return np.where(broken.any(axis=0), first_broken, np.where(measured.any(axis=0), median, nothing))
 
 
 def _flow_value(row: FlowRow, model: str) -> float:

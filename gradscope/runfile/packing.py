@@ -17,6 +17,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, get_args
 
 from gradscope.records import Backward, Clear, Event, Location, OptimizerStep, Path, Write
+from gradscope.records.columns import Cohort, Column
 from gradscope.runfile.codec import Coder, DamagedError, coder, type_hints
 
 KINDS: tuple[type, ...] = (Backward, OptimizerStep, Clear, Write)
@@ -27,7 +28,7 @@ _RUNS = coder(tuple[int, ...])
 Atom = frozenset[int] | Path
 ToAtom = Callable[[Atom], int]
 FromAtom = Callable[[Any, str], Any]
-"""From the number of an atom and what it must be (`uids`, `path`, or `keys`: uids as a sorted tuple) to its content."""
+"""From the number of an atom and what it must be (`uids`, `path`, or `keys`: uids as a cohort) to its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def encode_atom(atom: Atom) -> bytes:
     return json.dumps(plain, separators=(",", ":")).encode()
 
 
-def decode_atom(body: bytes, kind: str, limit: int) -> Atom | tuple[int, ...]:
-    """A set of uids (`keys` is the same as a sorted tuple, the order of its columns), or a path.
+def decode_atom(body: bytes, kind: str, limit: int) -> Atom | Cohort:
+    """A set of uids (`keys` is the same as a cohort, in the order of its columns), or a path.
 
     `limit` is how many members it may have: a run of uids takes a few bytes, whatever its length.
     """
@@ -62,7 +63,7 @@ def decode_atom(body: bytes, kind: str, limit: int) -> Atom | tuple[int, ...]:
     if len(starts) != len(counts) or min(counts, default=1) < 1 or sum(counts) > limit:
         raise DamagedError("an impossible set of parameters")
     uids = (uid for start, count in zip(starts, counts, strict=True) for uid in range(start, start + count))
-    return tuple(uids) if kind == "keys" else frozenset(uids)
+    return Cohort(uids) if kind == "keys" else frozenset(uids)
 
 
 def _runs(uids: list[int]) -> list[int]:
@@ -100,25 +101,19 @@ def _pack_event(event: Event, to_atom: ToAtom, columns: list[bytes]) -> dict[str
 
 
 def _pack_column(values: Mapping[int, float | None], to_atom: ToAtom) -> tuple[list[Any], bytes]:
-    keys = frozenset(values)
-    ordered: list[Any] = list(map(values.__getitem__, sorted(keys)))
-    unmeasured: frozenset[int] = frozenset()
-    if None in ordered:
-        unmeasured = frozenset(uid for uid, value in values.items() if value is None)
-        ordered = [0.0 if value is None else value for value in ordered]
-    wide = array("d", ordered)
-    narrow = array("f", ordered)
-    exact = array("d", narrow).tobytes() == wide.tobytes()
-    entry: list[Any] = [to_atom(keys), "f" if exact else "d"]
+    import numpy as np  # whoever only reads need not wait for it
+
+    column = values if isinstance(values, Column) else Column(Cohort(values), list(values.values()))
+    unmeasured = frozenset(column.missing)
+    wide = np.array([0.0 if value is None else value for value in column.all] if unmeasured else column.row, "<f8")
+    wide = wide[np.frombuffer(column.cohort.ascending, np.int64)]
+    with np.errstate(over="ignore"):
+        narrow = wide.astype("<f4")
+    exact = np.array_equal(narrow, wide, equal_nan=True)
+    entry: list[Any] = [to_atom(column.cohort.everyone), "f" if exact else "d"]
     if unmeasured:
         entry.append(to_atom(unmeasured))
-    return entry, _to_bytes(narrow if exact else wide)
-
-
-def _to_bytes(values: array[float]) -> bytes:
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
+    return entry, (narrow if exact else wide).tobytes()
 
 
 def unpack(body: bytes, from_atom: FromAtom) -> tuple[Event, ...]:
@@ -174,14 +169,15 @@ def _unpack_field(field: Field, value: Any, from_atom: FromAtom, cursor: _Cursor
     return from_atom(value, field.role)
 
 
-def _unpack_column(entry: Any, from_atom: FromAtom, cursor: _Cursor) -> dict[int, float | None]:
+def _unpack_column(entry: Any, from_atom: FromAtom, cursor: _Cursor) -> Column:
     if not isinstance(entry, list) or len(entry) not in (2, 3) or entry[1] not in ("f", "d"):
         raise DamagedError("a column without its description")
-    keys: Sequence[int] = from_atom(entry[0], "keys")
-    values: dict[int, float | None] = dict(zip(keys, cursor.column(entry[1], len(keys)), strict=True))
+    cohort: Cohort = from_atom(entry[0], "keys")
+    values: Sequence[float | None] = cursor.column(entry[1], len(cohort.uids))
     if len(entry) == 3:
-        values.update(dict.fromkeys(from_atom(entry[2], "uids") & values.keys()))
-    return values
+        missing = from_atom(entry[2], "uids")
+        values = [None if uid in missing else value for uid, value in zip(cohort.uids, values, strict=True)]
+    return Column(cohort, values)
 
 
 def _layout(kind: Any) -> tuple[Field, ...]:

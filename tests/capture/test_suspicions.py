@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from gradscope.capture.columns import Cohort, Column
 from gradscope.capture.events import Log, StepKind
 from gradscope.capture.suspicions import HUGE, MOST, TINY, ZEROS, Suspicions
+from gradscope.records.columns import Cohort, Column
 
 
 def delivered(suspicions, log, norms, index=0):

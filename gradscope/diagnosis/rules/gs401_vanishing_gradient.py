@@ -19,6 +19,7 @@ from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
 from gradscope.diagnosis.rules.gs201_zero_gradient import check as zeros
 from gradscope.records import Origin, Run
+from gradscope.records.columns import receivers
 
 CODE = ("GS401", "vanishing-gradient")
 
@@ -82,18 +83,27 @@ def _merged(
 
 
 def _best(run: Run) -> dict[int, tuple[float, float]]:
-    """Per parameter: the largest rms of its gradient over the run, alone and relative to the largest in its pass."""
+    """Per parameter: the largest rms of its gradient over the run, alone and relative to the largest in its pass.
+
+    Without those that were once large enough alone.
+    """
     answer: dict[int, tuple[float, float]] = {}
     passes: dict[int, int] = {}
+    served: set[int] = set()
+    roots = {uid: math.sqrt(max(parameter.numel, 1)) for uid, parameter in run.parameters.items()}
     for event in run.backward_events:
-        sizes = {u: n / math.sqrt(max(run.parameters[u].numel, 1)) for u, n in event.norms.items() if n is not None}
+        if receivers(event.norms) <= served:
+            continue
+        sizes = {u: n / roots[u] for u, n in event.norms.items() if n is not None}
         top = max((s for s in sizes.values() if math.isfinite(s)), default=0.0)
-        for uid, size in sizes.items():
+        for uid in sizes.keys() - served:
             alone, relative = answer.get(uid, (0.0, 0.0))
-            sound = size if math.isfinite(size) else math.inf
+            sound = sizes[uid] if math.isfinite(sizes[uid]) else math.inf
             answer[uid] = (max(alone, sound), max(relative, sound / top if top else 1.0))
             passes[uid] = passes.get(uid, 0) + 1
-    return {uid: best for uid, best in answer.items() if passes[uid] >= PASSES}
+            if answer[uid][0] >= TINY:
+                served.add(uid)
+    return {uid: best for uid, best in answer.items() if uid not in served and passes[uid] >= PASSES}
 
 
 def _is_tiny(run: Run, uid: int, best: tuple[float, float]) -> bool:

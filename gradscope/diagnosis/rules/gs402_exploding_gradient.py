@@ -13,12 +13,15 @@ A NaN that comes later is its consequence and not told apart.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, tally
 from gradscope.records import Backward, OptimizerStep, Origin, Path, Run
+from gradscope.records.columns import receivers
+from gradscope.records.once import once
 
 CODE = ("GS402", "exploding-gradient")
 
@@ -77,32 +80,15 @@ def check(run: Run) -> Iterable[Finding]:
         )
 
 
+@once
 def exploded(run: Run) -> tuple[set[int], set[int]]:
     """Parameters whose applied gradient is huge from the start, and those whose gradient runs away."""
-    first: dict[int, float] = {}
-    largest: dict[int, float] = {}
-    staying: dict[int, tuple[int, float]] = {}
     wild, thrown = _thrown(run)
-    roots = {uid: math.sqrt(max(parameter.numel, 1)) for uid, parameter in run.parameters.items()}
-    for event in run.step_events:
-        for uid, norm in event.norms.items():
-            if norm is None or not math.isfinite(norm):
-                if norm is not None and wild.get(uid, math.inf) < event.clock:
-                    largest[uid] = math.inf
-                continue
-            size = norm / roots[uid]
-            if size > largest.get(uid, -1.0):
-                largest[uid] = size
-            if uid not in first and size > 0:
-                first[uid] = size
-            if size > HUGE:
-                steps, least = staying.get(uid, (0, math.inf))
-                staying[uid] = (steps + 1, min(least, size))
-            elif uid in staying:
-                del staying[uid]
-    falls = _loss_falls(run)
     divided = {u for o in run.origins if o.cause == "near_zero_normalisation" for u in o.parameters}
-    jumped = {u for u in divided if (s := staying.get(u)) and s[0] >= STAYS and s[1] > GROWTH * first[u]}
+    first = _first(run)
+    largest = {uid: max(sizes) for uid, sizes in _sizes(run, wild).items()}
+    falls = _loss_falls(run)
+    jumped = {u for u, sizes in _sizes(run, dict.fromkeys(divided, -1)).items() if _stays(sizes, first.get(u))}
     huge = {u for u, size in first.items() if (size > HUGE or u in jumped) and not falls}
     if falls is None:
         huge = {
@@ -112,6 +98,40 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
         }
     grown = {u for u in wild if largest.get(u, 0.0) > max(LARGE, GROWTH * first.get(u, math.inf)) and u not in huge}
     return huge, grown | (_overshot(run, thrown) - huge)
+
+
+def _first(run: Run) -> dict[int, float]:
+    """Per parameter the first applied gradient that was not nothing: its rms."""
+    first: dict[int, float] = {}
+    for event in run.step_events:
+        for uid in receivers(event.norms).difference(first):
+            norm = event.norms[uid]
+            if norm and math.isfinite(norm):
+                first[uid] = norm / _root(run, uid)
+    return first
+
+
+def _sizes(run: Run, since: dict[int, int]) -> dict[int, list[float]]:
+    """The rms of the gradients applied to each; NaN and Inf count as Inf, and only after a moment of each."""
+    sizes: dict[int, list[float]] = {}
+    for event in run.step_events if since else ():
+        for uid in since.keys() & receivers(event.norms):
+            norm = event.norms[uid]
+            if norm is not None and math.isfinite(norm):
+                sizes.setdefault(uid, []).append(norm / _root(run, uid))
+            elif norm is not None and since[uid] < event.clock:
+                sizes.setdefault(uid, []).append(math.inf)
+    return sizes
+
+
+def _stays(sizes: list[float], first: float | None) -> bool:
+    """Whether a gradient has been huge to the end, after it was small."""
+    end = list(itertools.takewhile(lambda size: size > HUGE, reversed([s for s in sizes if math.isfinite(s)])))
+    return first is not None and len(end) >= STAYS and min(end) > GROWTH * first
+
+
+def _root(run: Run, uid: int) -> float:
+    return math.sqrt(max(run.parameters[uid].numel, 1))
 
 
 def _thrown(run: Run) -> tuple[dict[int, int], set[int]]:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding
 from gradscope.records import Backward, Clear, OptimizerStep, Run
+from gradscope.records.once import once
 
 CODE = ("GS502", "in-two-optimizers")
 TIMES = 2
@@ -46,11 +48,12 @@ def stepped_twice(run: Run) -> set[int]:
     return {uid for uids in _pairs(run).values() for uid in uids}
 
 
+@once
 def _pairs(run: Run) -> dict[tuple[int, int], list[int]]:
     """Per pair of optimizers, what both step with one gradient."""
     stepped: dict[int, int] = {}
     times: dict[tuple[int, int], dict[int, int]] = {}
-    for event in run.events:
+    for event in alike(run).events:
         if isinstance(event, Backward):
             for uid in event.norms:
                 stepped.pop(uid, None)
@@ -65,7 +68,7 @@ def _pairs(run: Run) -> dict[tuple[int, int], list[int]]:
                     counts = times.setdefault(pair, {})
                     counts[uid] = counts.get(uid, 0) + 1
                 stepped[uid] = event.optimizer
-    return {pair: [u for u, n in counts.items() if n >= TIMES] for pair, counts in times.items()}
+    return {p: [u for u, n in alike(run).all(counts).items() if n >= TIMES] for p, counts in times.items()}
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

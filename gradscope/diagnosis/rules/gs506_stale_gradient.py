@@ -14,12 +14,13 @@ Bad:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle
 from gradscope.diagnosis.rules.gs502_in_two_optimizers import stepped_twice
-from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
+from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
 
 CODE = ("GS506", "stale-gradient")
 TIMES = 2
@@ -31,39 +32,16 @@ SHARE = 0.5
 class Pending:
     """What has been added to one parameter's gradient since it was last cleared."""
 
-    passes: list[Backward] = field(default_factory=list)
+    last: Backward
     applied: bool = False
     """An optimizer that holds it has stepped since the first of them."""
     foreign: Backward | None = None
     """A pass after which another optimizer stepped: it was meant for that one."""
 
 
-def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kinds of event
+def check(run: Run) -> Iterable[Finding]:
     """One finding per optimizer and model."""
-    pending: dict[int, Pending] = {}
-    again: dict[int, dict[int, Path]] = {}
-    polluted: dict[int, dict[int, Path]] = {}
-    counts: dict[tuple[int, int], int] = {}
-    total: dict[int, int] = {}
-    clears: dict[int, Path] = {}
-    for event in run.events:
-        if isinstance(event, Backward):
-            for uid in event.norms:
-                if uid not in event.added:
-                    pending.pop(uid, None)
-                pending.setdefault(uid, Pending()).passes.append(event)
-        elif isinstance(event, Clear):
-            for uid in event.parameters:
-                pending.pop(uid, None)
-                if event.path:
-                    clears[uid] = event.path
-        elif isinstance(event, Write) and event.by == "assigned":
-            for uid in event.parameters:
-                pending.pop(uid, None)
-        elif isinstance(event, OptimizerStep):
-            total[event.optimizer] = total.get(event.optimizer, 0) + 1
-            for uid in _stale(run, event, pending, again, polluted):
-                counts[event.optimizer, uid] = counts.get((event.optimizer, uid), 0) + 1
+    again, polluted, clears = _followed(run)
     twice = stepped_twice(run)  # its second step finds what the first has applied: that is told there
     for optimizer in run.optimizers:
         for found, says in (
@@ -71,10 +49,9 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kin
             (polluted, "is stepped with the gradient of another loss"),
         ):
             paths = found.get(optimizer.uid, {})
-            uids = [u for u in paths if _often(counts.get((optimizer.uid, u), 0), total.get(optimizer.uid, 0))]
-            uids = [u for u in uids if u not in twice and not is_idle(run, run.parameters[u])]
+            uids = [u for u in paths if u not in twice and not is_idle(run, run.parameters[u])]
             for model, mine in by_model(run, uids):
-                path = next((clears[u] for u in mine if u in clears), paths[mine[0]])
+                also = paths[mine[0]]
                 yield finding(
                     CODE,
                     Severity.WARNING,
@@ -84,9 +61,45 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over four kin
                     state="flowing",
                     cause="missing_zero_grad",
                     says=says,
-                    path=path,
-                    also=paths[mine[0]][-1:],
+                    path=next((clears[u] for u in mine if u in clears), also),
+                    also=also[-1:],
                 )
+
+
+PathsOf = dict[int, dict[int, Path]]
+"""Per optimizer and parameter."""
+
+
+def _followed(run: Run) -> tuple[PathsOf, PathsOf, dict[int, Path]]:
+    """What is often stepped with gradients of its own earlier steps, what with another loss's, and who clears when."""
+    pending: dict[int, Pending] = {}
+    again: PathsOf = {}
+    polluted: PathsOf = {}
+    counts: dict[tuple[int, int], int] = {}
+    total: dict[int, int] = {}
+    clears: dict[int, Path] = {}
+    same = alike(run)
+    for event in same.events:
+        if isinstance(event, Backward):
+            for uid in event.norms:
+                if uid in event.added and uid in pending:
+                    pending[uid].last = event
+                else:
+                    pending[uid] = Pending(event)
+        elif isinstance(event, OptimizerStep):
+            total[event.optimizer] = total.get(event.optimizer, 0) + 1
+            for uid in _stale(same.held[event.optimizer], event, pending, again, polluted):
+                counts[event.optimizer, uid] = counts.get((event.optimizer, uid), 0) + 1
+        elif isinstance(event, Clear) or event.by == "assigned":
+            for uid in event.parameters:
+                pending.pop(uid, None)
+                if isinstance(event, Clear) and event.path:
+                    clears[uid] = event.path
+    for found in (again, polluted):
+        for optimizer, paths in found.items():
+            often = {u: p for u, p in paths.items() if _often(counts[optimizer, u], total[optimizer])}
+            found[optimizer] = same.all(often)
+    return again, polluted, same.all(clears)
 
 
 def _often(times: int, of: int) -> bool:
@@ -94,32 +107,28 @@ def _often(times: int, of: int) -> bool:
 
 
 def _stale(
-    run: Run,
+    held: frozenset[int],
     event: OptimizerStep,
     pending: dict[int, Pending],
-    again: dict[int, dict[int, Path]],
-    polluted: dict[int, dict[int, Path]],
+    again: PathsOf,
+    polluted: PathsOf,
 ) -> list[int]:
     stale = []
-    mine = run.optimizers[event.optimizer].parameters
     for uid in event.norms:
         state = pending.get(uid)
-        if state is None or not state.passes:
+        if state is None:
             continue
-        if state.applied and state.passes[-1].norms:
-            again.setdefault(event.optimizer, {})[uid] = state.passes[-1].path
+        if state.applied and state.last.norms:
+            again.setdefault(event.optimizer, {})[uid] = state.last.path
             stale.append(uid)
-        elif state.foreign is not None and state.passes[-1] is not state.foreign:
+        elif state.foreign is not None and state.last is not state.foreign:
             polluted.setdefault(event.optimizer, {})[uid] = state.foreign.path
             stale.append(uid)
         state.applied = True
         state.foreign = None
-    held = set(mine)
     for uid, state in pending.items():
-        if uid not in held and state.passes and not state.applied and state.foreign is None:
-            last = state.passes[-1]
-            if held & last.norms.keys():
-                state.foreign = last
+        if uid not in held and not state.applied and state.foreign is None and held & state.last.norms.keys():
+            state.foreign = state.last
     return stale
 
 

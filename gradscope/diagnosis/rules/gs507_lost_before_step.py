@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
@@ -21,14 +22,14 @@ CODE = ("GS507", "lost-before-step")
 TIMES = 2
 
 
-def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three kinds of event
+def check(run: Run) -> Iterable[Finding]:
     """One finding per optimizer and model."""
     arrived: set[int] = set()
     cleared: dict[int, Path] = {}
     lost: dict[int, dict[int, int]] = {}
     applied: set[int] = set()
     where: dict[int, Clear] = {}
-    for event in run.events:
+    for event in alike(run).events:
         if isinstance(event, Backward):
             arrived.update(event.norms)
             for uid in event.norms:
@@ -39,16 +40,17 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three ki
                 where[uid] = event
             arrived -= event.parameters
         elif isinstance(event, OptimizerStep):
-            for uid in run.optimizers[event.optimizer].parameters:
-                if uid in cleared and not event.norms.get(uid):
+            for uid in cleared.keys() & alike(run).held[event.optimizer]:
+                if not event.norms.get(uid):
                     counts = lost.setdefault(event.optimizer, {})
                     counts[uid] = counts.get(uid, 0) + 1
                     del cleared[uid]
-                elif event.norms.get(uid):
-                    applied.add(uid)
+            applied.update(uid for uid, norm in event.norms.items() if norm)
+    where = alike(run).all(where)
+    applied = set(alike(run).all(dict.fromkeys(applied)))
     for optimizer, counts in lost.items():
-        uids = [u for u, n in counts.items() if n >= TIMES and u not in applied and tally(run, u).backwards >= TIMES]
-        uids = [u for u in uids if not is_idle(run, run.parameters[u])]
+        often = alike(run).all({u: n for u, n in counts.items() if n >= TIMES and u not in applied})
+        uids = [u for u in often if tally(run, u).backwards >= TIMES and not is_idle(run, run.parameters[u])]
         if not uids:
             continue
         cause, path, also = _why(run, optimizer, uids, applied, where)

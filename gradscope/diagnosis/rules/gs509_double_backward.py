@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
@@ -24,7 +25,7 @@ def check(run: Run) -> Iterable[Finding]:
     roots: dict[int, set[int]] = {}
     counts: dict[int, int] = {}
     where: Path = ()
-    for event in run.events:
+    for event in alike(run).events:
         if isinstance(event, Backward) and event.root is not None:
             for uid in event.norms:
                 seen = roots.setdefault(uid, set())
@@ -38,7 +39,7 @@ def check(run: Run) -> Iterable[Finding]:
         elif isinstance(event, OptimizerStep):
             for uid in event.norms:
                 roots.pop(uid, None)
-    for model, mine in by_model(run, [u for u, n in counts.items() if n >= TIMES]):
+    for model, mine in by_model(run, alike(run).all({u: n for u, n in counts.items() if n >= TIMES})):
         yield finding(
             CODE,
             Severity.WARNING,

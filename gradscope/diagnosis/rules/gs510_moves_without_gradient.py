@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
+from gradscope.records.columns import nothing, receivers
+from gradscope.records.once import once
 
 CODE = ("GS510", "moves-without-gradient")
 TIMES = 3
@@ -23,14 +25,16 @@ SHARE = 0.3
 """Of its optimizer's steps."""
 
 
+@once
 def moving(run: Run) -> dict[int, Path]:
     """Parameters that are changed without a gradient, and where their gradients were filled with zeros."""
+    held = {optimizer.uid: frozenset(optimizer.parameters) for optimizer in run.optimizers}
     arrived: set[int] = set()
     drift: dict[int, int] = {}
     zeroed: dict[int, Path] = {}
     for event in run.events:
         if isinstance(event, Backward):
-            arrived.update(event.norms)
+            arrived |= receivers(event.norms)
         elif isinstance(event, Clear) and not event.to_none:
             for uid in event.parameters:
                 zeroed[uid] = event.path
@@ -39,10 +43,10 @@ def moving(run: Run) -> dict[int, Path]:
             for uid in event.parameters:
                 zeroed[uid] = event.path
         elif isinstance(event, OptimizerStep):
-            for uid, norm in event.norms.items():
-                if norm == 0.0 and uid not in arrived and event.ratios.get(uid):
+            for uid in nothing(event.norms) - arrived if event.ratios else ():
+                if event.norms[uid] == 0.0 and event.ratios.get(uid):
                     drift[uid] = drift.get(uid, 0) + 1
-            arrived -= set(run.optimizers[event.optimizer].parameters)
+            arrived -= held[event.optimizer]
     cut = {uid for each in run.cuts for uid in each.parameters}  # GS101 tells of these
     uids = [u for u, n in drift.items() if u not in cut and n >= TIMES and n >= SHARE * tally(run, u).steps]
     return {uid: zeroed.get(uid, ()) for uid in uids}

@@ -11,7 +11,7 @@ from typing import Any
 class Cohort:
     """Parameters that receive gradients together, again and again."""
 
-    __slots__ = ("everyone", "order", "places", "plan", "uids")
+    __slots__ = ("_ascending", "everyone", "order", "places", "plan", "uids")
 
     def __init__(self, uids: Iterable[int]) -> None:
         self.order = tuple(uids)
@@ -19,8 +19,19 @@ class Cohort:
         self.uids = tuple(dict.fromkeys(self.order))
         self.places = {uid: place for place, uid in enumerate(self.uids)}
         self.everyone = frozenset(self.uids)
+        self._ascending: array[int] | None = None
         self.plan: Any = None
-        """How their gradients are measured."""
+        """How whoever measures their gradients goes about it: shapes and types, no tensors."""
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    @property
+    def ascending(self) -> array[int]:
+        """The place of each parameter, in the order of the uids."""
+        if self._ascending is None:
+            self._ascending = array("q", sorted(range(len(self.uids)), key=self.uids.__getitem__))
+        return self._ascending
 
 
 class Column(Mapping[int, float | None]):
@@ -70,6 +81,12 @@ class Column(Mapping[int, float | None]):
         return [None if place in self._missing else value for place, value in enumerate(self._values)]
 
     @property
+    def missing(self) -> Sequence[int]:
+        """Those whose number was not measured."""
+        uids = self.cohort.uids
+        return uids if self._values is None else [uids[place] for place in sorted(self._missing)]
+
+    @property
     def row(self) -> Sequence[float]:
         """The numbers in the order of the cohort; empty unless all are there."""
         return self._values if self._values is not None and not self._missing else ()
@@ -87,3 +104,15 @@ class _Items(ItemsView[int, float | None]):
 
     def __iter__(self) -> Iterator[tuple[int, float | None]]:
         return zip(self._mapping.cohort.uids, self._mapping.all, strict=True)
+
+
+def receivers(norms: Mapping[int, float | None]) -> frozenset[int]:
+    """The parameters of a mapping of norms; of a column, without looking at each."""
+    return norms.cohort.everyone if isinstance(norms, Column) else frozenset(norms)
+
+
+def nothing(norms: Mapping[int, float | None]) -> frozenset[int]:
+    """Those whose norm is zero or was not measured."""
+    if isinstance(norms, Column) and (row := norms.row) and 0.0 not in row:
+        return frozenset()
+    return frozenset(uid for uid, norm in norms.items() if not norm)
