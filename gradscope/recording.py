@@ -19,7 +19,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gradscope.records import Run
-from gradscope.runfile import RunWriter, rank_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +47,8 @@ class RunRecorder:
 
     def __init__(self, to: str | Path, script: str = "") -> None:
         """Create the file, on other ranks than 0 under the name of that rank. Raises RunFileError if that fails."""
+        from gradscope.runfile import RunWriter, rank_path  # SQLite and all, for those who write
+
         self.path = rank_path(Path(to).absolute())
         self.script = script
         self._writer = RunWriter(self.path)

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import torch
 from torch import nn
 
-from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
 from gradscope.capture.marked import Marked
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
-from gradscope.report import Report
 
 if TYPE_CHECKING:
     from gradscope.render.graph import Drawing
+    from gradscope.report import Report
 
 Model = nn.Module | Tensors
 F = TypeVar("F", bound=Callable[..., Any])
@@ -131,6 +130,9 @@ class Scope:
 
         With `ranks`, of all processes of the job: each has to call it; who does not within `timeout` is told.
         """
+        from gradscope.asking import alone, ask
+        from gradscope.report import Report
+
         run = self._capture.run()
         return Report(ask(run, timeout) if ranks else alone(run))
 

@@ -1,4 +1,7 @@
-"""One capture: registry, watcher, and (while tracing) tape and tracer, opened and closed together."""
+"""One capture: registry, watcher, and (while tracing) tape and tracer, opened and closed together.
+
+What traces and what puts facts together is imported when first needed: watching begins at once.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,29 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.modules import module as nn_module
 
 from gradscope.capture.discovery import Names, name_models
 from gradscope.capture.eager import Eager
-from gradscope.capture.facts import facts_of, with_cuts
 from gradscope.capture.histograms import HistogramBook
 from gradscope.capture.hooks import Watcher
-from gradscope.capture.lineage import Tracer
 from gradscope.capture.module_calls import ModuleCalls
-from gradscope.capture.origin_book import OriginBook
 from gradscope.capture.parameters import Registry
 from gradscope.capture.places import Places
 from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Tape
-from gradscope.capture.traced_backward import TracedBackward
-from gradscope.capture.turns import SizeBook
 from gradscope.records import Backward, Run
+
+if TYPE_CHECKING:
+    from gradscope.capture.lineage import Tracer
+    from gradscope.capture.origin_book import OriginBook
+    from gradscope.capture.traced_backward import TracedBackward
+    from gradscope.capture.turns import SizeBook
 
 
 class Capture:
@@ -40,7 +45,6 @@ class Capture:
         self.watcher.loop.on_step.append(self._sample_step)
         self.histograms = HistogramBook()
         self.places = Places()
-        self.origins = OriginBook(self.registry)
         self.discover = discover
         self.tape: Tape | None = None
         self.tracer: Tracer | None = None
@@ -51,12 +55,11 @@ class Capture:
         self.calls = ModuleCalls(self.registry, discover=discover)
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
-        self.sizes = SizeBook()
         self._open = False
         self._settled: Settled | None = None
         self.whole = True
         """What was traced holds a whole turn of the loop: what nothing read in it is not used."""
-        self._backward = TracedBackward(self)
+        self._backward: TracedBackward | None = None
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -89,7 +92,11 @@ class Capture:
 
     def start_tracing(self) -> None:
         """Follow tensors from here on, in this thread."""
+        from gradscope.capture.lineage import Tracer
+        from gradscope.capture.traced_backward import TracedBackward
+
         self.tape = self.tape or Tape()
+        self._backward = self._backward or TracedBackward(self)
         self._backward.begin()
         self._traced_from = self.watcher.log.step
         self.tracer = Tracer(self.tape, self.registry, self)
@@ -120,7 +127,7 @@ class Capture:
     def settle(self) -> None:
         """Reduce what was traced to facts and let the tape go. Without a backward pass it explains nothing."""
         if self.tape is not None and self.tape.roots:
-            run = with_cuts(self, facts_of(self, ""))
+            run = self._facts("")
             self.traced_steps = run.traced
             self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
         self.tape = None
@@ -176,6 +183,7 @@ class Capture:
 
     def backward(self, func: Callable[..., Any], args: Any, kwargs: Any, stack: Stack) -> Any:
         """Run the user's backward, watched."""
+        assert self._backward is not None, "only the tracer tells of these"
         return self._backward.run(func, args, kwargs, stack)
 
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:
@@ -213,6 +221,20 @@ class Capture:
 
     # --- facts -----------------------------------------------------------------------------------------------
 
+    @cached_property
+    def origins(self) -> OriginBook:
+        """Where gradients became zero, tiny, huge or NaN, of the passes that were traced."""
+        from gradscope.capture.origin_book import OriginBook
+
+        return OriginBook(self.registry)
+
+    @cached_property
+    def sizes(self) -> SizeBook:
+        """What the traced passes brought back to the operations."""
+        from gradscope.capture.turns import SizeBook
+
+        return SizeBook()
+
     def gradients(self, uids: Iterable[int]) -> dict[int, torch.Tensor]:
         """The gradients that these parameters have now."""
         tensors = {uid: self.registry.tensor(uid) for uid in uids}
@@ -236,6 +258,11 @@ class Capture:
 
     def run(self, script: str = "") -> Run:
         """All facts so far."""
-        run = with_cuts(self, facts_of(self, script))
+        run = self._facts(script)
         run = self._settled.onto(run, self.traced_steps) if self._settled is not None else run
         return run if self.whole else dataclasses.replace(run, never_used=frozenset())
+
+    def _facts(self, script: str) -> Run:
+        from gradscope.capture.facts import facts_of, with_cuts
+
+        return with_cuts(self, facts_of(self, script))
