@@ -9,7 +9,7 @@ from gradscope.capture.tape import Op, Tape
 
 DATA_CAUSES = ("log_of_zero", "division_by_zero", "sqrt_at_zero", "pow_domain", "exp_overflow", "norm_division_by_zero",
                "unknown", "nan_in_data", "empty_or_single_reduction", "trig_domain_edge")  # fmt: skip
-"""Causes that, in an operation on data alone, only mean that the data is not clean."""
+"""Causes that, in an operation on data alone and outside of any module, only mean that the data is not clean."""
 _SHAPING = {"unsqueeze", "view", "reshape", "__getitem__", "expand", "expand_as", "detach", "__add__", "add", "keepdim"}
 
 
@@ -23,7 +23,7 @@ def explain_birth(tape: Tape, op: Op, args: Any) -> None:
     maker = _past_shaping(tape, maker)
     half = any(values[v].half for v in op.outputs)
     op.bad = forward_cause(op.name, args, inputs, half, tape.ops[maker].name if maker >= 0 else "")
-    if op.bad in DATA_CAUSES and not any(_trained(tape, v) for v, _ in op.inputs):
+    if op.bad in DATA_CAUSES and op.module < 0 and not any(_trained(tape, v) for v, _ in op.inputs):
         op.bad = "nan_in_data"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gradscope.capture.source import EMPTY, Stack, resolve
@@ -51,8 +53,14 @@ class Entry:
     """Where it was given its first values."""
 
 
-def record_of(entry: Entry) -> Parameter:
-    """The fact."""
+def misset_in(root: nn.Module) -> list[torch.Tensor]:
+    """What lies in modules whose `requires_grad` somebody set to True: an attribute like any other, of no effect."""
+    meant = [module for module in root.modules() if vars(module).get("requires_grad") is True]
+    return [tensor for module in meant for tensor in module.parameters()]
+
+
+def record_of(entry: Entry, misset: Collection[int] = ()) -> Parameter:
+    """The fact. `misset`: ids of the tensors that somebody meant to require gradients."""
     tensor = entry.ref()
     return Parameter(
         uid=entry.uid,
@@ -78,6 +86,7 @@ def record_of(entry: Entry) -> Parameter:
         evaluating=entry.evaluating,
         copied_at=resolve(entry.copied_at),
         cast_at=resolve(entry.cast_at),
+        misset=id(tensor) in misset,
         drifts=entry.drifts,
     )
 

@@ -36,6 +36,8 @@ class Known:
     uids: tuple[int, ...] = ()
     ids: list[list[int]] = field(default_factory=list)
     """Per group: the ids of its tensors, by which a change is noticed."""
+    joined: list[int] = field(default_factory=list)
+    """Groups that were added after it had stepped."""
     eps: float | None = None
     steps: int = 0
     scheduled: bool = False
@@ -94,6 +96,8 @@ class OptimizerBook:
             rates = [group.get("lr") for group in optimizer.param_groups]
             known.groups = tuple(Group(g.parameters, _rate(lr)) for g, lr in zip(known.groups, rates, strict=True))
         else:
+            if known.steps:
+                known.joined.extend(range(len(known.groups), len(ids)))
             known.groups = tuple(self._group(group) for group in optimizer.param_groups)
             known.uids = tuple(uid for group in known.groups for uid in group.parameters)
             known.ids = ids
@@ -157,6 +161,7 @@ class OptimizerBook:
             groups=known.groups,
             built=lines.built,
             added=self._added(known, lines),
+            joined=tuple(known.joined),
             eps=known.eps,
             steps=known.steps,
             exhausted=lines.exhausted,

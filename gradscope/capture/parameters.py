@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from gradscope.capture.distributed import class_name, named_modules, named_parameters, unwrapped
-from gradscope.capture.entries import Entry, record_of, shape_of
+from gradscope.capture.entries import Entry, misset_in, record_of, shape_of
 from gradscope.capture.source import Stack, file_of, is_third_party, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
@@ -261,7 +261,9 @@ class Registry:
         if self.dirty:
             self.refresh()
         models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle, m.third_party) for m in self.models)
-        return models, {uid: record_of(entry) for uid, entry in self.entries.items()}
+        roots = [model.module() for model in self.models if model.module is not None]
+        misset = {id(tensor) for root in roots if root is not None for tensor in misset_in(root)}
+        return models, {uid: record_of(entry, misset) for uid, entry in self.entries.items()}
 
 
 def _tensors(name: str, given: object) -> tuple[tuple[str, torch.Tensor], ...]:

@@ -216,7 +216,7 @@ class ZeroFinder:
         if maker.op < 0 or depth > 12:
             return "", -1
         op = self.tape.ops[maker.op]
-        if op.name in _CUT_OFF or self.margins.floor(op.index):
+        if maker.size == 0.0 and (op.name in _CUT_OFF or self.margins.floor(op.index)):
             return "dead_relu", op.index
         if op.index in self.tape.constant and maker.size == 0.0:
             return "constant_output", op.index
@@ -227,8 +227,10 @@ class ZeroFinder:
             return "masked", op.index
         for parent in sorted((v for v, _ in op.inputs), key=self._blamelessness):
             cause, source = self._maker(parent, depth + 1)
-            if cause:
+            if cause and (cause != "zero_init" or maker.size == 0.0):  # a zero bias makes nothing zero
                 return cause, source
+        if op.name == "autograd.grad" and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
+            return "zero_derivative", -1
         return "", -1
 
     def _blamelessness(self, value: int) -> tuple[bool, bool]:

@@ -88,6 +88,8 @@ class Parameter:
     """The line of the deepcopy it came from."""
     cast_at: Path = ()
     """The line that moved it to another dtype or device."""
+    misset: bool = False
+    """`requires_grad = True` was set on a module that holds it, as an attribute that does nothing."""
     drifts: int = 0
     """How often its value was seen changed although no optimizer holds it."""
 
@@ -139,6 +141,8 @@ class Optimizer:
     built: Path = ()
     added: tuple[Path, ...] = ()
     """Per group: the line that handed it over."""
+    joined: tuple[int, ...] = ()
+    """Groups, by number, that were added after it had stepped."""
     eps: float | None = None
     steps: int = 0
     exhausted: Path = ()

@@ -3,6 +3,8 @@
 What the user froze is not blamed. It is told only where the code itself says that training was meant:
 
 * a whole optimizer steps and nothing it holds requires a gradient;
+* it was handed to an optimizer that was stepping already, and stays frozen;
+* an optimizer holds it, and the module that holds it has an attribute `requires_grad = True`, which does nothing;
 * an optimizer holds it, and the loop freezes it in each turn without thawing it again;
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random;
@@ -28,6 +30,9 @@ STEPS = 3
 MOST = 0.5
 """Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
 
+MISSET = "stays frozen, because requires_grad = True was set on a module and not on its parameters"
+_CALL = "call requires_grad_(True) on the module; setting an attribute of that name does nothing"
+
 
 def check(run: Run) -> Iterable[Finding]:
     """One finding per freezing line and model."""
@@ -35,6 +40,7 @@ def check(run: Run) -> Iterable[Finding]:
     merged: dict[tuple[Severity, str], list[int]] = {}
     for uids, severity, says in (
         *_idle_optimizers(run),
+        *_not_thawed(run),
         *_toggled(run),
         *_dead_terms(run),
         *_half_loaded(run),
@@ -61,6 +67,7 @@ def check(run: Run) -> Iterable[Finding]:
                     path=path,
                     evidence=Evidence.INFERRED,
                     also=path[-2:-1],
+                    fix=_CALL if says == MISSET else "",
                 )
 
 
@@ -74,6 +81,20 @@ def _idle_optimizers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         if frozen and len(frozen) == len(optimizer.parameters):
             ever = any(e.norms for e in events)
             yield frozen, Severity.ERROR, "gets no gradient any more" if ever else "gets no gradient"
+
+
+def _not_thawed(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    """Handed over for a later phase, or told to require gradients in a way that does nothing."""
+    for optimizer in run.optimizers:
+        frozen = {u for u in optimizer.parameters if _frozen(run.parameters[u]) and tally(run, u).steps >= STEPS}
+        frozen = {u for u in frozen if not tally(run, u).backwards}
+        misset = [u for u in frozen if run.parameters[u].misset]
+        if misset:
+            yield misset, Severity.ERROR, MISSET
+        groups = [optimizer.groups[number].parameters for number in optimizer.joined]
+        late = [u for group in groups if frozen.issuperset(group) for u in group]
+        if late:
+            yield late, Severity.ERROR, "stays frozen although it was handed to the stepping optimizer"
 
 
 def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:

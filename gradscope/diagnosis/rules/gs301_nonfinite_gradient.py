@@ -3,7 +3,8 @@
 From that step on the weights are NaN and every later gradient is NaN too, so only the first occurrence
 tells the cause. The loss is often finite: 0 times infinity in the backward pass is NaN.
 
-A guard or a GradScaler that skips the batch is right: then nothing was applied, and this is only an info.
+A guard or a GradScaler that skips the batch is right: then nothing was applied, and this is only an info, unless a
+guard skips them all.
 
 Bad:
     distance = difference.pow(2).sum(-1).sqrt()          # infinite slope where two points are equal
@@ -20,6 +21,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
+from gradscope.diagnosis.rules.gs503_never_stepped import withheld
 from gradscope.records import Origin, Run, Write
 
 CODE = ("GS301", "nonfinite-gradient")
@@ -39,6 +41,7 @@ def check(run: Run) -> Iterable[Finding]:
     if not firsts or not run.parameters:
         return
     first = min(firsts.values())
+    hopeless = {u for optimizer in run.optimizers if withheld(run, optimizer) for u in optimizer.parameters}
     bad = [o for o in run.origins if o.kind in ("nan", "inf")]
     masked = {o.path[-1]: o for o in bad if o.cause == "softmax_all_masked" and o.path}
     # attention is one line with a softmax, products and often a where() in it: the empty row is what they suffer from
@@ -50,17 +53,19 @@ def check(run: Run) -> Iterable[Finding]:
     for origin, uids in groups.items():
         for model, mine in by_model(run, uids):
             applied = any(_is_applied(run, u) for u in mine)
+            never = not applied and not hopeless.isdisjoint(mine)
             step = _step_of(run, first)
+            after = "" if applied else " and never another" if never else " (not applied)"
             yield finding(
                 CODE,
-                Severity.ERROR if applied else Severity.INFO,
+                Severity.ERROR if applied or never else Severity.INFO,
                 run,
                 model,
                 mine,
                 state="nonfinite",
                 cause=origin.cause if origin else "unknown",
                 words=_words(origin),
-                says=f"gets a NaN or Inf gradient at step {step}" + ("" if applied else " (not applied)"),
+                says=f"gets a NaN or Inf gradient at step {step}{after}",
                 path=origin.path if origin else (),
                 steps=(step, max(run.steps - 1, step)),
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,

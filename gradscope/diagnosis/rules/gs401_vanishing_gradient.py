@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
 from gradscope.diagnosis.rules.gs201_zero_gradient import check as zeros
-from gradscope.records import Origin, Run
+from gradscope.records import Origin, Path, Run
 from gradscope.records.columns import receivers
 
 CODE = ("GS401", "vanishing-gradient")
@@ -27,6 +27,8 @@ TINY = 1e-7
 """rms of a gradient below which a float32 weight no longer moves: its resolution is 1.2e-7."""
 RELATIVE = 1e-6
 """... and this much below the largest rms of the same pass. No healthy test script comes within a factor of ten."""
+NEAR = 1e-4
+"""... for those that one and the same operation shrinks, once one of them is told: layer by layer there is no edge."""
 NOTHING = 1e-9
 """Where no parameter of the pass receives more: a tenth of the eps (1e-8) of Adam (Kingma & Ba 2015)."""
 DAMPED = 0.1
@@ -43,13 +45,16 @@ def check(run: Run) -> Iterable[Finding]:
             for uid in origin.parameters:
                 origins[uid] = origin
     best = _best(run)
-    tiny = [u for u in best if _is_tiny(run, u, best[u]) and not is_shift(run, u)]
-    tiny = [u for u in tiny if u not in origins or origins[u].kind == "vanishing"]
+    sure = [u for u in best if _is_tiny(run, u, best[u]) and not is_shift(run, u)]
+    sure = [u for u in sure if u not in origins or origins[u].kind == "vanishing"]
+    shrunk = {_shrinker(origins[u]) for u in sure if u in origins}
+    beside = [u for u in best if u in origins and _shrinker(origins[u]) in shrunk and not is_shift(run, u)]
+    tiny = [*sure, *(u for u in beside if u not in sure and _is_tiny(run, u, best[u], NEAR))]
     tiny = [u for u in tiny if not any((o.model, o.fqn) in told for o in run.parameters[u].owners)]
     groups: dict[tuple[str, object], tuple[Origin | None, list[int]]] = {}
     for uid in tiny:
         source = origins.get(uid)
-        key = (source.cause if source else "unknown", source.path[-1:] if source else ())
+        key = _shrinker(source) if source else ("unknown", ())
         groups.setdefault(key, (source, []))[1].append(uid)
     for source, uids in _merged(run, groups):
         for model, mine in by_model(run, uids):
@@ -106,15 +111,19 @@ def _best(run: Run) -> dict[int, tuple[float, float]]:
     return {uid: best for uid, best in answer.items() if uid not in served and passes[uid] >= PASSES}
 
 
-def _is_tiny(run: Run, uid: int, best: tuple[float, float]) -> bool:
+def _shrinker(origin: Origin) -> tuple[str, Path]:
+    return origin.cause, origin.path[-1:]
+
+
+def _is_tiny(run: Run, uid: int, best: tuple[float, float], limit: float = RELATIVE) -> bool:
     parameter = run.parameters[uid]
     alone, relative = best
     if not parameter.owners or is_idle(run, parameter) or not tally(run, uid).steps or alone <= 0.0:
         return False
-    if alone >= NOTHING and (alone >= TINY or relative >= RELATIVE):
+    if alone >= NOTHING and (alone >= TINY or relative >= limit):
         return False  # whatever its optimizers, which are not found at once
     damped = [o.eps * DAMPED for o in run.optimizers_of(uid) if o.eps is not None]
-    return (alone < min([TINY, *damped]) and relative < RELATIVE) or alone < NOTHING
+    return (alone < min([TINY, *damped]) and relative < limit) or alone < NOTHING
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

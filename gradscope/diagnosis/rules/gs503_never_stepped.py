@@ -1,7 +1,8 @@
 """GS503 never-stepped: an optimizer was built, its parameters get gradients, and it never steps.
 
 Either step() was forgotten, or the condition around it is never true (accumulation over more batches than
-an epoch has), or a GradScaler finds Inf or NaN each time and skips.
+an epoch has), or a GradScaler finds Inf or NaN each time and skips. Where a guard of the user's own skips because no
+gradient was ever finite, GS301 tells why they are not.
 
 Bad:
     loss_d.backward()
@@ -30,6 +31,8 @@ def check(run: Run) -> Iterable[Finding]:
         if optimizer.steps:
             continue
         uids = [u for u in optimizer.parameters if u not in stepping and tally(run, u).backwards >= PASSES]
+        if withheld(run, optimizer):
+            continue
         cause, path = _why(run, optimizer, uids)
         for model, mine in by_model(run, uids):
             yield finding(
@@ -47,10 +50,23 @@ def check(run: Run) -> Iterable[Finding]:
             )
 
 
+def withheld(run: Run, optimizer: Optimizer) -> bool:
+    """Whether its step() is called in the source, never ran, and would have found only NaN or Inf."""
+    counts = [tally(run, uid) for uid in optimizer.parameters]
+    spoilt = [c for c in counts if c.measured and c.nonfinite == c.measured]
+    healthy = any(c.nonfinite < c.measured for c in counts)
+    direct = bool(optimizer.step_line) and _is_direct(optimizer)
+    return not optimizer.steps and direct and bool(spoilt) and not healthy
+
+
+def _is_direct(optimizer: Optimizer) -> bool:
+    return bool(re.search(r"\.step\(\s*\)", optimizer.step_line[-1].text))
+
+
 def _why(run: Run, optimizer: Optimizer, uids: list[int]) -> tuple[str, Path]:
     mine = set(uids)
     unscaled = any(isinstance(e, Write) and e.by == "unscale_" and mine & e.parameters for e in run.events)
-    through = optimizer.step_line and not re.search(r"\.step\(\s*\)", optimizer.step_line[-1].text)
+    through = optimizer.step_line and not _is_direct(optimizer)
     skipped = through and all(c.measured and c.nonfinite == c.measured for c in (tally(run, u) for u in uids))
     if unscaled or skipped:
         return "scaler_always_skips", optimizer.step_line
