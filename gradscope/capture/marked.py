@@ -35,6 +35,8 @@ class Marked:
         """A marked step begins: trace it if the ones before left something to explain."""
         capture = self._capture
         capture.watcher.loop.explicit = True
+        if capture.registry.dirty:
+            capture.watcher.read_again()
         if capture.tracer is None and capture.is_open and capture.watcher.suspicions.take():
             self._wanted = capture.watcher.suspicions.taken
             self._tracing, self._marks = True, 0

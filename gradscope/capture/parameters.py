@@ -260,6 +260,7 @@ class Registry:
         """The facts about models and parameters."""
         if self.dirty:
             self.refresh()
+            self.dirty = True  # what has come is named, and still has to be hooked
         models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle, m.third_party) for m in self.models)
         return models, {uid: record_of(entry) for uid, entry in self.entries.items()}
 
