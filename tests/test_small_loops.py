@@ -116,3 +116,94 @@ def test_the_step_of_another_variable_of_that_name_is_not_blamed():
         (finding,) = [f for f in session.report().findings if f.code == "GS503"]
 
     assert finding.cause == "missing_step"
+
+
+def zeros(*modules: nn.Module) -> None:
+    for module in modules:
+        for parameter in module.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("way", ["assigned", "zero_"])
+def test_zeros_put_over_a_gradient_before_the_step_are_told(way, whole):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    hit = (encoder, decoder) if whole else (encoder,)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(8):
+            optimizer.zero_grad()
+            decoder(encoder(torch.randn(3, 4))).sum().backward()
+            if way == "assigned":
+                zeros(*hit)
+            for module in hit:
+                for parameter in module.parameters():
+                    parameter.grad.zero_()
+            optimizer.step()
+        report = scope.report()
+    assert {(f.code, f.model, f.cause) for f in report.findings} == {
+        ("GS507", name, "zeroed_before_step") for name in ("encoder", "decoder")[: len(hit)]
+    }
+
+
+def test_zeros_put_over_the_gradient_now_and_then_are_no_loss():
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        for turn in range(8):
+            optimizer.zero_grad()
+            model(torch.randn(3, 4)).sum().backward()
+            if turn < 2:
+                zeros(model)
+            optimizer.step()
+        assert said(scope.report()) == []
+
+
+def test_zeros_by_hand_that_hide_a_cut_are_traced_to_it():
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(6)):
+            optimizer.zero_grad()
+            decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
+            zeros(encoder)
+            optimizer.step()
+        report = scope.report()
+    assert said(report) == [("GS101", "detach")]
+    assert report.models[0].state == "none"
+
+
+def test_zeros_by_hand_without_any_backward_are_no_gradient():
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        for _ in range(4):
+            zeros(model)
+            optimizer.step()
+        assert said(scope.report()) == [("GS101", "unknown")]
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_loop_without_an_optimizer_says_no_gradient_and_finds_the_line_where_steps_are_marked(marked):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(6)) if marked else range(6):
+            decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
+            with torch.no_grad():
+                for parameter in decoder.parameters():
+                    parameter -= 0.01 * parameter.grad
+                    parameter.grad = None
+        report = scope.report()
+    assert said(report) == [("GS101", "detach" if marked else "unknown")]
+    assert [model.state for model in report.models] == ["none", "flowing"]
+    assert report.run.traced == marked
+    assert ("mark the steps" in report.findings[0].fix) is not marked
+
+
+def test_a_marked_loop_is_not_told_to_mark_its_steps():
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        with scope.step():
+            decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
+        (finding,) = scope.report().findings
+    assert finding.fix == "use `gradscope run` to learn the line"

@@ -37,6 +37,7 @@ def facts_of(capture: Capture, script: str) -> Run:
     log = capture.watcher.log
     ranks = capture.watcher.ranks
     rank, processes = ranks.world()
+    said = capture.watcher.budget.note(), _early(capture, early)
     return Run(
         torch=torch.__version__,
         gradscope=_version.__version__,
@@ -54,12 +55,13 @@ def facts_of(capture: Capture, script: str) -> Run:
         notes=(
             *capture.notes,
             *capture.watcher.failures,
-            *filter(None, [capture.watcher.budget.note(), _early(capture, early)]),
+            *filter(None, said),
         ),
         histograms=capture.histograms.records(),
         rank=rank,
         world=processes,
         declarations=declarations(),
+        marked=capture.watcher.loop.explicit,
         parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
     )
 
@@ -102,9 +104,9 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     finder = CutFinder(capture.tape)
     left = zeros_left(run)
     missing = [u for u in run.parameters if u in left or not (t := run.tallies.get(u)) or not t.backwards]
-    silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
-    unused = frozenset(run.parameters) - capture.tape.read()
     held = {u for o in run.optimizers for u in o.parameters}
+    silent = [u for u in missing if not run.optimizers or u in held or run.parameters[u].frozen_at]
+    unused = frozenset(run.parameters) - capture.tape.read()
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
     run = dataclasses.replace(
         run,

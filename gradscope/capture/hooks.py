@@ -273,6 +273,9 @@ class Watcher(Ledger):
         self.loop.explicit = True
         self.finish_backward()
         self.read_again()
+        if not self.book.known:
+            entries = self.registry.entries.values()
+            self.suspicions.turned(self.log, (e.uid for e in entries if (t := e.ref()) is not None and t.requires_grad))
         self.loop.turn()
         self.loop.stop_at_limit()
 

@@ -249,7 +249,8 @@ class StepProbe:
                 count.ratio_last = ratio
                 norm = opened.norms.get(param)
                 if norm is not None:
-                    watcher.suspicions.applied(param, norm, math.prod(watcher.registry.entries[param].shape))
+                    numel = math.prod(watcher.registry.entries[param].shape)
+                    watcher.suspicions.applied(param, norm, numel, delivered=count.backwards)
                 if norm is None or norm >= FAINT:
                     count.compared += 1
                     count.unchanged += param in changes.unchanged

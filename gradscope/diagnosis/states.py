@@ -14,6 +14,8 @@ _ORDER = (State.NONFINITE, State.INTERMITTENT, State.ZERO, State.NONE, State.UNU
 def parameter_states(run: Run) -> dict[int, State]:
     """State per parameter uid."""
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    if run.backwards and not any(optimizer.steps for optimizer in run.optimizers):
+        held = set(run.parameters)  # all that can be trained is meant to be, as GS101 judges
     empty = Tally()
     left = zeros_left(run)
     return {

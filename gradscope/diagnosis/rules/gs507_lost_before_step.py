@@ -3,6 +3,8 @@
 step() in the wrong place finds no gradient: it runs before backward(), or zero_grad() runs between the two.
 If only some of the optimizer's parameters are concerned, a second loss is backpropagated after the step.
 
+Gradients that are replaced by zeros between the two are lost as well.
+
 Bad:
     optimizer.zero_grad()
     optimizer.step()
@@ -13,16 +15,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
-from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
+from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 
 CODE = ("GS507", "lost-before-step")
 TIMES = 2
+_BY_HAND = ("assigned", "zero_", "fill_", "mul_", "copy_", "set_")
+_ZEROED = Cause(
+    "they are set to zero between backward() and step()",
+    "leave .grad alone between the two; what is not to be trained is frozen with requires_grad_(False)",
+)
 
 
-def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three kinds of event
+def check(run: Run) -> Iterable[Finding]:
     """One finding per optimizer and model."""
+    yield from _cleared(run)
+    yield from _overwritten(run)
+
+
+def _cleared(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three kinds of event
     arrived: set[int] = set()
     cleared: dict[int, Path] = {}
     lost: dict[int, dict[int, int]] = {}
@@ -64,6 +77,48 @@ def check(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three ki
                 says="gets gradients that are never applied",
                 path=path,
                 also=also[-1:],
+            )
+
+
+def _overwritten(run: Run) -> Iterable[Finding]:
+    """What a pass left was replaced by zeros at each step that was measured."""
+    delivered: set[int] = set()
+    written: dict[int, Write] = {}
+    lost: dict[int, dict[int, int]] = {}
+    applied: set[int] = set()
+    for event in run.events:
+        if isinstance(event, Backward):
+            delivered.update(uid for uid, norm in event.norms.items() if norm)
+            for uid in event.norms:
+                written.pop(uid, None)
+        elif isinstance(event, Clear):
+            delivered -= event.parameters
+        elif isinstance(event, Write) and event.what == "grad":
+            written.update(dict.fromkeys(event.parameters, event))
+        elif isinstance(event, OptimizerStep):
+            for uid, norm in event.norms.items():
+                by = written[uid].by if uid in written else "assigned"
+                if norm == 0.0 and uid in delivered and by in _BY_HAND:
+                    counts = lost.setdefault(event.optimizer, {})
+                    counts[uid] = counts.get(uid, 0) + 1
+                elif norm:
+                    applied.add(uid)
+    for counts in lost.values():
+        uids = [u for u, n in counts.items() if n >= TIMES and u not in applied]
+        uids = [u for u in uids if not is_idle(run, run.parameters[u])]
+        for model, mine in by_model(run, uids):
+            write = written.get(mine[0])
+            yield finding(
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause="zeroed_before_step",
+                says="gets gradients that are never applied",
+                path=write.path if write is not None else (),
+                words=_ZEROED,
             )
 
 
