@@ -6,7 +6,6 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,7 @@ from torch import nn
 
 from gradscope.asking import alone, ask
 from gradscope.capture.capture import Capture
-from gradscope.capture.marked import Marked
+from gradscope.capture.marked import Marked, OneStep
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError
@@ -88,19 +87,22 @@ class Scope:
         self._capture.watcher.attach_parameters(list(self._capture.registry.entries))
 
     @overload
-    def step(self) -> AbstractContextManager[None]: ...
+    def step(self) -> OneStep: ...
 
     @overload
     def step(self, function: F) -> F: ...
 
     def step(self, function: Callable[..., Any] | None = None) -> Any:
-        """Mark one turn of the loop: `with scope.step():`, or `@scope.step` on the function that does one."""
+        """Mark one turn of the loop: `with scope.step():`, or `@scope.step` on the function that does one.
+
+        A bare `scope.step()` says that a turn is over: what comes after it belongs to the next.
+        """
         if function is None:
-            return self._one_step()
+            return OneStep(self._marked)
 
         @functools.wraps(function)
         def stepped(*args: Any, **kwargs: Any) -> Any:
-            with self._one_step():
+            with OneStep(self._marked):
                 return function(*args, **kwargs)
 
         return stepped
@@ -109,22 +111,10 @@ class Scope:
         """Iterate over batches; each turn of the loop is a step."""
         try:
             for item in iterable:
-                with self._one_step(whole=True):
+                with OneStep(self._marked, whole=True):
                     yield item
         finally:
             self._marked.stop()
-
-    @contextmanager
-    def _one_step(self, *, whole: bool = False) -> Iterator[None]:
-        """One step, traced if the ones before left something to explain."""
-        self._marked.begin()
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            self._marked.end(whole=whole, failed=failed)
-            self._capture.watcher.next_step()
 
     def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
         """What happened so far and what is wrong with it.

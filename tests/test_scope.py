@@ -329,6 +329,65 @@ def test_a_missing_gradient_is_traced_once(parts, way):
     assert report.run.steps == 6
 
 
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_a_bare_mark_parts_two_turns(parts, where):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        told = []
+        scope.on_step(lambda summary: told.append(summary.step))
+        for _ in range(6):
+            if where == "start":
+                scope.step()
+            step(*parts, cut=True)
+            if where == "end":
+                scope.step()
+        report = scope.report()
+        assert torch._C._len_torch_function_stack() == 0
+    (finding,) = report.findings
+    assert (finding.cause, finding.location.text) == ("detach", "h = h.detach()")
+    assert (report.run.steps, report.run.traced) == (6, 1)
+    assert told == list(range(6 if where == "end" else 5))
+
+
+def test_a_bare_mark_in_a_mode_that_lies_below_does_not_trace(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in range(6):
+            with torch.device("cpu"):
+                step(*parts, cut=True)
+                scope.step()
+                assert torch._C._len_torch_function_stack() == 1
+        assert (scope.report().run.steps, scope.report().run.traced) == (6, 0)
+
+
+def test_a_bare_mark_within_a_marked_step_counts_nothing(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in scope.steps(range(4)):
+            step(*parts)
+            scope.step()
+        assert scope.report().run.steps == 4
+
+
+def test_a_step_kept_for_later_is_no_mark(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+        turn = scope.step()
+        with turn:
+            step(*parts)
+        decorated = scope.step()(step)
+        decorated(*parts)
+        del turn
+        assert scope.report().run.steps == 2
+
+
+def test_a_closed_scope_counts_no_steps(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+    for _ in scope.steps(range(3)):
+        with scope.step():
+            step(*parts)
+        scope.step()
+    assert (scope.report().run.steps, scope.report().run.backwards) == (1, 1)
+
+
 @pytest.mark.parametrize("part", ["end", "backward", "step"])
 def test_tracing_covers_the_whole_turn_whatever_part_is_marked(parts, part):
     encoder, decoder, optimizer = parts

@@ -191,19 +191,19 @@ def test_a_loop_without_an_optimizer_says_no_gradient_and_finds_the_line_where_s
             decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
             with torch.no_grad():
                 for parameter in decoder.parameters():
-                    parameter -= 0.01 * parameter.grad
+                    parameter.sub_(0.01 * parameter.grad)
                     parameter.grad = None
         report = scope.report()
     assert said(report) == [("GS101", "detach" if marked else "unknown")]
     assert [model.state for model in report.models] == ["none", "flowing"]
     assert report.run.traced == marked
-    assert ("mark the steps" in report.findings[0].fix) is not marked
+    assert ("mark whole turns" in report.findings[0].fix) is not marked
 
 
 def test_a_marked_loop_is_not_told_to_mark_its_steps():
     encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
     with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
-        with scope.step():
+        for _ in scope.steps(range(1)):
             decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
         (finding,) = scope.report().findings
     assert finding.fix == "use `gradscope run` to learn the line"

@@ -61,7 +61,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         rank=rank,
         world=processes,
         declarations=declarations(),
-        marked=capture.watcher.loop.explicit,
+        marked=capture.watcher.loop.whole,
         parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
     )
 

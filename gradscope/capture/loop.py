@@ -24,6 +24,8 @@ class Loop:
         self._limit = limit
         self.explicit = False
         """The user says when a step is over."""
+        self.whole = False
+        """... and nothing of the turn lies outside of the steps so marked."""
         self.on_step: list[Callable[[int], None]] = []
         self._stepped: set[int] = set()
         """Optimizers that stepped in this turn."""

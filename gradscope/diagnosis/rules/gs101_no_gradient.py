@@ -130,7 +130,7 @@ def _advice(run: Run) -> str:
     """How to learn the line where nothing was traced."""
     if run.traced:
         return ""
-    mark = "" if run.marked else "mark the steps (for batch in scope.steps(loader)) or "
+    mark = "" if run.marked else "mark whole turns (for batch in scope.steps(loader)) or "
     return f"{mark}use `gradscope run` to learn the line"
 
 
