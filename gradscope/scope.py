@@ -125,7 +125,7 @@ class Scope:
         return Report(ask(run, timeout) if ranks else alone(run))
 
     def assert_flow(self, *, allow: Iterable[str] = (), warnings: bool = False) -> None:
-        """Raise GradientFlowError if a model does not receive the gradient it should."""
+        """Raise GradientFlowError if a model does not receive the gradient it should (see Report.assert_flow)."""
         self.report().assert_flow(allow=allow, warnings=warnings)
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:

@@ -632,6 +632,32 @@ def test_an_unknown_code_is_not_allowed():
         scope.assert_flow(allow=["GS999"])
 
 
+@pytest.mark.parametrize("name", ["encodr", "encoder.nothing", "encoder.weigh", "deetach"])
+def test_a_name_that_means_nothing_is_not_allowed(parts, name):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+    with pytest.raises(GradscopeError, match=f"allow names '{name}', .*; models: encoder, decoder"):
+        scope.assert_flow(allow=["encoder", name])
+
+
+@pytest.mark.parametrize("name", ["encoder", "encoder.weight", "GS101", "no-gradient", "detach"])
+def test_a_name_that_means_something_may_be_allowed_in_vain(parts, name):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+    scope.assert_flow(allow=[name])
+
+
+def test_a_tensor_alone_is_called_by_its_name():
+    weight, bias = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    with gradscope.watch(weight=weight, bias=bias) as scope:
+        bias.sum().backward()
+        report = scope.report()
+    (finding,) = report.findings
+    assert finding.message.startswith("weight gets no gradient")
+    assert "params: weight (its 1 parameter)" in str(report)
+    report.assert_flow(allow=["weight"])
+
+
 def test_no_backward_is_no_success():
     with gradscope.watch(net=nn.Linear(1, 1)) as scope:
         pass

@@ -268,7 +268,7 @@ class Registry:
 def _tensors(name: str, given: object) -> tuple[tuple[str, torch.Tensor], ...]:
     """What a model that is no module consists of. Raises NotTrainableError if that is anything but tensors."""
     if isinstance(given, torch.Tensor):
-        given = [given]
+        given = [("", given)]
     elif isinstance(given, Mapping):
         given = list(given.items())
     if not isinstance(given, Iterable) or isinstance(given, str):
