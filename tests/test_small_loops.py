@@ -33,7 +33,10 @@ def test_an_auxiliary_head_that_is_dropped_leaves_zeros_and_no_stale_gradients(c
             if clip:
                 nn.utils.clip_grad_norm_(backbone.parameters(), 1.0)
             optimizer.step()
-        assert said(scope.report()) == []
+        report = scope.report()
+    assert said(report) == [("GS104", "unknown")]
+    assert report.findings[0].severity == "info"
+    assert [model.state for model in report.models] == ["flowing", "flowing", "intermittent"]
 
 
 def test_gradients_that_are_never_zeroed_are_told_although_they_are_clipped():
@@ -207,3 +210,59 @@ def test_a_marked_loop_is_not_told_to_mark_its_steps():
             decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
         (finding,) = scope.report().findings
     assert finding.fix == "use `gradscope run` to learn the line"
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_a_model_that_is_cut_after_the_first_step_does_not_count_as_flowing(to_none):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for step in range(12):
+            optimizer.zero_grad(set_to_none=to_none)
+            hidden = encoder(torch.randn(3, 4))
+            decoder(hidden.detach() if step else hidden).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    (finding,) = report.findings
+    assert (finding.code, finding.model, finding.state, finding.severity) == ("GS104", "encoder", "none", "info")
+    assert "at the last 11 of the 12 steps" in finding.message
+    assert "Gradients flow in 1 of 2 models; encoder: none any more" in str(report)
+    assert report.models[0].state == "intermittent"
+    report.assert_flow(warnings=True)
+
+
+def test_experts_come_and_go_and_that_is_info():
+    experts, head = nn.ModuleList(nn.Linear(4, 4) for _ in range(4)), nn.Linear(4, 1)
+    optimizer = sgd(experts, head)
+    with gradscope.watch(experts=experts, head=head) as scope:
+        for turn in range(24):
+            optimizer.zero_grad()
+            head(experts[turn * 7 // 3 % 4](torch.randn(3, 4))).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    assert {(f.code, f.severity, f.state) for f in report.findings} == {("GS104", "info", "intermittent")}
+    assert "Gradients flow in both models" in str(report)
+
+
+def test_one_step_before_the_first_backward_is_not_told():
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        optimizer.step()
+        for _ in range(8):
+            optimizer.zero_grad()
+            model(torch.randn(3, 4)).sum().backward()
+            optimizer.step()
+        assert said(scope.report()) == []
+
+
+def test_a_part_frozen_half_way_is_not_told():
+    model, head = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(model, head)
+    with gradscope.watch(model=model, head=head) as scope:
+        for turn in range(12):
+            model.requires_grad_(turn < 6)
+            optimizer.zero_grad()
+            head(model(torch.randn(3, 4))).sum().backward()
+            optimizer.step()
+        assert not [f for f in scope.report().findings if f.code == "GS104"]

@@ -57,7 +57,7 @@ def _cleared(run: Run) -> Iterable[Finding]:  # noqa: C901 - one pass over three
                     counts = lost.setdefault(event.optimizer, {})
                     counts[uid] = counts.get(uid, 0) + 1
                     del cleared[uid]
-                elif event.norms.get(uid):
+                elif uid in event.norms and event.norms[uid] != 0.0:  # where it was not measured, what came is there
                     applied.add(uid)
     for optimizer, counts in lost.items():
         uids = [u for u, n in counts.items() if n >= TIMES and u not in applied and tally(run, u).backwards >= TIMES]
