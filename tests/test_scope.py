@@ -256,7 +256,7 @@ def test_tensors_alone_in_a_list_and_in_a_dict_are_watched():
     tensors = [torch.ones(2, requires_grad=True) for _ in range(3)]
     with gradscope.watch(one=tensors[0], two=[tensors[1]], three={"x": tensors[2]}) as scope:
         assert names(scope) == ["one", "two", "three"]
-        assert [p.name for p in scope.report().run.parameters.values()] == ["one.0", "two.0", "three.x"]
+        assert [p.name for p in scope.report().run.parameters.values()] == ["one", "two.0", "three.x"]
 
 
 @pytest.mark.parametrize("base", [object, nn.Module])
