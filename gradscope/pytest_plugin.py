@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,9 @@ def _told(report: Report, marker: pytest.Mark | None) -> list[dict[str, str]]:
 def _demand(report: Report | None, marker: pytest.Mark | None) -> None:
     __tracebackhide__ = True
     if report is not None:
-        _assert_flow(report, _allowed(marker), allowing="gradient_flow" if marker is not None else "assert_flow")
+        _assert_flow(
+            report, _meant(report, _allowed(marker)), allowing="gradient_flow" if marker is not None else "assert_flow"
+        )
     elif marker is not None:
         pytest.fail("gradient_flow: this test trained nothing, no backward() was called", pytrace=False)
 
@@ -143,6 +146,18 @@ def _allowed(marker: pytest.Mark | None) -> tuple[str, ...]:
         raise pytest.UsageError(f"gradient_flow takes `allow` alone, not {', '.join(unknown)}")
     allow = marker.kwargs.get("allow", ())
     return (allow,) if isinstance(allow, str) else tuple(allow)
+
+
+def _meant(report: Report, allow: tuple[str, ...]) -> tuple[str, ...]:
+    """The allow-list less the names that are not in this test: of discovered models others may be trained elsewhere."""
+    from gradscope.diagnosis.allowing import strangers
+
+    strange = [name for name in strangers(report.run, report.findings, allow) if not name.startswith("GS")]
+    if strange:
+        models = ", ".join(model.name for model in report.run.models)
+        said = f"gradient_flow allows {', '.join(strange)}, which this test does not have; its models are {models}"
+        warnings.warn(pytest.PytestWarning(said), stacklevel=2)
+    return tuple(name for name in allow if name not in strange)
 
 
 def _assert_flow(

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradscope.diagnosis import diagnose
+from gradscope.diagnosis.allowing import strangers
 from gradscope.diagnosis.finding import Finding, Severity, State
-from gradscope.diagnosis.rules import RULES
 from gradscope.diagnosis.states import model_states, parameter_states
 from gradscope.errors import GradientFlowError, GradscopeError
 from gradscope.records import Location, Run
@@ -232,14 +232,16 @@ class Report:
 
         `allow` names models, parameters (`model.fqn`, or a prefix of it), rule codes or causes to let pass.
 
-        Raises GradscopeError for a rule code that there is not.
+        Raises GradscopeError for a name that means nothing in this run.
         """
         from gradscope.render.text import render_failure
 
         allow = (allow,) if isinstance(allow, str) else tuple(allow)
-        for name in allow:
-            if _IS_CODE.fullmatch(name) and name not in {rule.code for rule in RULES}:
+        for name in strangers(self.run, self.findings, allow):
+            if _IS_CODE.fullmatch(name):
                 raise GradscopeError(f"no rule {name}: `gradscope rules` lists them")
+            models = ", ".join(model.name for model in self.run.models) or "none"
+            raise GradscopeError(f"allow names {name!r}, no model, parameter, rule or cause here; models: {models}")
         if not self.run.trained and not self.findings:
             raise GradientFlowError("nothing was trained: no backward() was called, so no gradient flowed", self)
         loud = (Severity.ERROR, Severity.WARNING) if warnings else (Severity.ERROR,)

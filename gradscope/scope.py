@@ -6,7 +6,6 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
-from gradscope.capture.marked import Marked
+from gradscope.capture.marked import Marked, OneStep
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError
@@ -87,19 +86,22 @@ class Scope:
         self._capture.watcher.attach_parameters(list(self._capture.registry.entries))
 
     @overload
-    def step(self) -> AbstractContextManager[None]: ...
+    def step(self) -> OneStep: ...
 
     @overload
     def step(self, function: F) -> F: ...
 
     def step(self, function: Callable[..., Any] | None = None) -> Any:
-        """Mark one turn of the loop: `with scope.step():`, or `@scope.step` on the function that does one."""
+        """Mark one turn of the loop: `with scope.step():`, or `@scope.step` on the function that does one.
+
+        A bare `scope.step()` says that a turn is over: what comes after it belongs to the next.
+        """
         if function is None:
-            return self._one_step()
+            return OneStep(self._marked)
 
         @functools.wraps(function)
         def stepped(*args: Any, **kwargs: Any) -> Any:
-            with self._one_step():
+            with OneStep(self._marked):
                 return function(*args, **kwargs)
 
         return stepped
@@ -108,22 +110,10 @@ class Scope:
         """Iterate over batches; each turn of the loop is a step."""
         try:
             for item in iterable:
-                with self._one_step(whole=True):
+                with OneStep(self._marked, whole=True):
                     yield item
         finally:
             self._marked.stop()
-
-    @contextmanager
-    def _one_step(self, *, whole: bool = False) -> Iterator[None]:
-        """One step, traced if the ones before left something to explain."""
-        self._marked.begin()
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            self._marked.end(whole=whole, failed=failed)
-            self._capture.watcher.next_step()
 
     def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
         """What happened so far and what is wrong with it.
@@ -137,7 +127,7 @@ class Scope:
         return Report(ask(run, timeout) if ranks else alone(run))
 
     def assert_flow(self, *, allow: Iterable[str] = (), warnings: bool = False) -> None:
-        """Raise GradientFlowError if a model does not receive the gradient it should."""
+        """Raise GradientFlowError if a model does not receive the gradient it should (see Report.assert_flow)."""
         self.report().assert_flow(allow=allow, warnings=warnings)
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:

@@ -28,7 +28,7 @@ from gradscope.records import (
     Tally,
     Write,
 )
-from gradscope.records.columns import Cohort, Column, nothing, receivers
+from gradscope.records.columns import Cohort, Column, receivers, unmeasured, zeros
 from gradscope.records.once import once
 
 from .builders import make_parameter
@@ -119,9 +119,9 @@ def test_what_always_happens_together_is_one_class():
 
 
 def test_a_zero_and_an_optimizer_make_a_class_of_their_own():
-    norms = {0: 1.0, 1: 0.0, 2: None, 3: 1.0}
+    norms = {0: 1.0, 1: 0.0, 2: None, 3: 1.0, 4: 0.0}
     run = Run(events=(Backward(0, 0, 0, (), norms),), optimizers=(Optimizer(0, "o", "SGD", (Group((3,), 0.1),)),))
-    assert alike(run).classes == {0: (0,), 1: (1, 2), 3: (3,)}
+    assert alike(run).classes == {0: (0,), 1: (1, 4), 2: (2,), 3: (3,)}
     assert alike(run).held == {0: frozenset({3})}
 
 
@@ -146,9 +146,10 @@ def test_an_answer_is_kept_for_one_run_and_keeps_no_run():
 def test_columns_name_who_received_what():
     column = Column(Cohort([3, 1, 2]), [0.5, None, 0.0])
     assert receivers(column) == receivers({3: 0.5, 1: None, 2: 0.0}) == {1, 2, 3}
-    assert nothing(column) == nothing({3: 0.5, 1: None, 2: 0.0}) == {1, 2}
-    assert nothing(Column(Cohort([3, 1]))) == {1, 3}
-    assert nothing(Column(Cohort([3, 1]), [1.0, float("nan")])) == set()
+    assert zeros(column) == zeros({3: 0.5, 1: None, 2: 0.0}) == {2}
+    assert unmeasured(column) == unmeasured({3: 0.5, 1: None, 2: 0.0}) == {1}
+    assert zeros(Column(Cohort([3, 1]))) == zeros(Column(Cohort([3, 1]), [1.0, float("nan")])) == set()
+    assert unmeasured(Column(Cohort([3, 1]))) == {1, 3}
     assert list(column.missing) == [1]
     assert list(Column(Cohort([3, 1])).missing) == [3, 1]
     assert [column.cohort.uids[place] for place in column.cohort.ascending] == [1, 2, 3]

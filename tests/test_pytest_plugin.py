@@ -288,3 +288,10 @@ def test_fixture_does_not_pass_on_nothing(suite):
     result = suite(code)
     result.assert_outcomes(failed=1)
     assert "nothing was trained" in text(result)
+
+
+def test_a_model_that_a_test_does_not_have_is_told_and_fails_nothing(suite):
+    code = TRAINING + "@pytest.mark.gradient_flow(allow=['encoder', 'critic'])\ndef test_it():\n    train(True)\n"
+    result = suite(code, "-W", "default")
+    result.assert_outcomes(passed=1, warnings=1)
+    assert "gradient_flow allows critic, which this test does not have; its models are" in text(result)

@@ -256,7 +256,7 @@ def test_tensors_alone_in_a_list_and_in_a_dict_are_watched():
     tensors = [torch.ones(2, requires_grad=True) for _ in range(3)]
     with gradscope.watch(one=tensors[0], two=[tensors[1]], three={"x": tensors[2]}) as scope:
         assert names(scope) == ["one", "two", "three"]
-        assert [p.name for p in scope.report().run.parameters.values()] == ["one.0", "two.0", "three.x"]
+        assert [p.name for p in scope.report().run.parameters.values()] == ["one", "two.0", "three.x"]
 
 
 @pytest.mark.parametrize("base", [object, nn.Module])
@@ -327,6 +327,65 @@ def test_a_missing_gradient_is_traced_once(parts, way):
     assert (finding.cause, finding.location.text) == ("detach", "h = h.detach()")
     assert report.run.traced == 1
     assert report.run.steps == 6
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_a_bare_mark_parts_two_turns(parts, where):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        told = []
+        scope.on_step(lambda summary: told.append(summary.step))
+        for _ in range(6):
+            if where == "start":
+                scope.step()
+            step(*parts, cut=True)
+            if where == "end":
+                scope.step()
+        report = scope.report()
+        assert torch._C._len_torch_function_stack() == 0
+    (finding,) = report.findings
+    assert (finding.cause, finding.location.text) == ("detach", "h = h.detach()")
+    assert (report.run.steps, report.run.traced) == (6, 1)
+    assert told == list(range(6 if where == "end" else 5))
+
+
+def test_a_bare_mark_in_a_mode_that_lies_below_does_not_trace(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in range(6):
+            with torch.device("cpu"):
+                step(*parts, cut=True)
+                scope.step()
+                assert torch._C._len_torch_function_stack() == 1
+        assert (scope.report().run.steps, scope.report().run.traced) == (6, 0)
+
+
+def test_a_bare_mark_within_a_marked_step_counts_nothing(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        for _ in scope.steps(range(4)):
+            step(*parts)
+            scope.step()
+        assert scope.report().run.steps == 4
+
+
+def test_a_step_kept_for_later_is_no_mark(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+        turn = scope.step()
+        with turn:
+            step(*parts)
+        decorated = scope.step()(step)
+        decorated(*parts)
+        del turn
+        assert scope.report().run.steps == 2
+
+
+def test_a_closed_scope_counts_no_steps(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+    for _ in scope.steps(range(3)):
+        with scope.step():
+            step(*parts)
+        scope.step()
+    assert (scope.report().run.steps, scope.report().run.backwards) == (1, 1)
 
 
 @pytest.mark.parametrize("part", ["end", "backward", "step"])
@@ -571,6 +630,32 @@ def test_an_unknown_code_is_not_allowed():
         pass
     with pytest.raises(GradscopeError, match="no rule GS999"):
         scope.assert_flow(allow=["GS999"])
+
+
+@pytest.mark.parametrize("name", ["encodr", "encoder.nothing", "encoder.weigh", "deetach"])
+def test_a_name_that_means_nothing_is_not_allowed(parts, name):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+    with pytest.raises(GradscopeError, match=f"allow names '{name}', .*; models: encoder, decoder"):
+        scope.assert_flow(allow=["encoder", name])
+
+
+@pytest.mark.parametrize("name", ["encoder", "encoder.weight", "GS101", "no-gradient", "detach"])
+def test_a_name_that_means_something_may_be_allowed_in_vain(parts, name):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+        step(*parts)
+    scope.assert_flow(allow=[name])
+
+
+def test_a_tensor_alone_is_called_by_its_name():
+    weight, bias = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    with gradscope.watch(weight=weight, bias=bias) as scope:
+        bias.sum().backward()
+        report = scope.report()
+    (finding,) = report.findings
+    assert finding.message.startswith("weight gets no gradient")
+    assert "params: weight (its 1 parameter)" in str(report)
+    report.assert_flow(allow=["weight"])
 
 
 def test_no_backward_is_no_success():

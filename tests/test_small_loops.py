@@ -33,7 +33,10 @@ def test_an_auxiliary_head_that_is_dropped_leaves_zeros_and_no_stale_gradients(c
             if clip:
                 nn.utils.clip_grad_norm_(backbone.parameters(), 1.0)
             optimizer.step()
-        assert said(scope.report()) == []
+        report = scope.report()
+    assert said(report) == [("GS104", "unknown")]
+    assert report.findings[0].severity == "info"
+    assert [model.state for model in report.models] == ["flowing", "flowing", "intermittent"]
 
 
 def test_gradients_that_are_never_zeroed_are_told_although_they_are_clipped():
@@ -116,3 +119,150 @@ def test_the_step_of_another_variable_of_that_name_is_not_blamed():
         (finding,) = [f for f in session.report().findings if f.code == "GS503"]
 
     assert finding.cause == "missing_step"
+
+
+def zeros(*modules: nn.Module) -> None:
+    for module in modules:
+        for parameter in module.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("way", ["assigned", "zero_"])
+def test_zeros_put_over_a_gradient_before_the_step_are_told(way, whole):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    hit = (encoder, decoder) if whole else (encoder,)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in range(8):
+            optimizer.zero_grad()
+            decoder(encoder(torch.randn(3, 4))).sum().backward()
+            if way == "assigned":
+                zeros(*hit)
+            for module in hit:
+                for parameter in module.parameters():
+                    parameter.grad.zero_()
+            optimizer.step()
+        report = scope.report()
+    assert {(f.code, f.model, f.cause) for f in report.findings} == {
+        ("GS507", name, "zeroed_before_step") for name in ("encoder", "decoder")[: len(hit)]
+    }
+
+
+def test_zeros_put_over_the_gradient_now_and_then_are_no_loss():
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        for turn in range(8):
+            optimizer.zero_grad()
+            model(torch.randn(3, 4)).sum().backward()
+            if turn < 2:
+                zeros(model)
+            optimizer.step()
+        assert said(scope.report()) == []
+
+
+def test_zeros_by_hand_that_hide_a_cut_are_traced_to_it():
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(6)):
+            optimizer.zero_grad()
+            decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
+            zeros(encoder)
+            optimizer.step()
+        report = scope.report()
+    assert said(report) == [("GS101", "detach")]
+    assert report.models[0].state == "none"
+
+
+def test_zeros_by_hand_without_any_backward_are_no_gradient():
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        for _ in range(4):
+            zeros(model)
+            optimizer.step()
+        assert said(scope.report()) == [("GS101", "unknown")]
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_loop_without_an_optimizer_says_no_gradient_and_finds_the_line_where_steps_are_marked(marked):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(6)) if marked else range(6):
+            decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
+            with torch.no_grad():
+                for parameter in decoder.parameters():
+                    parameter.sub_(0.01 * parameter.grad)
+                    parameter.grad = None
+        report = scope.report()
+    assert said(report) == [("GS101", "detach" if marked else "unknown")]
+    assert [model.state for model in report.models] == ["none", "flowing"]
+    assert report.run.traced == marked
+    assert ("mark whole turns" in report.findings[0].fix) is not marked
+
+
+def test_a_marked_loop_is_not_told_to_mark_its_steps():
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(1)):
+            decoder(encoder(torch.randn(3, 4)).detach()).sum().backward()
+        (finding,) = scope.report().findings
+    assert finding.fix == "use `gradscope run` to learn the line"
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_a_model_that_is_cut_after_the_first_step_does_not_count_as_flowing(to_none):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for step in range(12):
+            optimizer.zero_grad(set_to_none=to_none)
+            hidden = encoder(torch.randn(3, 4))
+            decoder(hidden.detach() if step else hidden).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    (finding,) = report.findings
+    assert (finding.code, finding.model, finding.state, finding.severity) == ("GS104", "encoder", "none", "info")
+    assert "at the last 11 of the 12 steps" in finding.message
+    assert "Gradients flow in 1 of 2 models; encoder: none any more" in str(report)
+    assert report.models[0].state == "intermittent"
+    report.assert_flow(warnings=True)
+
+
+def test_experts_come_and_go_and_that_is_info():
+    experts, head = nn.ModuleList(nn.Linear(4, 4) for _ in range(4)), nn.Linear(4, 1)
+    optimizer = sgd(experts, head)
+    with gradscope.watch(experts=experts, head=head) as scope:
+        for turn in range(24):
+            optimizer.zero_grad()
+            head(experts[turn * 7 // 3 % 4](torch.randn(3, 4))).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    assert {(f.code, f.severity, f.state) for f in report.findings} == {("GS104", "info", "intermittent")}
+    assert "Gradients flow in both models" in str(report)
+
+
+def test_one_step_before_the_first_backward_is_not_told():
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        optimizer.step()
+        for _ in range(8):
+            optimizer.zero_grad()
+            model(torch.randn(3, 4)).sum().backward()
+            optimizer.step()
+        assert said(scope.report()) == []
+
+
+def test_a_part_frozen_half_way_is_not_told():
+    model, head = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(model, head)
+    with gradscope.watch(model=model, head=head) as scope:
+        for turn in range(12):
+            model.requires_grad_(turn < 6)
+            optimizer.zero_grad()
+            head(model(torch.randn(3, 4))).sum().backward()
+            optimizer.step()
+        assert not [f for f in scope.report().findings if f.code == "GS104"]

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 def facts_of(capture: Capture, script: str) -> Run:
     """All facts but those that the tape gives."""
     capture.watcher.catch_up()
+    early = set(capture.watcher.early)
     if capture.is_open:
         capture.take_histograms()
+        fresh = capture.watcher.read_again()
+        if not capture.watcher.log.backwards:  # all that was hooked may have been replaced
+            early.update(fresh)
     optimizers = capture.watcher.book.records()
     entries = capture.registry.entries.values()
     if capture.discover and any(not e.owners and e.ref() is not None for e in entries):
@@ -33,6 +37,7 @@ def facts_of(capture: Capture, script: str) -> Run:
     log = capture.watcher.log
     ranks = capture.watcher.ranks
     rank, processes = ranks.world()
+    said = capture.watcher.budget.note(), _early(capture, early)
     return Run(
         torch=torch.__version__,
         gradscope=_version.__version__,
@@ -47,12 +52,29 @@ def facts_of(capture: Capture, script: str) -> Run:
         lines=log.lines(),
         tallies=log.tallies(),
         origins=capture.origins.records(),
-        notes=(*capture.notes, *capture.watcher.failures, *filter(None, [capture.watcher.budget.note()])),
+        notes=(
+            *capture.notes,
+            *capture.watcher.failures,
+            *filter(None, said),
+        ),
         histograms=capture.histograms.records(),
         rank=rank,
         world=processes,
         declarations=declarations(),
+        marked=capture.watcher.loop.whole,
         parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
+    )
+
+
+def _early(capture: Capture, uids: set[int]) -> str:
+    """Whose first gradient no hook saw: no pass is made up for it."""
+    entries = capture.registry.entries
+    names = dict.fromkeys(o.model for uid in sorted(uids) for o in entries[uid].owners)
+    if not names:
+        return ""
+    return (
+        f"new parameters of {', '.join(names)} in passes before they were found: these came or were replaced after "
+        "watching began, and are found when an optimizer steps, a step is marked, or a report is made"
     )
 
 
@@ -82,9 +104,9 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     finder = CutFinder(capture.tape)
     left = zeros_left(run)
     missing = [u for u in run.parameters if u in left or not (t := run.tallies.get(u)) or not t.backwards]
-    silent = [u for u in missing if any(u in o.parameters for o in run.optimizers) or run.parameters[u].frozen_at]
-    unused = frozenset(run.parameters) - capture.tape.read()
     held = {u for o in run.optimizers for u in o.parameters}
+    silent = [u for u in missing if not run.optimizers or u in held or run.parameters[u].frozen_at]
+    unused = frozenset(run.parameters) - capture.tape.read()
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
     run = dataclasses.replace(
         run,

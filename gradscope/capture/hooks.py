@@ -55,6 +55,10 @@ class Watcher(Ledger):
         self.unnamed: Callable[[Stack], None] | None = None
         """Called when parameters without a name turned up, so that they can be found in the user's frames."""
         self.failures: list[str] = []
+        self.unseen: set[int] = set()
+        """Parameters hooked in the middle of the loop, and of no pass since: one may have reached them before."""
+        self.early: set[int] = set()
+        """Parameters whose first gradient came before they were hooked."""
         self.ranks = Ranks(self)
         self._inbox = Inbox(registry, self._begins, self._ends)
         self._stepping = StepProbe(self)
@@ -70,6 +74,8 @@ class Watcher(Ledger):
     def attach(self) -> None:
         """Put hooks on every registered parameter and on all optimizers."""
         self.attach_parameters(list(self.registry.entries))
+        self.unseen.clear()
+        self.registry.dirty = True  # what is replaced before the loop begins is read when something first happens
         self._stepping.attach()
         self.ranks.look()
 
@@ -81,7 +87,9 @@ class Watcher(Ledger):
             module = model.module() if model.module is not None else None
             if module is not None and model.lazy:
                 self._inbox.wait_for_lazy(module)
-        return self._inbox.attach(uids)
+        fresh = self._inbox.attach(uids)
+        self.unseen.update(fresh)
+        return fresh
 
     def detach(self) -> None:
         """Remove every hook; the facts stay."""
@@ -160,6 +168,8 @@ class Watcher(Ledger):
         cohort = self._cohort(received + self._not_hooked_yet())
         grads = self._grads(cohort.uids)
         uids = cohort.uids
+        if self.unseen:
+            self.unseen.difference_update(uids)
         fate = self.gradients.arrived(uids, grads, told=self.sees_clears)
         path = self.path(stack)
         self.loop.backward(path, by_hand=self._by_hand(anew=bool(fate.gone or fate.zeroed)))
@@ -247,19 +257,12 @@ class Watcher(Ledger):
 
     def read_again(self) -> list[int]:
         """Read the names of parameters again if some may have come; returns those that were hooked now."""
-        fresh = self._inbox.attach(list(self._inbox.waiting))
+        fresh = self.attach_parameters(list(self._inbox.waiting)) if self._inbox.waiting else []
         if not self.discover and (self.registry.dirty or self.log.step - self._read >= _READ_AGAIN):
             self._read = self.log.step
             self.registry.refresh()
             fresh += self.attach_parameters(list(self.registry.entries))
         return fresh
-
-    def arrived_unseen(self, uids: list[int]) -> None:
-        """Gradients are there that came before anything was hooked: a pass of which no more is known."""
-        self.finish_backward()
-        self._open = True
-        self._inbox.uids.extend(uids)
-        self.finish_backward()
 
     def _by_hand(self, *, anew: bool = False) -> bool:
         """Whether no optimizer is known, and something was cleared or written since the last pass."""
@@ -270,6 +273,9 @@ class Watcher(Ledger):
         self.loop.explicit = True
         self.finish_backward()
         self.read_again()
+        if not self.book.known:
+            entries = self.registry.entries.values()
+            self.suspicions.turned(self.log, (e.uid for e in entries if (t := e.ref()) is not None and t.requires_grad))
         self.loop.turn()
         self.loop.stop_at_limit()
 

@@ -7,12 +7,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 from gradscope.capture.budget import Budget
 from gradscope.capture.events import Log
 from gradscope.errors import StopRun
 from gradscope.records import Path
+
+_CAUGHT = (
+    "gradscope: as many steps were made as were asked for, but the script caught the StopRun that ends it and goes on; "
+    "each further pass is ended as well. Catch `Exception` instead of everything, or let StopRun pass."
+)
 
 
 class Loop:
@@ -24,11 +30,14 @@ class Loop:
         self._limit = limit
         self.explicit = False
         """The user says when a step is over."""
+        self.whole = False
+        """... and nothing of the turn lies outside of the steps so marked."""
         self.on_step: list[Callable[[int], None]] = []
         self._stepped: set[int] = set()
         """Optimizers that stepped in this turn."""
         self._first: Path = ()
         """The backward line that began this turn."""
+        self._stops = 0
         self._passes = 0
         """Backward passes before this turn."""
 
@@ -68,5 +77,9 @@ class Loop:
 
     def stop_at_limit(self) -> None:
         """Raise StopRun when as many steps were made as were asked for."""
-        if self.full:
-            raise StopRun
+        if not self.full:
+            return
+        self._stops += 1
+        if self._stops == 2:
+            warnings.warn(_CAUGHT, RuntimeWarning, stacklevel=2)
+        raise StopRun

@@ -7,7 +7,9 @@ the mode on top of the thread's stack is ours and nothing lies below it that som
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import _get_current_function_mode
@@ -27,21 +29,47 @@ class Marked:
         self._tracing = False
         self._marks = 0
         """Ends of marked steps since tracing began."""
+        self.inside = 0
+        """Marked steps that were entered and not left."""
         self._wanted: frozenset[int] = frozenset()
         """Parameters for which it began."""
         capture.whole = False
 
-    def begin(self) -> None:
+    def begin(self, *, whole: bool = False) -> None:
         """A marked step begins: trace it if the ones before left something to explain."""
         capture = self._capture
+        if not capture.is_open:
+            return
         capture.watcher.loop.explicit = True
-        if capture.tracer is None and capture.is_open and capture.watcher.suspicions.take():
+        capture.watcher.loop.whole |= whole
+        if capture.registry.dirty:
+            capture.watcher.read_again()
+        if capture.tracer is None and capture.watcher.suspicions.take():
             self._wanted = capture.watcher.suspicions.taken
             self._tracing, self._marks = True, 0
             capture.start_tracing()
 
     def end(self, *, whole: bool, failed: bool = False) -> None:
         """A marked step is over. `whole`: nothing of the turn lies outside of it. `failed`: with an exception."""
+        if self._capture.is_open:
+            self._end(whole=whole, failed=failed)
+            self._capture.watcher.next_step()
+
+    def between(self) -> None:
+        """One turn is over and the next begins; not within a marked step, nor where nothing has happened."""
+        if self.inside or not self._capture.is_open:
+            return
+        log = self._capture.watcher.log
+        self._capture.watcher.finish_backward()
+        last = log.last()
+        if last is not None and last.step == log.step:
+            self.end(whole=True)
+        self.begin(whole=True)
+        tracer = self._capture.tracer
+        if self._tracing and tracer is not None and not _may_stay(tracer):
+            self.stop()
+
+    def _end(self, *, whole: bool, failed: bool) -> None:
         capture = self._capture
         if not self._tracing:
             return
@@ -74,6 +102,32 @@ class Marked:
     def _seen(self) -> bool:
         """Whether something was computed from each parameter that tracing is for."""
         return self._capture.tape is not None and self._wanted <= self._capture.tape.read()
+
+
+class OneStep(ContextDecorator):
+    """What `scope.step()` gives: a turn of the loop, from entering to leaving; never entered, it marks a turn's end."""
+
+    def __init__(self, marked: Marked, *, whole: bool = False) -> None:
+        self._marked = marked
+        self._whole = whole
+        self._used = False
+
+    def __enter__(self) -> None:
+        self._used = True
+        self._marked.inside += 1
+        self._marked.begin(whole=self._whole)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._marked.inside -= 1
+        self._marked.end(whole=self._whole, failed=kind is not None)
+
+    def __call__(self, function: Any) -> Any:
+        self._used = True
+        return super().__call__(function)
+
+    def __del__(self) -> None:
+        if not self._used and not sys.is_finalizing():
+            self._marked.between()
 
 
 def _may_stay(tracer: object) -> bool:

@@ -56,10 +56,23 @@ class OptimizerBook:
         self.files: dict[str, None] = {}
         """The user's files that were running when something happened."""
         self._ids: dict[int, int] = {}
+        self._strangers: dict[int, weakref.ref[Any]] = {}
+        """Optimizers that held nothing watched when they first stepped."""
 
     def uid(self, optimizer: Any) -> int:
         number = self._ids.get(id(optimizer), -1)
         return number if number >= 0 and self.known[number].ref() is optimizer else -1
+
+    def first_step(self, optimizer: Any) -> bool:
+        """Whether an optimizer that is about to step has not done so before; of a stranger it is said once."""
+        number = self.uid(optimizer)
+        if number >= 0:
+            return not self.known[number].steps
+        known = self._strangers.get(id(optimizer))
+        if known is not None and known() is optimizer:
+            return False
+        self._strangers[id(optimizer)] = weakref.ref(optimizer)
+        return True
 
     def built(self, optimizer: Any, stack: Stack) -> None:
         """A parameter is being handed to an optimizer."""
@@ -209,7 +222,7 @@ class Snapshot:
             for group in optimizer.param_groups:
                 for param in group["params"]:
                     uid = registry.uid(param)
-                    if uid < 0 or is_lazy(param) or param.layout is not torch.strided:
+                    if uid < 0 or is_lazy(param) or param.is_meta or param.layout is not torch.strided:
                         continue
                     total += param.numel()
                     if total > CLONE_LIMIT:

@@ -260,6 +260,7 @@ class Registry:
         """The facts about models and parameters."""
         if self.dirty:
             self.refresh()
+            self.dirty = True  # what has come is named, and still has to be hooked
         models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle, m.third_party) for m in self.models)
         roots = [model.module() for model in self.models if model.module is not None]
         misset = {id(tensor) for root in roots if root is not None for tensor in misset_in(root)}
@@ -269,7 +270,7 @@ class Registry:
 def _tensors(name: str, given: object) -> tuple[tuple[str, torch.Tensor], ...]:
     """What a model that is no module consists of. Raises NotTrainableError if that is anything but tensors."""
     if isinstance(given, torch.Tensor):
-        given = [given]
+        given = [("", given)]
     elif isinstance(given, Mapping):
         given = list(given.items())
     if not isinstance(given, Iterable) or isinstance(given, str):

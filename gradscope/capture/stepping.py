@@ -63,8 +63,6 @@ class StepProbe:
         self._hooked: dict[int, tuple[int, ...]] = {}
         """Per optimizer the parameters that were hooked because it holds them."""
         self._drift = Drift(watcher.registry)
-        self._fresh: set[int] = set()
-        """Those that were hooked only now: a pass may have reached them before."""
         self._handles: list[Any] = []
 
     def attach(self) -> None:
@@ -101,9 +99,9 @@ class StepProbe:
         watcher = self.watcher
         if torch._C._current_graph_task_id() < 0:
             watcher.finish_backward()
-        if watcher.ranks.active and watcher.book.uid(optimizer) < 0:
-            watcher.registry.dirty = True  # fully_shard replaces parameters, and no hook of torch tells
-        self._fresh.update(watcher.read_again())
+        if watcher.book.first_step(optimizer):
+            watcher.registry.dirty = True  # to_empty() and fully_shard replace parameters, and no hook of torch tells
+        watcher.read_again()
         uid = watcher.book.see(optimizer, stack, only_known=not watcher.discover)
         if uid < 0:
             return
@@ -112,7 +110,7 @@ class StepProbe:
             watcher.look_around(stack)
         if self._hooked.get(uid) is not known.uids:
             self._hooked[uid] = known.uids
-            self._fresh.update(watcher.attach_parameters(known.uids))
+            watcher.attach_parameters(known.uids)
         if watcher.unnamed is not None and any(not watcher.registry.entries[u].owners for u in known.uids):
             watcher.unnamed(stack)
         watcher.loop.steps(uid)
@@ -171,14 +169,15 @@ class StepProbe:
         """Gradients that no watched pass delivered: of parameters that were not hooked yet, or written by hand."""
         watcher = self.watcher
         places = {uid: place for place, uid in enumerate(usual.uids)}
-        fresh = set(watcher.attach_parameters(strange)) | {u for u in strange if u in self._fresh}
-        self._fresh.clear()
+        watcher.attach_parameters(strange)
+        fresh = watcher.unseen.intersection(strange)
+        watcher.unseen -= fresh
         averaged = watcher.ranks.averages and watcher.log.backwards > 0  # DDP writes where only other ranks had one
         late = [uid for uid in strange if uid in fresh and not averaged]
         written = [uid for uid in strange if uid not in fresh or averaged]
         late = [uid for uid in late if watcher.registry.entries[uid].owners]
         if late:
-            watcher.arrived_unseen(late)
+            watcher.early.update(late)
         if written and (averaged or not watcher.sees_clears) and watcher.log.backwards:
             log = watcher.log
             by = "averaged" if averaged else "assigned"
@@ -189,6 +188,7 @@ class StepProbe:
     def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool) -> Column:
         """The norms that are applied: those of the last pass if nobody wrote to the gradients since."""
         watcher = self.watcher
+        measure = measure and bool(grads) and not any(grad.is_meta for grad in grads)
         last = watcher.log.last()
         if (
             isinstance(last, Backward)
@@ -198,7 +198,7 @@ class StepProbe:
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
             return last.norms if last.norms.row or not measure else self._measured(cohort, grads)
-        return self._measured(cohort, grads) if measure and grads else Column(cohort)
+        return self._measured(cohort, grads) if measure else Column(cohort)
 
     def _measured(self, cohort: Cohort, grads: list[torch.Tensor]) -> Column:
         return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads)))
@@ -249,7 +249,8 @@ class StepProbe:
                 count.ratio_last = ratio
                 norm = opened.norms.get(param)
                 if norm is not None:
-                    watcher.suspicions.applied(param, norm, math.prod(watcher.registry.entries[param].shape))
+                    numel = math.prod(watcher.registry.entries[param].shape)
+                    watcher.suspicions.applied(param, norm, numel, delivered=count.backwards)
                 if norm is None or norm >= FAINT:
                     count.compared += 1
                     count.unchanged += param in changes.unchanged

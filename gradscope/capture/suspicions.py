@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gradscope.capture.events import ZERO, Log, StepKind
@@ -25,8 +26,8 @@ class Suspicions:
     """Parameters for which a step was traced last."""
     _told: set[tuple[str, int]] = field(default_factory=set)
     _fresh: set[tuple[str, int]] = field(default_factory=set)
-    _missing: dict[int, StepKind] = field(default_factory=dict)
     _judged: set[StepKind] = field(default_factory=set)
+    _turned: bool = False
 
     def arrived(self, log: Log, norms: Column) -> None:
         """A pass delivered gradients."""
@@ -52,11 +53,25 @@ class Suspicions:
         for uid in set(kind.held) - kind.trainable - kind.present:
             self._suspect("frozen", uid)
 
-    def applied(self, uid: int, norm: float, numel: int) -> None:
-        """A gradient of this norm was applied; asked at the steps whose updates are sampled."""
+    def turned(self, log: Log, trainable: Iterable[int]) -> None:
+        """A marked turn is over, and no optimizer is known: each of these should have had a gradient. Asked once."""
+        if self._turned or not log.backwards:
+            return
+        self._turned = True
+        for uid in trainable:
+            if not log.count(uid).backwards:
+                self._suspect("none", uid)
+
+    def applied(self, uid: int, norm: float, numel: int, *, delivered: int) -> None:
+        """A gradient of this norm was applied; asked at the steps whose updates are sampled.
+
+        `delivered`: how many backward passes ever brought one. Zeros that none brought are no gradient.
+        """
         rms = norm / max(numel, 1) ** 0.5
         if 0.0 < rms < TINY or HUGE < rms < math.inf:
             self._suspect("size", uid)
+        elif norm == 0.0 and not delivered:
+            self._suspect("none", uid)
 
     def _suspect(self, what: str, uid: int) -> None:
         if (what, uid) not in self._told:

@@ -57,13 +57,15 @@ def build_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.configure(child)
-        child.set_defaults(command=command.run)
+        child.set_defaults(command=command.run, refuse=child.error)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    args = build_parser().parse_args(argv)
+    args, unknown = build_parser().parse_known_args(argv)
+    if unknown:
+        args.refuse(f"unrecognized arguments: {' '.join(unknown)}")  # with the usage of the command, not of them all
     try:
         status: int = args.command(args)
         if not hasattr(args, "target"):  # of a script that ran, python says what it makes of this

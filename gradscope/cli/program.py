@@ -20,7 +20,7 @@ Program = tuple[CodeType, dict[str, Any]]
 
 def load_script(name: str, args: list[str]) -> Program:
     """Prepare `python NAME ARGS`. Raises ScriptError if it cannot be read, SyntaxError as python would."""
-    path = os.path.abspath(name)  # like python: absolute, symbolic links and `..` kept apart
+    path = os.path.join(os.getcwd(), name)  # like python: absolute, and otherwise as it was typed
     folder, package = os.path.dirname(os.path.realpath(name)), None
     if os.path.isfile(os.path.join(path, "__main__.py")):  # as in `python FOLDER`
         path, folder, package = os.path.join(path, "__main__.py"), path, ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gradscope.records import Backward, Event, OptimizerStep, Run
-from gradscope.records.columns import nothing, receivers
+from gradscope.records.columns import receivers, unmeasured, zeros
 from gradscope.records.once import once
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Alike:
 def alike(run: Run) -> Alike:
     """Two parameters are alike if every event and every optimizer has both or neither.
 
-    Also both or neither with a norm that is zero or was not measured. Other values of norms are not compared.
+    Also both or neither with a norm that is zero, or that was not measured. Other norms are not compared.
     """
     held = {optimizer.uid: frozenset(optimizer.parameters) for optimizer in run.optimizers}
     sets = dict.fromkeys(held.values())
@@ -61,9 +61,9 @@ def alike(run: Run) -> Alike:
 def _members(event: Event) -> tuple[frozenset[int], ...]:
     """The sets of parameters of an event."""
     if isinstance(event, Backward):
-        return receivers(event.norms), nothing(event.norms), event.added
+        return receivers(event.norms), zeros(event.norms), unmeasured(event.norms), event.added
     if isinstance(event, OptimizerStep):
-        return receivers(event.norms), nothing(event.norms)
+        return receivers(event.norms), zeros(event.norms), unmeasured(event.norms)
     return (event.parameters,)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gradscope.diagnosis.finding import State
+from gradscope.diagnosis.idle import stopped
 from gradscope.records import Model, Parameter, Run, Tally
 from gradscope.records.once import once
 from gradscope.records.zeros import zeros_left
@@ -16,10 +17,16 @@ _ORDER = (State.NONFINITE, State.INTERMITTENT, State.ZERO, State.NONE, State.UNU
 def parameter_states(run: Run) -> dict[int, State]:
     """State per parameter uid."""
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    if run.backwards and not any(optimizer.steps for optimizer in run.optimizers):
+        held = set(run.parameters)  # all that can be trained is meant to be, as GS101 judges
     empty = Tally()
     left = zeros_left(run)
+    silent = stopped(run)
     return {
-        uid: _state(p, run.tallies.get(uid, empty), held=uid in held, left=uid in left)
+        uid: State.INTERMITTENT
+        if (state := _state(p, run.tallies.get(uid, empty), held=uid in held, left=uid in left)) is State.FLOWING
+        and uid in silent
+        else state
         for uid, p in run.parameters.items()
     }
 

@@ -230,6 +230,8 @@ class Run:
     between: tuple[Event, ...] = ()
     """A sample of the backward passes and optimizer steps between those, to draw. What is inferred from one event
     following another is inferred from `events`."""
+    marked: bool = False
+    """The user marked whole turns of the loop."""
     lines: tuple[Passes, ...] = ()
     """Per line that called `backward()`; of very many lines only the first."""
 

@@ -111,8 +111,15 @@ def receivers(norms: Mapping[int, float | None]) -> frozenset[int]:
     return norms.cohort.everyone if isinstance(norms, Column) else frozenset(norms)
 
 
-def nothing(norms: Mapping[int, float | None]) -> frozenset[int]:
-    """Those whose norm is zero or was not measured."""
-    if isinstance(norms, Column) and (row := norms.row) and 0.0 not in row:
+def zeros(norms: Mapping[int, float | None]) -> frozenset[int]:
+    """Those whose norm is zero."""
+    if isinstance(norms, Column) and 0.0 not in norms.row and (norms.row or len(norms.missing) == len(norms)):
         return frozenset()
-    return frozenset(uid for uid, norm in norms.items() if not norm)
+    return frozenset(uid for uid, norm in norms.items() if norm == 0.0)
+
+
+def unmeasured(norms: Mapping[int, float | None]) -> frozenset[int]:
+    """Those that received something that was not measured."""
+    if isinstance(norms, Column):
+        return frozenset(norms.missing)
+    return frozenset(uid for uid, norm in norms.items() if norm is None)

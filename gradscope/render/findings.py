@@ -72,7 +72,7 @@ def _frame(frame: Location) -> Markup:
 
 def _names(report: Report, finding: Finding) -> Markup:
     """All names, the later ones folded away."""
-    names = [tag("code", name) for name in finding.parameters]
+    names = [tag("code", name or finding.model) for name in finding.parameters]
     part = victims(report, finding)
     of = f"{part} of {finding.model}" if part and finding.model else part
     if len(names) <= _NAMED:

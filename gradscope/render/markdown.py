@@ -57,7 +57,7 @@ def _facts(report: Report, finding: Finding) -> str:
     if finding.also:
         facts.append(f"- Or at: {_frames(finding.also)}")
     if finding.parameters:
-        names = listing([markdown_code(name) for name in finding.parameters], _NAMED)
+        names = listing([markdown_code(name or finding.model) for name in finding.parameters], _NAMED)
         part = victims(report, finding)
         facts.append(f"- Parameters: {names}" + (f" ({markdown(part)})" if part else ""))
     facts.append(f"- Known: {markdown(seen(finding))} ({markdown(finding.name)})")

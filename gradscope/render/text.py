@@ -142,7 +142,7 @@ def _finding(report: Report, finding: Finding, style: _Style) -> list[str]:
 
 
 def _params(report: Report, finding: Finding, style: _Style) -> list[str]:
-    names = listing([plain(name) for name in finding.parameters], _NAMED)
+    names = listing([plain(name or finding.model) for name in finding.parameters], _NAMED)
     part = victims(report, finding)
     return _wrap(f"{names} ({part})" if part and finding.model else names, style, "", indent=_LABEL)
 

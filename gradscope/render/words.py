@@ -167,12 +167,25 @@ def _calm(report: Report) -> str:
         return "No model was seen"
     if not report.run.trained:
         return "No backward pass was seen"
-    flowing = [m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT)]
+    stopped = _stopped(report)
+    flowing = [
+        m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT) and m.name not in stopped
+    ]
     if len(flowing) == len(report.models):
         return f"Gradients flow in {_all(len(flowing))}"
-    others = listing([f"{m.name}: {STATE_WORDS[m.state]}" for m in report.models if m.name not in flowing], 3)
-    start = "Gradients" if report.passed else "Nothing wrong: gradients"
+    states = {m.name: "none any more" if m.name in stopped else STATE_WORDS[m.state] for m in report.models}
+    others = listing([f"{name}: {state}" for name, state in states.items() if name not in flowing], 3)
+    start = "Gradients" if report.passed or stopped else "Nothing wrong: gradients"
     return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
+
+
+def _stopped(report: Report) -> set[str]:
+    """Models that get no gradient any more, as an info says of all that is trainable in them."""
+    trainable = {m.name: m.trainable for m in report.models}
+    return {
+        f.model for f in report.findings if f.state == State.NONE and f.severity is Severity.INFO
+        and f.code == "GS104" and len(f.parameters) == trainable.get(f.model)
+    }  # fmt: skip
 
 
 def _all(models: int) -> str:

@@ -88,7 +88,7 @@ def test_held_and_frozen():
 @pytest.mark.parametrize("numel", [1, 10_000])
 def test_gradients_beyond_the_usual_size(rms, wrong, numel):
     suspicions = Suspicions()
-    suspicions.applied(1, rms * math.sqrt(numel), numel)
+    suspicions.applied(1, rms * math.sqrt(numel), numel, delivered=1)
 
     assert suspicions.take() == wrong
 
@@ -106,7 +106,7 @@ def test_each_thing_is_asked_once():
     delivered(suspicions, log, {2: math.nan})
     assert not suspicions.take()
 
-    suspicions.applied(1, 2 * HUGE, 1)  # the same parameter, but something else
+    suspicions.applied(1, 2 * HUGE, 1, delivered=1)  # the same parameter, but something else
     assert suspicions.take()
 
 
@@ -118,3 +118,10 @@ def test_no_run_is_traced_for_ever():
         taken += suspicions.take()
 
     assert taken == MOST
+
+
+@pytest.mark.parametrize(("delivered", "wrong"), [(0, True), (3, False)])
+def test_zeros_that_no_pass_brought_are_looked_into(delivered, wrong):
+    suspicions = Suspicions()
+    suspicions.applied(1, 0.0, 4, delivered=delivered)
+    assert suspicions.take() is wrong

@@ -85,6 +85,15 @@ def test_wrong_usage(argv, capsys):
     assert "usage: gradscope" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "check", "report", "rules"])
+def test_an_unknown_option_shows_the_usage_of_its_command(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main([command, "--nosuch", "x.py"])
+    usage, said = capsys.readouterr().err.rstrip().rsplit("\n", 1)
+    assert usage.startswith(f"usage: gradscope {command} ")
+    assert said.startswith(f"gradscope {command}: error: unrecognized arguments: --nosuch")
+
+
 def test_version_and_help_come_at_once(gradscope):
     assert gradscope("--version").stdout == f"gradscope {__version__}\n"
     gradscope("--help")

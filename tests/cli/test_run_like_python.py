@@ -100,6 +100,17 @@ def test_module(plain, gradscope, tmp_path):
         assert (seen.stdout, seen.returncode) == (expected.stdout, 0)
 
 
+@pytest.mark.parametrize("name", ["./x.py", ".//x.py", "sub/../x.py", "sub/./y.py", "sub", "./sub/", "sub/."])
+def test_the_file_is_called_as_it_was_typed(name, plain, gradscope, tmp_path):
+    (tmp_path / "sub").mkdir()
+    for file in ("x.py", "sub/y.py", "sub/__main__.py"):
+        (tmp_path / file).write_text(
+            "import sys; print(__file__, sys.argv, sys.path[0], sys._getframe().f_code.co_filename)"
+        )
+
+    assert gradscope("run", name).stdout == plain(name).stdout != ""
+
+
 @pytest.mark.parametrize("flag", ["-P", "-I"])
 def test_safe_path(flag, plain, tmp_path):
     """With `-P` python puts no folder of the script on the path; nor do we."""

@@ -97,6 +97,17 @@ def test_steps_end_the_script_cleanly(gradscope, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["steps"] == 3
 
 
+def test_a_script_that_catches_everything_is_told_that_it_caught_the_end(gradscope, tmp_path):
+    loop = "for _ in range(9):\n    try:\n        train(2)\n    except:\n        print('caught')\nprint('end')\n"
+    write(tmp_path, TRAIN + loop)
+
+    seen = gradscope("run", "--steps", "3", "--json", "r.json", "train.py")
+
+    assert (seen.returncode, seen.stdout.splitlines()[-1]) == (0, "end")
+    assert seen.stderr.count("caught the StopRun") == 1
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["steps"] == 3
+
+
 def test_a_folder_is_run_as_python_runs_it(plain, gradscope, tmp_path):
     (tmp_path / "pack").mkdir()
     write(tmp_path / "pack", "import sys\nprint(sys.argv, sys.path[0], __file__, repr(__package__))\n", "__main__.py")

@@ -6,6 +6,7 @@ from gradscope.diagnosis.finding import Rule
 from gradscope.diagnosis.rules.gs101_no_gradient import RULE as NO_GRADIENT
 from gradscope.diagnosis.rules.gs102_unused_module import RULE as UNUSED_MODULE
 from gradscope.diagnosis.rules.gs103_frozen import RULE as FROZEN
+from gradscope.diagnosis.rules.gs104_intermittent import RULE as INTERMITTENT
 from gradscope.diagnosis.rules.gs201_zero_gradient import RULE as ZERO_GRADIENT
 from gradscope.diagnosis.rules.gs301_nonfinite_gradient import RULE as NONFINITE_GRADIENT
 from gradscope.diagnosis.rules.gs401_vanishing_gradient import RULE as VANISHING_GRADIENT
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     NO_GRADIENT,
     UNUSED_MODULE,
     FROZEN,
+    INTERMITTENT,
     ZERO_GRADIENT,
     NONFINITE_GRADIENT,
     VANISHING_GRADIENT,

@@ -57,8 +57,6 @@ def missing(run: Run) -> list[int]:
 
 def _zeros_that_stay(run: Run) -> set[int]:
     """Zeros that somebody left instead of a gradient; where the value moves all the same, GS510 tells of it."""
-    if not run.backwards:
-        return set()
     left = zeros_left(run)
     return left.difference(moving(run)) if left else left
 
@@ -103,12 +101,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         severity = Severity.INFO
     says = "gets no gradient"
     if cut is None:
-        hint = (
-            ""
-            if run.traced
-            else "mark the steps (for batch in scope.steps(loader)) or use `gradscope run` to learn the line"
-        )
-        return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=hint)
+        return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=_advice(run))
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
     if cut.cause == "requires_grad_false":
@@ -131,6 +124,14 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
         detail=cut.library,
     )
+
+
+def _advice(run: Run) -> str:
+    """How to learn the line where nothing was traced."""
+    if run.traced:
+        return ""
+    mark = "" if run.marked else "mark whole turns (for batch in scope.steps(loader)) or "
+    return f"{mark}use `gradscope run` to learn the line"
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

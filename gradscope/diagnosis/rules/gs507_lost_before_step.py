@@ -3,6 +3,8 @@
 step() in the wrong place finds no gradient: it runs before backward(), or zero_grad() runs between the two.
 If only some of the optimizer's parameters are concerned, a second loss is backpropagated after the step.
 
+Gradients that are replaced by zeros between the two are lost as well.
+
 Bad:
     optimizer.zero_grad()
     optimizer.step()
@@ -14,43 +16,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.alike import alike
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
-from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
+from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 
 CODE = ("GS507", "lost-before-step")
 TIMES = 2
+_BY_HAND = ("assigned", "zero_", "fill_", "mul_", "copy_", "set_")
+_ZEROED = Cause(
+    "they are set to zero between backward() and step()",
+    "leave .grad alone between the two; what is not to be trained is frozen with requires_grad_(False)",
+)
 
 
 def check(run: Run) -> Iterable[Finding]:
     """One finding per optimizer and model."""
-    arrived: set[int] = set()
-    cleared: dict[int, Path] = {}
-    lost: dict[int, dict[int, int]] = {}
-    applied: set[int] = set()
-    where: dict[int, Clear] = {}
-    for event in alike(run).events:
-        if isinstance(event, Backward):
-            arrived.update(event.norms)
-            for uid in event.norms:
-                cleared.pop(uid, None)
-        elif isinstance(event, Clear):
-            for uid in event.parameters & arrived:
-                cleared[uid] = event.path
-                where[uid] = event
-            arrived -= event.parameters
-        elif isinstance(event, OptimizerStep):
-            for uid in cleared.keys() & alike(run).held[event.optimizer]:
-                if not event.norms.get(uid):
-                    counts = lost.setdefault(event.optimizer, {})
-                    counts[uid] = counts.get(uid, 0) + 1
-                    del cleared[uid]
-            applied.update(uid for uid, norm in event.norms.items() if norm)
-    where = alike(run).all(where)
-    applied = set(alike(run).all(dict.fromkeys(applied)))
+    yield from _cleared(run)
+    yield from _overwritten(run)
+
+
+def _cleared(run: Run) -> Iterable[Finding]:
+    lost, applied, where = _followed(run)
     for optimizer, counts in lost.items():
-        often = alike(run).all({u: n for u, n in counts.items() if n >= TIMES and u not in applied})
-        uids = [u for u in often if tally(run, u).backwards >= TIMES and not is_idle(run, run.parameters[u])]
+        often = [u for u, n in counts.items() if n >= TIMES and u not in applied and tally(run, u).backwards >= TIMES]
+        uids = [u for u in often if not is_idle(run, run.parameters[u])]
         if not uids:
             continue
         cause, path, also = _why(run, optimizer, uids, applied, where)
@@ -69,6 +59,80 @@ def check(run: Run) -> Iterable[Finding]:
             )
 
 
+def _followed(run: Run) -> tuple[dict[int, dict[int, int]], set[int], dict[int, Clear]]:
+    """How often each optimizer lost what arrived; what was applied; and where each was cleared last."""
+    arrived: set[int] = set()
+    cleared: dict[int, Path] = {}
+    lost: dict[int, dict[int, int]] = {}
+    applied: set[int] = set()
+    where: dict[int, Clear] = {}
+    same = alike(run)
+    for event in same.events:
+        if isinstance(event, Backward):
+            arrived.update(event.norms)
+            for uid in event.norms:
+                cleared.pop(uid, None)
+        elif isinstance(event, Clear):
+            for uid in event.parameters & arrived:
+                cleared[uid] = event.path
+                where[uid] = event
+            arrived -= event.parameters
+        elif isinstance(event, OptimizerStep):
+            for uid in same.held[event.optimizer]:
+                if uid in cleared and not event.norms.get(uid):
+                    counts = lost.setdefault(event.optimizer, {})
+                    counts[uid] = counts.get(uid, 0) + 1
+                    del cleared[uid]
+                elif uid in event.norms and event.norms[uid] != 0.0:  # where it was not measured, what came is there
+                    applied.add(uid)
+    lost = {optimizer: same.all(counts) for optimizer, counts in lost.items()}
+    return lost, set(same.all(dict.fromkeys(applied))), same.all(where)
+
+
+def _overwritten(run: Run) -> Iterable[Finding]:
+    """What a pass left was replaced by zeros at each step that was measured."""
+    delivered: set[int] = set()
+    written: dict[int, Write] = {}
+    lost: dict[int, dict[int, int]] = {}
+    applied: set[int] = set()
+    same = alike(run)
+    for event in same.events:
+        if isinstance(event, Backward):
+            delivered.update(uid for uid, norm in event.norms.items() if norm)
+            for uid in event.norms:
+                written.pop(uid, None)
+        elif isinstance(event, Clear):
+            delivered -= event.parameters
+        elif isinstance(event, Write) and event.what == "grad":
+            written.update(dict.fromkeys(event.parameters, event))
+        elif isinstance(event, OptimizerStep):
+            for uid, norm in event.norms.items():
+                by = written[uid].by if uid in written else "assigned"
+                if norm == 0.0 and uid in delivered and by in _BY_HAND:
+                    counts = lost.setdefault(event.optimizer, {})
+                    counts[uid] = counts.get(uid, 0) + 1
+                elif norm:
+                    applied.add(uid)
+    written = same.all(written)
+    for counts in lost.values():
+        often = same.all({u: n for u, n in counts.items() if n >= TIMES and u not in applied})
+        uids = [u for u in often if not is_idle(run, run.parameters[u])]
+        for model, mine in by_model(run, uids):
+            write = written.get(mine[0])
+            yield finding(
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                mine,
+                state="flowing",
+                cause="zeroed_before_step",
+                says="gets gradients that are never applied",
+                path=write.path if write is not None else (),
+                words=_ZEROED,
+            )
+
+
 def _why(
     run: Run, optimizer: int, uids: list[int], applied: set[int], where: dict[int, Clear]
 ) -> tuple[str, Path, Path]:
@@ -76,6 +140,9 @@ def _why(
     clear = where.get(uids[0])
     cleared = clear.path if clear is not None else ()
     partly = bool(applied.intersection(run.optimizers[optimizer].parameters))
+    if clear is not None and not partly:
+        after = next((e.clock for e in steps if e.clock > clear.clock), clear.clock)
+        partly = any(clear.clock < e.clock < after for e in run.backward_events)  # another loss, before the step
     if partly or (clear is not None and clear.by in ("module", "hand")):
         return "zeroed_before_step", cleared, steps[-1].path
     first = next((e for e in run.backward_events if set(uids).intersection(e.norms)), None)

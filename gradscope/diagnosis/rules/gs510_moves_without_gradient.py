@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
-from gradscope.records.columns import nothing, receivers
+from gradscope.records.columns import receivers, zeros
 from gradscope.records.once import once
 
 CODE = ("GS510", "moves-without-gradient")
@@ -43,8 +43,8 @@ def moving(run: Run) -> dict[int, Path]:
             for uid in event.parameters:
                 zeroed[uid] = event.path
         elif isinstance(event, OptimizerStep):
-            for uid in nothing(event.norms) - arrived if event.ratios else ():
-                if event.norms[uid] == 0.0 and event.ratios.get(uid):
+            for uid in zeros(event.norms) - arrived if event.ratios else ():
+                if event.ratios.get(uid):
                     drift[uid] = drift.get(uid, 0) + 1
             arrived -= held[event.optimizer]
     cut = {uid for each in run.cuts for uid in each.parameters}  # GS101 tells of these

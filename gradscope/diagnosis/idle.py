@@ -1,0 +1,40 @@
+"""Parameters that got gradients and get none any more, whatever stands in their `.grad` meanwhile."""
+
+from __future__ import annotations
+
+from gradscope.records import Backward, Clear, OptimizerStep, Run
+
+LAST, SHARE = 5, 0.5
+"""Steps without a gradient at the end of a run, and their share of all, from which a gradient has stopped."""
+
+
+def stopped(run: Run) -> dict[int, int]:
+    """Per parameter whose gradient has stopped: at how many steps of its optimizers since the last one."""
+    since = {uid: t.none_streak for uid, t in run.tallies.items() if t.steps_none < t.steps} | _zeros(run)
+    return {uid: n for uid, n in since.items() if n >= max(LAST, SHARE * run.tallies[uid].steps)}
+
+
+def _zeros(run: Run) -> dict[int, int]:
+    """Steps that found zeros left by zero_grad(set_to_none=False), with no pass since that reached the parameter."""
+    last = {
+        uid: t.last_backward
+        for uid, t in run.tallies.items()
+        if t.last_backward is not None and t.last_backward < run.backwards - LAST and t.steps > t.none_streak
+    }
+    zeros: dict[int, int] = {}
+    cleared: set[int] = set()
+    index = -1
+    for event in run.events if last else ():
+        if isinstance(event, Backward):
+            index = event.index
+            cleared.difference_update(event.norms)
+        elif isinstance(event, Clear):
+            cleared |= event.parameters
+        elif isinstance(event, OptimizerStep):
+            for uid in last.keys() & event.norms.keys():
+                norm = event.norms[uid]
+                if norm:
+                    zeros.pop(uid, None)
+                elif index > last[uid] and (norm == 0.0 or uid in cleared):
+                    zeros[uid] = zeros.get(uid, 0) + 1
+    return zeros

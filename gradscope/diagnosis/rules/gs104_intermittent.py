@@ -1,0 +1,71 @@
+"""GS104 intermittent: a parameter gets a gradient at some steps of its optimizer, and none at others.
+
+That is how experts, dropped layers, alternating losses and stages are trained, so it is told as info. It is also how
+a condition looks that skips or cuts more than was meant: where the gradient came at first and never again, the finding
+says so, and the report does not count the model among those in which gradients flow.
+
+Look at:
+    features = encoder(x)
+    if step > 0:
+        features = features.detach()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.finding import Finding, Rule, Severity
+from gradscope.diagnosis.idle import stopped
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
+from gradscope.records import Run
+
+CODE = ("GS104", "intermittent")
+TIMES = 2
+"""Steps without a gradient; a single one, before the first backward pass, is none of training."""
+_FIX = "if it is not meant, look for a condition that skips its loss or detaches its output"
+
+
+def check(run: Run) -> Iterable[Finding]:
+    """Per model one finding for what comes and goes, and one for what has stopped."""
+    silent = stopped(run)
+    told = set(moving(run))
+    groups: dict[bool, list[int]] = {True: [], False: []}
+    for uid, parameter in run.parameters.items():
+        if parameter.owners and parameter.trainable and uid not in told and not is_idle(run, parameter):
+            count = tally(run, uid)
+            frozen = count.steps - count.trainable_steps
+            if uid in silent and count.trainable_steps:
+                groups[True].append(uid)
+            elif count.steps_none - frozen >= TIMES and count.steps_none < count.steps:
+                groups[False].append(uid)
+    for over, found in groups.items():
+        for model, uids in by_model(run, found):
+            yield finding(
+                CODE,
+                Severity.INFO,
+                run,
+                model,
+                uids,
+                state="none" if over else "intermittent",
+                cause="unknown",
+                says="gets no gradient any more" if over else "gets a gradient at some steps only",
+                words=Cause(_stopped(run, uids, silent) if over else _often(run, uids), _FIX),
+            )
+
+
+def _stopped(run: Run, uids: tuple[int, ...], silent: dict[int, int]) -> str:
+    since = max(silent[uid] for uid in uids)
+    steps = max(tally(run, uid).steps for uid in uids)
+    return f"there was none at the last {since} of the {steps} steps of its optimizer"
+
+
+def _often(run: Run, uids: tuple[int, ...]) -> str:
+    counts = [tally(run, uid) for uid in uids]
+    had = sorted({count.steps - count.steps_none for count in counts})
+    times = str(had[0]) if len(had) == 1 else f"{had[0]} to {had[-1]}"
+    return f"there was one at {times} of the {max(count.steps for count in counts)} steps of its optimizer"
+
+
+RULE = Rule(*CODE, check, __doc__ or "")
