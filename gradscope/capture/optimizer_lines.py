@@ -24,7 +24,7 @@ class Lines:
     """Calls of its add_param_group."""
     exhausted: Path = ()
     groups: tuple[Path, ...] = ()
-    """Where its parameter groups are written down, if that is not where it is built."""
+    """Per group where it is written down, if that is not where the optimizer is built."""
     step: Path = ()
     guard: Path = ()
     """The condition that decides whether its step() is reached."""
@@ -39,6 +39,7 @@ class Subject:
     name: str = ""
     schedulers: tuple[str, ...] = ()
     built: Path = ()
+    groups: int = 0
     empty_group: bool = False
     holders: tuple[tuple[str, int, str], ...] = ()
     """Variables of running functions that held it: file, first line of the function (0: a module), name."""
@@ -56,7 +57,7 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
         built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
         added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
         exhausted=exhausted(site, empty=subject.empty_group) if site is not None else (),
-        groups=_groups(sources, site),
+        groups=_groups(sources, site, subject.groups),
         step=step.path if step is not None else (),
         guard=step.guard if step is not None else (),
         scheduler=_scheduler(sources, aliases, subject.schedulers),
@@ -124,11 +125,30 @@ def _receiver(site: Site) -> str:
     return key_of(function.value) if isinstance(function, ast.Attribute) else ""
 
 
-def _groups(sources: Sources, built: Site | None) -> tuple[Path, ...]:
-    """The dicts of the one function, other than the call that builds it, that writes down parameter groups."""
+def _groups(sources: Sources, built: Site | None, count: int) -> tuple[Path, ...]:
+    """The dicts of the one function, other than the call that builds it, that writes down parameter groups.
+
+    One that stands in a loop makes as many of the groups as the others leave.
+    """
     here = set(ast.walk(built.node)) if built is not None else set()
-    found = [site for site in sources.groups() if site.node not in here]
-    return tuple(site.path for site in found) if len({site.function for site in found}) == 1 else ()
+    found = sorted((site for site in sources.groups() if site.node not in here), key=lambda site: site.line)
+    if len({site.function for site in found}) != 1:
+        return ()
+    looped = [number for number, site in enumerate(found) if _in_loop(site)]
+    rest = count - len(found)
+    if len(looped) == 1 and rest > 0:
+        found[looped[0] : looped[0]] = [found[looped[0]]] * rest
+    return tuple(site.path for site in found) if len(found) == count else ()
+
+
+def _in_loop(site: Site) -> bool:
+    loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
+    within = ast.walk(site.function) if site.function is not None else ()
+    return any(
+        node is not site.node and any(part is site.node for part in ast.walk(node))
+        for node in within
+        if isinstance(node, loops)
+    )
 
 
 def _step(sources: Sources, aliases: set[str], built: Site | None) -> Site | None:

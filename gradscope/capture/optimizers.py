@@ -165,7 +165,8 @@ class OptimizerBook:
         self.read(number)
         empty = any(not group.parameters for group in known.groups)
         names = tuple(known.schedulers)
-        subject = Subject(known.class_name, known.name, names, resolve(known.built), empty, tuple(known.holders))
+        built, count = resolve(known.built), len(known.groups)
+        subject = Subject(known.class_name, known.name, names, built, count, empty, tuple(known.holders))
         lines = lines_of(subject, sources)
         return Optimizer(
             uid=number,
@@ -186,7 +187,7 @@ class OptimizerBook:
 
     def _added(self, known: Known, lines: Lines) -> tuple[Path, ...]:
         """Per group the line that handed it over: the last groups by the calls of add_param_group there are."""
-        if len(lines.groups) == len(known.groups) and set(known.added) <= {known.built}:
+        if lines.groups and set(known.added) <= {known.built}:
             return lines.groups
         if known.added:
             return tuple(resolve(stack) for stack in known.added)
