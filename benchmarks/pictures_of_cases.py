@@ -1,9 +1,9 @@
 """Draw everything that can be drawn of every case: graphs, figures, pages. Exit status 1 if anything failed.
 
-    python benchmarks/pictures_of_cases.py                        # all of them
-    python benchmarks/pictures_of_cases.py healthy                # those whose name has a word in it
-    python benchmarks/pictures_of_cases.py --every 3              # a third of them
-    python benchmarks/pictures_of_cases.py --folder other/cases   # those of another folder
+python benchmarks/pictures_of_cases.py                        # all of them
+python benchmarks/pictures_of_cases.py healthy                # those whose name has a word in it
+python benchmarks/pictures_of_cases.py --every 3              # a third of them
+python benchmarks/pictures_of_cases.py --folder other/cases   # those of another folder
 """
 
 from __future__ import annotations
