@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_PANELS = 24
 TITLE_PER_INCH = 11
+SECOND_ROW = 12
+"""Points over the axes for how many entries there are and of which step."""
 LETTER = 0.065
 """Inches that a letter of a tick takes."""
 FLOOR = 0.7
@@ -118,7 +120,7 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     found = [histogram for histogram in report.run.histograms if histogram.uid in panel.uids]
     if not found:
         _hatched(ax, _why_empty(report, panel))
-        room.head(ax, style.name(panel.words, 40))
+        room.head(ax, style.name(panel.words, 40), above=SECOND_ROW)
         return
     entries = _collect(found)
     low = min([*entries.negative, *entries.positive], default=0)
@@ -135,7 +137,7 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}"
     small = {"fontsize": 8, "color": style.look(ax).text}
     ax.annotate(says, (0, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points", **small)
-    room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=12)
+    room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=SECOND_ROW)
 
 
 def _why_empty(report: Report, panel: Panel) -> str:
