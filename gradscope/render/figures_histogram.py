@@ -135,8 +135,8 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     ax.grid(axis="y")
     late = "" if entries.step == last else ", the last sampled"
     says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}"
-    small = {"fontsize": 8, "color": style.look(ax).text}
-    ax.annotate(says, (0, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points", **small)
+    small = style.look(ax).text
+    ax.annotate(says, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=small)
     room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=SECOND_ROW)
 
 
