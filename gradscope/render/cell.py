@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import Finding, Severity
@@ -30,6 +31,9 @@ _COLOURS = {
 """Legible on white and on black, because a notebook does not say which it is."""
 _MODELS = 20
 _SEVERITIES = {Severity.ERROR: Tone.NONE, Severity.WARNING: Tone.ZERO, Severity.INFO: Tone.SOMETIMES}
+_WIDTH = re.compile(r'<svg width="([\d.]+)pt"')
+_LEAST = 0.6 * 4 / 3
+"""Pixels per point of a picture that is shrunk: six tenths of its size."""
 _RULE = "1px solid rgba(128,128,128,.35)"
 
 
@@ -48,9 +52,7 @@ def cell(report: Report, page: str | None, drawn: Drawn | None) -> str:
     if report.findings and len(report.flow) > 1:
         parts.append(_folded("Which loss trains what", _table(flow_table(report, report.models))))
     if drawn is not None and drawn.svg is not None:
-        image = tag("img", src=data_uri(drawn.svg), alt="Graph of the traced step", style="max-width:none")
-        strip = tag("div", image, style="overflow:auto;max-height:640px")
-        parts.append(_folded("Graph", strip, unfolded=not report.ok))
+        parts.append(_folded("Graph", _image(drawn.svg), unfolded=not report.ok))
     parts.append(_frame(page) if page else tag("div", "The full page is large: report.save('report.html')"))
     return tag("div", *parts, style="line-height:1.45")
 
@@ -100,6 +102,15 @@ def _frame(page: str) -> Markup:
         f'<iframe sandbox="allow-scripts" title="gradscope report" style="{style}" srcdoc="{_quoted(page)}">'
     )
     return _folded("Full report", join(frame, Markup("</iframe>")))
+
+
+def _image(svg: str) -> Markup:
+    """The graph shrunk to fit, so that its end is not out of sight; a very wide one scrolls and stays legible."""
+    width = _WIDTH.search(svg)
+    least = f";min-width:{_LEAST * float(width[1]):.0f}px" if width else ""
+    style = f"max-width:100%;max-height:1200px{least}"
+    image = tag("img", src=data_uri(svg), alt="Graph of the traced step", style=style)
+    return tag("div", image, style="overflow-x:auto")
 
 
 def _quoted(page: str) -> str:

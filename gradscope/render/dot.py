@@ -149,7 +149,7 @@ def _plate(index: int, marks: Sequence[Mark]) -> str:
 def _cut_edges(index: int, marks: Sequence[Mark]) -> list[str]:
     """Bold lines that end at a bar before the plate, dotted lines behind it for the value."""
     targets = dict.fromkeys(target for mark in marks for target in mark.targets)
-    values = [f"last value: {safe(mark.value)}" if mark.value else "" for mark in marks]
+    values = [f"last live tensor: {safe(mark.value)}" if mark.value else "" for mark in marks]
     return [
         *(
             f"n{mark.source} -> c{index} [{cut_look(mark.worth, mark.harmful, words)}];"

@@ -11,6 +11,7 @@ from gradscope.errors import GradscopeError
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.palette import DEAD, TEXT, model_colour
+from gradscope.render.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 MAX_PANELS = 24
-TITLE_PER_INCH = 12
+TITLE_PER_INCH = 11
+SECOND_ROW = 12
+"""Points over the axes for how many entries there are and of which step."""
+LETTER = 0.065
+"""Inches that a letter of a tick takes."""
 FLOOR = 0.7
 """Where bars of counts begin on a log axis."""
 DECADE = math.log2(10)
@@ -115,7 +120,7 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     found = [histogram for histogram in report.run.histograms if histogram.uid in panel.uids]
     if not found:
         _hatched(ax, _why_empty(report, panel))
-        room.head(ax, style.name(panel.words, 40))
+        room.head(ax, style.name(panel.words, 40), above=SECOND_ROW)
         return
     entries = _collect(found)
     low = min([*entries.negative, *entries.positive], default=0)
@@ -126,12 +131,13 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     style.log_scale(ax)
     ax.set_ylim(bottom=FLOOR)
     ax.set_ylabel("entries")
-    ax.set_xlabel("gradient value, by powers of two")
+    ax.set_xlabel("gradient value (log scale on both sides of 0)")
     ax.grid(axis="y")
     late = "" if entries.step == last else ", the last sampled"
-    says = f": {entries.total:,} entries at step {entries.step}{late}"
-    most = max(20, int(room.inches(ax)[0] * TITLE_PER_INCH) - len(says))
-    room.head(ax, style.name(panel.words, most) + says)
+    says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}"
+    small = style.look(ax).text
+    ax.annotate(says, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=small)
+    room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=SECOND_ROW)
 
 
 def _why_empty(report: Report, panel: Panel) -> str:
@@ -173,20 +179,27 @@ def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
 
 
 def _ticks(ax: Axes, entries: Entries, low: int, high: int) -> None:
-    """A tick per decade or per few decades; a value 2**e stands at the lower edge of the bar of e."""
-    first, last = math.ceil(low / DECADE), math.floor((high + 1) / DECADE)
-    every = max(1, -(-(last - first + 1) // 4))
-    ticks = [(0.0, "0")]
-    for decade in range(last, first - 1, -every):
-        place = decade * DECADE - low + 1.5
-        ticks += [(place, f"1e{decade}"), (-place, f"-1e{decade}")]
+    """Ticks at decades, as many as have room; a value 2**e stands at the lower edge of the bar of e."""
     width = high - low + 2
+    right = width + (7.5 if entries.inf else 4.5 if entries.nan else 1)
+    ax.set_xlim(-width - 1, right)
+    first, last = math.ceil(low / DECADE), math.floor((high + 1) / DECADE)
+    longest = max((len(_decade(power)) + 2 for power in range(first, last + 1)), default=0)
+    needed = longest * LETTER * (right + width + 1) / room.inches(ax)[0]
+    decades = range(last, first - 1, -max(1, math.ceil(needed / DECADE)))
+    places = [(power * DECADE - low + 1.5, _decade(power)) for power in decades]
+    places = [(place, words) for place, words in places if place >= 0.7 * needed]
+    places = places or [(width - 0.5, number(2.0**high))]
+    ticks = [(0.0, "0"), *places, *((-place, f"-{words}") for place, words in places)]
     ticks += [(width + 2.5, "NaN")] * bool(entries.nan) + [(width + 5.5, "Inf")] * bool(entries.inf)
     ticks.sort()
     ax.set_xticks([place for place, _ in ticks], [words for _, words in ticks], fontsize=8)
-    ax.set_xlim(-width - 1, width + (7.5 if entries.inf else 4.5 if entries.nan else 1))
     if entries.nan or entries.inf:
         ax.axvline(width + 1, color=DEAD, linewidth=0.8, linestyle=":")
+
+
+def _decade(power: int) -> str:
+    return number(10.0**power) if abs(power) <= 3 else f"1e{power}"
 
 
 def _hatched(ax: Axes, words: str) -> None:

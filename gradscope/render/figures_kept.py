@@ -21,6 +21,8 @@ FEWEST = 24
 SPARE = 0.05
 LONG = 4
 """A gap so many times as long as usual is missing data."""
+ENOUGH = 3
+"""Of fewer gaps none is usual."""
 
 Span = tuple[int, int]
 """From, and up to but without."""
@@ -67,7 +69,7 @@ def kept_of(indexes: Sequence[int], total: int) -> Kept:
 def gaps_of(steps: Sequence[int]) -> list[Span]:
     """Of steps that are sampled now and then: where far more than usual is missing."""
     lengths = sorted(b - a for a, b in pairwise(steps))
-    if not lengths:
+    if len(lengths) < ENOUGH:
         return []
     usual = lengths[int(0.9 * (len(lengths) - 1))]
     return [(a + 1, b) for a, b in pairwise(steps) if b - a > LONG * max(usual, 2)]

@@ -61,19 +61,30 @@ def _gradient(box: Box, passes: bool) -> list[str]:
     if box.norms and not told:
         low, high = (number(norm) for norm in box.norms)
         words.append(f"norm {low}" if low == high else f"norm {low} to {high}")
-    if box.worth is not Worth.SOUND:
+    some = {worth: amount for worth, amount in sorted(box.some.items()) if amount < box.parameters}
+    if box.worth is not Worth.SOUND and box.worth not in some:
         words.append(f"gradient {WORTH_WORDS[box.worth]}")
     of = count(box.parameters, "parameter")
-    words += [f"{n} of {of}: {WORTH_WORDS[w]}" for w, n in sorted(box.some.items()) if n < box.parameters]
+    words += [f"{amount} of {of}: {WORTH_WORDS[worth]}" for worth, amount in some.items()]
     if box.silent:
         words.append(f"{box.silent} of {of}: no gradient")
     return words
 
 
+_WRITTEN = {"nan": "NaN", "inf": "Inf", "ctc": "CTC", "relu": "ReLU", "gan": "GAN"}
+_CODE = ("no_grad", "inference_mode")
+"""Causes that are called what they are called in the user's code."""
+
+
+def cause_words(cause: str) -> str:
+    """A cause as one reads it."""
+    return cause if cause in _CODE else " ".join(_WRITTEN.get(word, word) for word in cause.split("_"))
+
+
 def mark_rows(mark: Mark) -> list[str]:
     """The lines of a plate: cause and line in bold, the line's code."""
-    cause = mark.cause
-    if cause == "unknown":
+    cause = cause_words(mark.cause)
+    if mark.cause == "unknown":
         cause = f"gradient {WORTH_WORDS[mark.worth]}" if mark.worth is not Worth.SOUND else "gradient lost"
     where = f" at {place(mark.location)}" if mark.location else ", cause not found" * (mark.cause == "unknown")
     return [f"<b>{safe(cause + where)}</b>", *filter(None, [code(mark.location)])]
@@ -81,7 +92,7 @@ def mark_rows(mark: Mark) -> list[str]:
 
 def badge_rows(blame: Blame) -> list[str]:
     """The lines of a finding: code and rule in bold, then cause and line, the line's code."""
-    cause = blame.cause.replace("_", " ") if blame.cause != "unknown" else "cause not found"
+    cause = cause_words(blame.cause) if blame.cause != "unknown" else "cause not found"
     rule = blame.name.replace("-", " ")
     parts = [f"<b>{safe(f'{blame.code} {rule}')}</b>"]
     if cause != rule or blame.location:

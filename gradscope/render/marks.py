@@ -58,7 +58,7 @@ def find_marks(stream: Stream, sorting: Sorting, boxes: Sequence[Box]) -> tuple[
         box, behind = sorting.box[source], sorting.box[target]
         if not edge.cut or min(box, behind) < 0:
             continue
-        value = "" if stream.nodes[source].kind == "module" else stream.names[source]
+        value = stream.names[source] if stream.nodes[source].kind == "op" else ""
         new: tuple[dict[int, None], str, Worth] = ({}, value, worth_of(edge.norm))
         targets = found.setdefault((box, edge.cut, edge.location), new)[0]
         if behind != box:

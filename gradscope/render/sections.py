@@ -104,7 +104,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
         tag("p", state_of(model).text, class_=f"state t-{state_of(model).tone}"),
         tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=held),
         tag("p", held + (f", {frozen} frozen" if frozen else ""), class_="quiet"),
-        tag("p", "gradient norm ", tag("b", number(model.grad_norm)), class_="quiet"),
+        tag("p", "last gradient norm ", tag("b", number(model.grad_norm)), class_="quiet"),
         tag("ul", *loud, class_="links") if loud else "",
         class_=f"card b-{STATE_TONES[model.state]}",
     )
@@ -136,9 +136,10 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
     label = "Graph. Arrow keys move it, plus and minus zoom, 0 shows all."
     views = [tag("div", level.svg, class_="level", data_depth=str(level.depth)) for level in drawn.levels]
     paper = tag("div", *views, class_="paper", tabindex="0", role="group", aria_label=label)
-    says = "One traced step, forward from top to bottom."
-    if report.run.graph is None:
-        says = "No step was traced: the models and the backward lines stand for it."
+    traced = report.run.graph
+    says = "No step was traced: the models and the backward lines stand for it."
+    if traced is not None:
+        says = f"Step {traced.step} as it was traced, forward from top to bottom."
     return join(tag("p", says, class_="quiet"), tag("div", _depths(drawn), paper, class_="graph"), source)
 
 

@@ -129,6 +129,7 @@ def test_gaps_of_samples():
     assert gaps_of([0, 1, 2, 50, 100, 150, 200]) == []
     assert gaps_of([0, 50, 100, 150, 900, 950, 1000]) == [(151, 900)]
     assert gaps_of([]) == []
+    assert gaps_of([0, 1, 25]) == []
 
 
 def test_a_line_crosses_a_hole_only_where_it_leads_over_it():

@@ -13,6 +13,7 @@ from gradscope.records import Edge, Graph, Node, Run
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Line, fold
 from gradscope.render.graph import draw_graph
+from gradscope.render.labels import cause_words
 from gradscope.render.stream import Flow
 from gradscope.report import Report
 from tests.render import graph_builders as build
@@ -246,3 +247,9 @@ def test_bundle_and_suffixes(tmp_path):
         assert path.read_bytes().startswith(start)
     with pytest.raises(GradscopeError, match=r"graph.txt.*\.svg"):
         drawing.save(tmp_path / "graph.txt")
+
+
+def test_causes_are_written_as_one_reads_them():
+    written = [cause_words(cause) for cause in ("nan_in_data", "ctc_infeasible", "dead_relu", "no_grad", "detach")]
+
+    assert written == ["NaN in data", "CTC infeasible", "dead ReLU", "no_grad", "detach"]

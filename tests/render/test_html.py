@@ -68,6 +68,16 @@ def test_cell_is_as_agreed(golden):
     golden("sick_cell.html", summary.replace("><", ">\n<") + "\n")
 
 
+def test_the_end_of_a_graph_is_in_sight_in_a_cell(monkeypatch):
+    """A picture that is cut off below hides the line to blame: it is shrunk, and only a very wide one scrolls."""
+    wide = Drawn('<svg width="1000pt" height="3000pt"></svg>', "digraph {}", "")
+    monkeypatch.setattr(html, "graph", lambda report: wide)
+    cell = render_cell(builders.sick_report()).partition("<iframe")[0]
+    strip = re.search(r'<div style="([^"]*)"><img [^>]*style="([^"]*)"', cell)
+
+    assert strip.groups() == ("overflow-x:auto", "max-width:100%;max-height:1200px;min-width:800px")
+
+
 def test_the_content_policy_allows_the_one_script_and_no_network():
     page = render_page(builders.sick_report())
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL).group(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 
 import pytest
 import torch
@@ -69,6 +70,18 @@ def test_deep_graph_is_no_recursion_error(way):
 
     assert source.count("MulBackward0") == MAX_NODES
     assert f"The {MAX_NODES:,} operations nearest to the loss" in source
+
+
+def test_a_parameter_used_again_and_again_is_drawn_at_each_use(way):
+    cell, h = nn.RNNCell(2, 2), torch.zeros(1, 2)
+    for _ in range(30):
+        h = cell(torch.ones(1, 2), h)
+    drawing = op_graph(h.sum(), {"cell": cell})
+
+    assert drawing.source.count("cell.bias_ih") == 30
+    assert "AccumulateGrad" not in drawing.source
+    assert max(Counter(re.findall(r"(\w+) ->", drawing.source)).values()) == 1
+    assert "A parameter with more than 8 uses is drawn at each of them." in drawing.source
 
 
 def test_tensor_without_graph(way):
