@@ -248,6 +248,7 @@ class StepProbe:
                 count = log.count(param)
                 count.ratio_last = ratio
                 norm = opened.norms.get(param)
+                watcher.suspicions.weighed(param, changes.weights[param], ratio)
                 if norm is not None:
                     watcher.suspicions.applied(param, norm, math.prod(watcher.registry.entries[param].shape))
                 if norm is None or norm >= FAINT:
