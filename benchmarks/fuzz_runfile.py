@@ -163,11 +163,16 @@ HOSTILE = (
 
 
 def mutate_text(body: bytes, chance: random.Random) -> bytes:
-    """Put something hostile in the place of a number, or break the bytes."""
+    """Put something hostile in the place of a number, another letter in the place of one, or break the bytes."""
+    kind = chance.random()
     digits = [i for i, byte in enumerate(body) if 48 <= byte <= 57]
-    if digits and chance.random() < 0.7:
+    letters = [i for i, byte in enumerate(body) if 97 <= byte <= 122]
+    if digits and kind < 0.6:
         at = chance.choice(digits)
         return body[:at] + chance.choice(HOSTILE) + body[at + 1 :]
+    if letters and kind < 0.8:
+        at = chance.choice(letters)
+        return body[:at] + chance.choice((b"x", b"")) + body[at + 1 :]
     return mutate_bytes(body, chance)
 
 
