@@ -24,6 +24,7 @@ from gradscope.records import Origin, Run, Write
 
 CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
+_SPARED = "a GradScaler skips such a step now and then to find its scale; if it goes on, `gradscope run` may say why"
 _EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
 
 
@@ -50,6 +51,7 @@ def check(run: Run) -> Iterable[Finding]:
     for origin, uids in groups.items():
         for model, mine in by_model(run, uids):
             applied = any(_is_applied(run, u) for u in mine)
+            once = all(tally(run, u).nonfinite == 1 for u in mine)
             step = _step_of(run, first)
             yield finding(
                 CODE,
@@ -62,7 +64,8 @@ def check(run: Run) -> Iterable[Finding]:
                 words=_words(origin),
                 says=f"gets a NaN or Inf gradient at step {step}" + ("" if applied else " (not applied)"),
                 path=origin.path if origin else (),
-                steps=(step, max(run.steps - 1, step)),
+                steps=(step, step if once else max(run.steps - 1, step)),
+                fix=_SPARED if not applied and origin is None else "",
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
             )
 
