@@ -16,6 +16,7 @@ from gradscope.records import (
     Cut,
     Event,
     Group,
+    Histogram,
     Model,
     Optimizer,
     OptimizerStep,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
+EXPONENTS = 2200
+"""More than float64 has, with those below its smallest normal number."""
 
 _UIDS: dict[type, tuple[str, ...]] = {
     Run: ("tallies", "parts", "never_used"),
@@ -61,12 +64,17 @@ def whole(run: Run) -> Run:
         cuts=kept.all(run.cuts),
         origins=kept.all(run.origins),
         lines=kept.all(run.lines),
-        histograms=tuple(h for h in run.histograms if h.uid in parameters),
+        histograms=tuple(h for h in run.histograms if h.uid in parameters and _is_of_floats(h)),
     )
     if not kept.missing:
         return run
     note = f"{len(kept.missing)} parameters are left out: the run file ends before their names"
     return replace(run, notes=(*run.notes, note))
+
+
+def _is_of_floats(histogram: Histogram) -> bool:
+    """Whether its buckets are exponents that a float can have; figures make room for all between two of them."""
+    return abs(histogram.low) + max(len(histogram.negative), len(histogram.positive)) <= EXPONENTS
 
 
 def _of(optimizers: tuple[Optimizer, ...], events: tuple[Event, ...]) -> Iterable[Event]:
