@@ -17,10 +17,34 @@ import time
 import zlib
 from pathlib import Path
 
-from gradscope.diagnosis.states import model_states
+from gradscope.compare import compare
 from gradscope.errors import RunFileError
-from gradscope.records import Backward, Clear, Group, Location, Model, Optimizer, OptimizerStep, Owner, Parameter, Run
+from gradscope.records import (
+    Backward,
+    Clear,
+    Cut,
+    Declaration,
+    Edge,
+    Graph,
+    Group,
+    Histogram,
+    Location,
+    Model,
+    Node,
+    Optimizer,
+    OptimizerStep,
+    Origin,
+    Owner,
+    Parameter,
+    Run,
+)
+from gradscope.records import Path as Way
+from gradscope.render.json import render_json
+from gradscope.render.markdown import render_markdown
+from gradscope.render.text import render_text
+from gradscope.report import Report
 from gradscope.runfile import read_run, write_run
+from gradscope.tallies import Recount
 
 SLOW = 2.0
 """Seconds for one file of 40 KB, on a busy machine, before it is called a hang."""
@@ -31,8 +55,11 @@ MEMORY = 300 * 2**20
 def example() -> Run:
     """A small run with something in every section."""
     path = (Location("train.py", 10, "main", "step()"), Location("train.py", 50, "step", "loss.backward()"))
-    parameters = {u: Parameter(u, (4,), "float32", "cpu", True, (Owner("net", f"{u}.weight"),)) for u in range(12)}
-    optimizer = Optimizer(0, "optimizer", "SGD", (Group(tuple(parameters), 0.1),), path)
+    parameters = {
+        u: Parameter(u, (4,), "float32", "cpu", True, (Owner("net" if u < 6 else "head", f"{u}.weight"),))
+        for u in range(12)
+    }
+    optimizer = Optimizer(0, "optimizer", "SGD", (Group(tuple(parameters), 0.1),), path, steps=12)
     events = tuple(
         event
         for step in range(12)
@@ -44,8 +71,39 @@ def example() -> Run:
             Clear(3 * step + 2, step, frozenset(range(8)), path),
         )
     )
-    models = (Model("net", "Net", tuple(parameters)),)
-    return Run("2.13.0", "1", "train.py", 12, 12, models, parameters, (optimizer,), events)
+    recount = Recount({}, parameters, (optimizer,))
+    recount.add(events)
+    return Run(
+        torch="2.13.0",
+        gradscope="1",
+        script="train.py",
+        steps=12,
+        backwards=12,
+        models=(Model("net", "Net", tuple(range(6))), Model("head", "Head", tuple(range(6, 12)))),
+        parameters=parameters,
+        optimizers=(optimizer,),
+        events=events,
+        tallies=recount.tallies(),
+        lines=recount.lines(),
+        traced=12,
+        cuts=(Cut("detach", frozenset({8, 9}), path, "detach", 100),),
+        origins=(Origin("zero", "dead_relu", frozenset({1, 2}), path, "relu", 3, 3),),
+        never_used=frozenset({10, 11}),
+        graph=picture(path),
+        histograms=(Histogram(1, 3, -8, (1, 2, 3), (4, 5), zeros=2),),
+        parts={3: (2, 1)},
+        declarations=(Declaration("train.py", 9, 10, 11, "# gradscope: ignore[GS201]", ("GS201",), ("x",)),),
+    )
+
+
+def picture(path: Way) -> Graph:
+    """A parameter, the operation that uses it, and a loss behind a cut."""
+    nodes = (
+        Node(0, "parameter", "weight", "net", "0", norm=0.5, uid=0),
+        Node(1, "op", "relu", "net", "0", location=path[0]),
+        Node(2, "loss", "loss", live=False, location=path[1]),
+    )
+    return Graph(nodes, (Edge(0, 1, norm=0.5), Edge(1, 2, live=False, cut="detach", location=path[0])), step=3)
 
 
 def mutate_bytes(content: bytes, chance: random.Random) -> bytes:
@@ -105,12 +163,27 @@ HOSTILE = (
 
 
 def mutate_text(body: bytes, chance: random.Random) -> bytes:
-    """Put something hostile in the place of a number, or break the bytes."""
+    """Put something hostile in the place of a number, another letter in the place of one, or break the bytes."""
+    kind = chance.random()
     digits = [i for i, byte in enumerate(body) if 48 <= byte <= 57]
-    if digits and chance.random() < 0.7:
+    letters = [i for i, byte in enumerate(body) if 97 <= byte <= 122]
+    if digits and kind < 0.6:
         at = chance.choice(digits)
         return body[:at] + chance.choice(HOSTILE) + body[at + 1 :]
+    if letters and kind < 0.8:
+        at = chance.choice(letters)
+        return body[:at] + chance.choice((b"x", b"")) + body[at + 1 :]
     return mutate_bytes(body, chance)
+
+
+def use(run: Run, other: Run) -> None:
+    """All that `gradscope report` and `gradscope compare` make of it."""
+    report = Report(run)
+    render_text(report)
+    render_json(report)
+    render_markdown(report)
+    assert report.graph(depth=3).source
+    compare(run, other)
 
 
 def main() -> int:
@@ -118,11 +191,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    first = example()
     chance = random.Random(args.seed)  # noqa: S311 - no secrets here
     refused, slowest = 0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.gradscope")
-        write_run(path, example())
+        write_run(path, first)
         content = path.read_bytes()
         read_run(path)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -134,7 +208,7 @@ def main() -> int:
                 path.write_bytes(mutate_bytes(content, chance))
             start = time.perf_counter()
             try:
-                model_states(read_run(path))
+                use(read_run(path), first)
             except RunFileError:
                 refused += 1
             slowest = max(slowest, time.perf_counter() - start)

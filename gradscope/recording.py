@@ -135,7 +135,7 @@ class RunRecorder:
         self._begun = True
         started = perf_counter()
         run = self._capture.run(self.script)
-        self._writer.begin(dataclasses.replace(run, tallies={}, steps=0, backwards=0, histograms=()))
+        self._writer.begin(dataclasses.replace(run, tallies={}, steps=0, backwards=0, traced=0, histograms=()))
         self._renewed(started)
 
     def _write_early(self) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.rules.common import in_plural
+from gradscope.records import Cut, Location
+from tests.builders import make_run
 
 
 @pytest.mark.parametrize(
@@ -33,3 +38,13 @@ def test_a_cause_reads_as_part_of_a_sentence(cause):
     assert said[0].islower() or not said[0].isalpha()
     assert not said.endswith(".")
     assert not fix.endswith(".")
+
+
+def test_a_cut_as_only_a_newer_gradscope_knows_it_is_of_unknown_cause():
+    """A run file of the same format may hold a cause, or a kind of evidence, that was added later."""
+    path = (Location("train.py", 7, "step", "out = net(x).vanish()"),)
+    run = make_run({"net": ["weight"], "head": {"weight": 0.5}})
+    (finding,) = diagnose(replace(run, cuts=(Cut("vanish", frozenset({0}), path, "vanish", 1, "guessed"),)))
+
+    assert (finding.code, finding.cause, finding.evidence) == ("GS101", "unknown", "inferred")
+    assert finding.location == path[0]

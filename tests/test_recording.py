@@ -52,6 +52,8 @@ SCRIPT = """
 for step in range(STEPS):
     train()
 """
+UNTIL_SETTLED = 102
+"""Steps that `gradscope run` traces of this loop: 100 in which nothing new turned up, after two that had news."""
 WAIT = "print('ready', flush=True)\ntime.sleep(60)\n"
 
 
@@ -120,6 +122,7 @@ def test_killed_run_holds_all_completed_steps(tmp_path, loop, command, steps):
     assert not opened.finished
     assert (opened.run.steps, opened.run.backwards) == (steps, steps)
     assert [event.step for event in opened.run.step_events] == list(range(steps))
+    assert opened.run.traced == {EXPLICIT: 1, PLAIN: 0, SCRIPT: min(steps, UNTIL_SETTLED)}[loop]
     assert {model.name for model in opened.run.models} == {"encoder", "decoder"}
     report = Report(opened.run)
     assert {model.name: model.state.value for model in report.models} == {"encoder": "none", "decoder": "flowing"}

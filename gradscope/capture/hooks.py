@@ -231,7 +231,7 @@ class Watcher(Ledger):
         column = event.norms
         assert isinstance(column, Column)
         self.log.delivered(event.index, column)
-        self.suspicions.arrived(self.log, column)
+        self.suspicions.arrived(self.log, column, event.added)
 
     def catch_up(self) -> None:
         """Everything that happened so far is logged and counted."""

@@ -25,8 +25,8 @@ from gradscope.records import Location, Path
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PLUMBING = (_HERE, overrides.__file__)
 """Between an operation and whoever called it: no place of its own."""
-_RUNNER = os.path.join(_HERE, "cli", "runner.py")
-"""Runs the user's script: what called it is the command line, not the user's code."""
+_RUNNERS = (os.path.join(_HERE, "cli", "runner.py"), os.path.join(os.sep, "_pytest", "runner.py"))
+"""Ends of the files that run the user's script or test: what called them is a command line or a worker of xdist."""
 _SCRIPTS = os.path.realpath(sysconfig.get_paths()["scripts"])
 _DEMO = os.path.join(_HERE, "demo") + os.sep
 _LIBRARIES = tuple(
@@ -66,6 +66,7 @@ _MARKS = {
     ("torch/_tensor_str.py", "*"): "print",
     ("torch/serialization.py", "*"): "serialize",
 }
+_RUNNER = "runner"
 THIRD_PARTY = "third_party"
 """Mark of a package other than torch, if an operation ran in its code and not in the user's."""
 _ITSELF = ("torch", "functorch", "torchgen", "numpy")
@@ -122,6 +123,8 @@ def user_files() -> set[str]:
 def _classify(code: CodeType) -> str | None:
     if not is_library(code.co_filename):
         return None
+    if code.co_filename.endswith(_RUNNERS):
+        return _RUNNER
     name = code.co_filename.replace(os.sep, "/")
     for (suffix, function), mark in _MARKS.items():
         if name.endswith(suffix) and function in (code.co_name, "*"):
@@ -153,13 +156,13 @@ def snapshot(frame: FrameType | None) -> Stack:
         kind = known[0]
         if kind is None:
             frames.append((code, frame.f_lasti))
+        elif kind is _RUNNER:
+            break
         else:
             if kind and not (kind is THIRD_PARTY and (frames or (THIRD_PARTY, 0) in marks)):
                 marks.append((kind, len(frames)))
             if library is None and not frames and not code.co_filename.startswith(_PLUMBING):
                 library = (code, frame.f_lasti)
-            if code.co_filename == _RUNNER:
-                break
         frame = frame.f_back
     return Stack(tuple(frames), tuple(marks), library)
 

@@ -248,6 +248,7 @@ class StepProbe:
                 count = log.count(param)
                 count.ratio_last = ratio
                 norm = opened.norms.get(param)
+                watcher.suspicions.weighed(param, changes.weights[param], ratio)
                 if norm is not None:
                     numel = math.prod(watcher.registry.entries[param].shape)
                     watcher.suspicions.applied(param, norm, numel, delivered=count.backwards)

@@ -1,8 +1,9 @@
-"""What looks wrong enough to trace one step for it; each thing once."""
+"""What looks wrong enough to trace a step for it: each thing once, or as often as its rule wants to see it."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,11 @@ TINY, HUGE = 1e-7, 1e3
 """rms of a gradient beyond which GS401 and GS402 may have something to say."""
 MOST = 8
 """Steps that are traced on suspicion in one run."""
+VISIBLE = 1e-3
+"""Update ratio from which on a weight that has the same norm again was put back: one at right angles changes the norm
+by half its square, 5e-7 of it here, and float32 resolves 6e-8."""
+AGAIN = {"undone": 3, "double": 2}
+"""So many steps GS508 and GS509 want to see before they believe it."""
 
 
 @dataclass(eq=False)
@@ -26,11 +32,18 @@ class Suspicions:
     """Parameters for which a step was traced last."""
     _told: set[tuple[str, int]] = field(default_factory=set)
     _fresh: set[tuple[str, int]] = field(default_factory=set)
+    _asked: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _weights: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Norm before the last sampled step, and its update ratio."""
+    _pass: Column | None = None
     _judged: set[StepKind] = field(default_factory=set)
     _turned: bool = False
 
-    def arrived(self, log: Log, norms: Column) -> None:
-        """A pass delivered gradients."""
+    def arrived(self, log: Log, norms: Column, added: frozenset[int] = frozenset()) -> None:
+        """A pass delivered gradients, to `added` on top of those that were there."""
+        if added and self._pass is not None and _doubled(self._pass, norms):
+            self._suspect("double", norms.cohort.uids[0])
+        self._pass = norms
         if norms.row and min(norms.row) < ZERO:
             for uid, norm in norms.items():
                 if norm is not None and norm < ZERO and log.count(uid).zero_streak >= ZEROS:
@@ -73,16 +86,25 @@ class Suspicions:
         elif norm == 0.0 and not delivered:
             self._suspect("none", uid)
 
+    def weighed(self, uid: int, weight: float, ratio: float) -> None:
+        """A parameter had this norm before a step that changed it by this ratio; asked at sampled steps."""
+        before = self._weights.get(uid)
+        if before is not None and before[0] == weight and before[1] >= VISIBLE:
+            self._suspect("undone", uid)
+        self._weights[uid] = weight, ratio
+
     def _suspect(self, what: str, uid: int) -> None:
         if (what, uid) not in self._told:
             self._fresh.add((what, uid))
 
     def take(self) -> bool:
-        """Whether the next step should be traced; what it is traced for is not asked again."""
+        """Whether the next step should be traced."""
         if not self._fresh or self.traced >= MOST:
             return False
         self.taken = frozenset(uid for _, uid in self._fresh)
-        self.dismiss()
+        self._asked.update(self._fresh)
+        self._told |= {key for key in self._fresh if self._asked[key] >= AGAIN.get(key[0], 1)}
+        self._fresh.clear()
         self.traced += 1
         return True
 
@@ -90,3 +112,10 @@ class Suspicions:
         """What was seen so far has been traced."""
         self._told |= self._fresh
         self._fresh.clear()
+
+
+def _doubled(before: Column, now: Column) -> bool:
+    """Whether every gradient is exactly twice what the pass before left, as if the same loss had been used again."""
+    if now.cohort is not before.cohort or not now.row or not before.row:
+        return False
+    return all(norm == 2.0 * half for norm, half in zip(now.row, before.row, strict=True)) and any(now.row)

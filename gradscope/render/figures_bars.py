@@ -39,7 +39,7 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     norms = [last.get(uid) for uid, _, _ in rows]
     sizes = [norm for norm in norms if norm and math.isfinite(norm)]
     bottom, top = (min(sizes) / 4, max(sizes) * 2) if sizes else (1e-3, 1.0)
-    ax.set_ylim(bottom, top)
+    ax.set_ylim(max(bottom, 1 / style.LARGEST), min(top, style.LARGEST))
     style.log_scale(ax)
     bottom = ax.get_ylim()[0]
     models = style.boundaries(rows)

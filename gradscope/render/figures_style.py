@@ -236,15 +236,21 @@ def boundaries(rows: Sequence[tuple[int, str, int]]) -> list[tuple[int, int, int
     return spans
 
 
+LARGEST = 1e300
+"""Where an axis ends at the latest: matplotlib computes a margin beyond it, which has to be finite, too."""
+
+
 def log_scale(ax: Axes) -> None:
     """A log y axis over at least 1.5 decades, with the numbers of the report: at 2 and 5, too, if decades are few."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     ax.set_yscale("log")
-    low, high = ax.get_ylim()
+    ends = ax.get_ylim()
+    low, high = (min(max(float(end), 1 / LARGEST), LARGEST) for end in ends)
     if high / low < 30:
-        middle, half = (low * high) ** 0.5, 30**0.5
+        middle, half = low**0.5 * high**0.5, 30**0.5
         low, high = middle / half, middle * half
+    if (low, high) != ends:
         ax.set_ylim(low, high)
     if high / low < 500:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

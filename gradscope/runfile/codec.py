@@ -20,6 +20,9 @@ class DamagedError(ValueError):
     """Bytes that are not what a run file holds at this place; never leaves this package."""
 
 
+LARGEST = 2**63
+
+
 @dataclass(frozen=True, slots=True)
 class Coder:
     """How values of one type become JSON and come back."""
@@ -70,7 +73,14 @@ def _check(value: Any, *kinds: type) -> Any:
 
 def _scalar(hint: Any) -> Coder:
     kinds = _SCALARS[hint]
-    return Coder(lambda value: value, lambda value: _check(value, *kinds))
+    return Coder(lambda value: value, lambda value: _bounded(_check(value, *kinds)))
+
+
+def _bounded(value: Any) -> Any:
+    """JSON has integers of any length; no record has."""
+    if isinstance(value, int) and not -LARGEST < value < LARGEST:
+        raise DamagedError("a number that is too large")
+    return value
 
 
 def _union(options: tuple[Any, ...]) -> Coder:
@@ -94,7 +104,7 @@ def _union(options: tuple[Any, ...]) -> Coder:
 
     def decode(value: Any) -> Any:
         if isinstance(value, scalars):
-            return value
+            return _bounded(value)
         if single and isinstance(value, dict):
             return next(iter(records.values())).decode(value)
         if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and value[0] in records:

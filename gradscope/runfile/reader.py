@@ -20,6 +20,7 @@ from gradscope.runfile.lock import is_live
 from gradscope.runfile.packing import decode_atom, unpack
 from gradscope.runfile.schema import open_read_only
 from gradscope.runfile.store import SECTIONS, decode_section
+from gradscope.runfile.whole import whole
 from gradscope.runfile.window import Window
 from gradscope.tallies import Recount
 
@@ -91,12 +92,15 @@ class _Reader:
         recount = Recount(run.tallies, run.parameters, run.optimizers, run.lines)
         # A snapshot counts the step that was going on; only what is on disk was completed.
         steps, backwards, damaged = run.steps if self.finished else 0, run.backwards, 0
+        traced: set[int] = set()
         for number, step, body in self._rows("turns", "step"):
             if number > counted:
                 events = self._unpack(body)
                 damaged += events is None
                 recount.add(events or ())
-                backwards = max([backwards, *(e.index + 1 for e in events or () if isinstance(e, Backward))])
+                passes = [event for event in events or () if isinstance(event, Backward)]
+                backwards = max([backwards, *(event.index + 1 for event in passes)])
+                traced.update(e.step for e in passes if e.root is not None and e.step >= run.steps)
             window.add(step, body)
             steps = max(steps, step + 1)
         self._forget()
@@ -107,11 +111,12 @@ class _Reader:
             self.notes.append(f"{damaged} steps of the run file are damaged and were left out")
         if window.stride > 1:
             self.notes.append(f"of the older steps every {window.stride}th was loaded; the counts include all of them")
-        return _consistent(
+        return whole(
             replace(
                 run,
                 steps=steps,
                 backwards=backwards,
+                traced=run.traced + len(traced),
                 tallies=recount.tallies(),
                 lines=recount.lines(),
                 events=tuple(event for events in kept for event in events or ()),
@@ -194,20 +199,3 @@ def _typed(table: str, head: list[Any]) -> bool:
     if table == "turns":
         return isinstance(head[1], int) and 0 <= head[1] < 2**53
     return isinstance(head[1], str)
-
-
-def _consistent(run: Run) -> Run:
-    """Without references to parameters that are not there, which only a damaged file has."""
-    known = run.parameters.keys()
-    return replace(
-        run,
-        models=tuple(replace(m, parameters=_known(m.parameters, known)) for m in run.models),
-        optimizers=tuple(
-            replace(o, groups=tuple(replace(g, parameters=_known(g.parameters, known)) for g in o.groups))
-            for o in run.optimizers
-        ),
-    )
-
-
-def _known(uids: tuple[int, ...], known: Any) -> tuple[int, ...]:
-    return uids if all(uid in known for uid in uids) else tuple(uid for uid in uids if uid in known)

@@ -47,3 +47,15 @@ def test_torchs_way_to_a_mode_is_no_library_line():
     assert not any("overrides" in line for line in seen)
     assert own
     assert any("linear.py" in line for line in seen)
+
+
+def test_what_calls_the_runner_of_pytest_is_not_the_users():
+    """A worker of xdist runs strings, which look like the user's."""
+    stacks = []
+
+    def its_test():
+        stacks.append(snapshot(sys._getframe()))
+
+    exec(compile("its_test()", "/site-packages/_pytest/runner.py", "exec"), {"its_test": its_test})
+
+    assert [code.co_name for code, _ in stacks[0].frames] == ["its_test"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
+from torch import nn
 
+import gradscope
 from gradscope.capture.events import Log, StepKind
-from gradscope.capture.suspicions import HUGE, MOST, TINY, ZEROS, Suspicions
+from gradscope.capture.suspicions import AGAIN, HUGE, MOST, TINY, VISIBLE, ZEROS, Suspicions
 from gradscope.records.columns import Cohort, Column
 
 
@@ -125,3 +128,102 @@ def test_zeros_that_no_pass_brought_are_looked_into(delivered, wrong):
     suspicions = Suspicions()
     suspicions.applied(1, 0.0, 4, delivered=delivered)
     assert suspicions.take() is wrong
+
+
+def taken(suspicions, ask):
+    """How often it is asked for, for ten times that it is seen."""
+    count = 0
+    for _ in range(10):
+        ask()
+        count += suspicions.take()
+    return count
+
+
+@pytest.mark.parametrize(
+    ("second", "added", "wrong"),
+    [
+        ({1: 2.0, 2: 0.5}, {1, 2}, True),
+        ({1: 2.0, 2: 0.5}, (), False),
+        ({1: 2.0, 2: 0.6}, {1, 2}, False),
+        ({1: 2.0, 2: None}, {1, 2}, False),
+    ],
+)
+def test_a_pass_that_doubles_everything(second, added, wrong):
+    suspicions, log = Suspicions(), Log()
+    cohort = Cohort(second)
+
+    def both():
+        suspicions.arrived(log, Column(cohort, [1.0, 0.25]))
+        suspicions.arrived(log, Column(cohort, list(second.values())), frozenset(added))
+
+    assert taken(suspicions, both) == (AGAIN["double"] if wrong else 0)
+
+
+@pytest.mark.parametrize("ratio", [VISIBLE, VISIBLE / 2])
+@pytest.mark.parametrize("drift", [0.0, 1e-6])
+def test_a_weight_that_moved_and_is_as_it_was(ratio, drift):
+    suspicions, weight = Suspicions(), [1.0]
+
+    def step():
+        suspicions.weighed(1, weight[0], ratio)
+        weight[0] += drift
+
+    assert taken(suspicions, step) == (AGAIN["undone"] if not drift and ratio >= VISIBLE else 0)
+
+
+# --- in a loop whose steps are marked: the rules that want to see more than one traced step
+
+
+class Loop:
+    def __init__(self):
+        torch.manual_seed(0)
+        self.net = nn.Linear(4, 4)
+        self.first = {name: value.clone() for name, value in self.net.state_dict().items()}
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+        self.batch = torch.randn(8, 4)
+
+    def loss(self):
+        return self.net(self.batch).square().mean()
+
+    def run(self, turn, steps=12):
+        with gradscope.watch(net=self.net) as scope:
+            for _ in scope.steps(range(steps)):
+                self.optimizer.zero_grad()
+                turn()
+        return scope.report()
+
+    def put_back(self):
+        self.loss().backward()
+        self.optimizer.step()
+        self.net.load_state_dict(self.first)
+
+    def project(self):
+        self.loss().backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            for parameter in self.net.parameters():
+                parameter.div_(parameter.norm())
+
+    def twice(self):
+        loss = self.loss()
+        loss.backward(retain_graph=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def accumulate(self):
+        self.loss().backward()
+        self.loss().backward()
+        self.optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("turn", "code"),
+    [("put_back", "GS508"), ("project", None), ("twice", "GS509"), ("accumulate", None)],
+)
+def test_marked_steps_are_traced_until_the_rule_is_sure(turn, code):
+    loop = Loop()
+    report = loop.run(getattr(loop, turn))
+
+    assert [finding.code for finding in report.findings] == ([code] if code else [])
+    if code:
+        assert report.findings[0].location.function == turn

@@ -420,21 +420,24 @@ def test_scaler_accumulates_scaled_and_applies_unscaled():
     assert total(run.step_events[0].norms) == pytest.approx(expected / 4, rel=1e-4)
 
 
-def test_steps_that_a_scaler_skips_are_told():
+@pytest.mark.parametrize(("skipped", "told"), [((2, 5), (2, 7)), ((2,), (2, 2))])
+def test_steps_that_a_scaler_skips_are_told(skipped, told):
     pair = Pair("")
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     with gradscope.watch(encoder=pair.encoder, decoder=pair.decoder) as scope:
         for turn in scope.steps(range(8)):
             pair.optimizer.zero_grad()
-            scaler.scale(pair.loss() * (math.inf if turn in (2, 5) else 1)).backward()
+            scaler.scale(pair.loss() * (math.inf if turn in skipped else 1)).backward()
             scaler.step(pair.optimizer)
             scaler.update()
     report = scope.report()
 
-    assert [event.step for event in report.run.step_events] == [0, 1, 3, 4, 6, 7]
+    assert [event.step for event in report.run.step_events] == [turn for turn in range(8) if turn not in skipped]
     assert report.ok
     assert {finding.code for finding in report.findings} == {"GS301"}
     assert all("at step 2 (not applied)" in finding.message for finding in report.findings)
+    assert {finding.steps for finding in report.findings} == {told}
+    assert all("GradScaler" in finding.fix for finding in report.findings)
     assert {model.state.value for model in report.models} == {"flowing"}
 
 

@@ -50,6 +50,16 @@ def test_every_size_can_be_drawn(plot, size, tmp_path):
 
 
 @plots
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_the_largest_number_there_is_can_be_drawn(plot, tmp_path):
+    run = report_for_figures(*SIZES["tiny"]).run
+    events = [replace(e, norms=dict.fromkeys(e.norms, 1.7e308)) if isinstance(e, Backward) else e for e in run.events]
+    plot(Report(replace(run, events=tuple(events)))).savefig(tmp_path / "figure.png", dpi=50)
+
+    assert (tmp_path / "figure.png").exists()
+
+
+@plots
 def test_no_facts_are_said(plot):
     figure = plot(Report(Run()))
 

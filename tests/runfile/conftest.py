@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from gradscope.records import Event, Run
+from gradscope.records import Event, Optimizer, OptimizerStep, Run
 
 FLOATS = [0.0, -0.0, 1.0, 0.1, 5e-324, 1e-45, 3.4e38, 1.7e308, float("inf"), float("-inf"), 2.0**-140]
 TEXTS = ["", "encoder", "décodeur", "层.权重", "a\x00b", 'quote " and \\', "\udcff", "\n", "x" * 300]
@@ -60,10 +60,14 @@ class Generator:
 
 
 def consistent(run: Run) -> Run:
-    """The same with parameters for all uids that models and optimizers name, as in a real run."""
-    uids = {u for m in run.models for u in m.parameters} | {u for o in run.optimizers for u in o.parameters}
+    """The same with parameters and optimizers for all that is named, as in a real run."""
     example = Generator(0).value(get_args(get_type_hints(Run)["parameters"])[1])
-    return replace(run, parameters={**{u: replace(example, uid=u) for u in uids}, **run.parameters})
+    known = {uid: replace(run.parameters.get(uid, example), uid=uid) for uid in INTS}
+    known = {uid: p if p.numel < 2**63 else replace(p, shape=(2, 3)) for uid, p in known.items()}
+    optimizers = run.optimizers or (Generator(0).value(Optimizer),)
+    events = tuple(replace(e, optimizer=0) if isinstance(e, OptimizerStep) else e for e in run.events)
+    histograms = tuple(replace(h, low=h.low % 100) for h in run.histograms)
+    return replace(run, parameters=known, optimizers=optimizers, events=events, histograms=histograms)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from gradscope.errors import RunFileError
+from gradscope.records import Backward
+from gradscope.report import Report
 from gradscope.runfile import RunWriter, open_run, read_run, write_run
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,7 @@ def test_truncation_at_any_byte_keeps_the_steps_before_it(training, tmp_path):
         assert all(event in run.events for event in back.events), cut
         assert is_prefix(run.events[: 3 * survived], back.events), cut
         assert back.notes, cut
+        assert str(Report(back))
         if survived:
             assert back.models == run.models
 
@@ -100,14 +103,54 @@ def test_truncation_of_a_crashed_run_and_its_log(part, training, tmp_path):
         for name, content in crashed.items():
             (folder / name).write_bytes(content[:cut] if name == part else content)
         back = read_run(folder / "run.gradscope")
-        lengths.append(len(back.events))
+        lengths.append(back.backwards)
 
-        assert is_prefix(back.events, run.events)
+        assert not back.parameters or is_prefix(back.events, run.events)
+        assert str(Report(back))
         assert "was not finished" in back.notes[-1]
         shutil.rmtree(folder)
 
     assert lengths == sorted(lengths)
-    assert lengths[-1] >= 3 * 38
+    assert lengths[-1] >= 38
+
+
+def test_what_joined_after_the_last_snapshot_is_left_out_and_told(training, tmp_path):
+    """The writer was killed before the names of a parameter and of an optimizer were on disk."""
+    run = training(steps=3)
+    seen = range(9)
+    known = replace(
+        run,
+        events=(),
+        optimizers=(),
+        parameters={uid: run.parameters[uid] for uid in seen},
+        models=tuple(replace(m, parameters=tuple(u for u in m.parameters if u in seen)) for m in run.models),
+        tallies={},
+    )
+    writer = RunWriter(tmp_path / "run.gradscope")
+    writer.begin(known)
+    writer.events(0, run.events[:3])
+    writer.close()
+    back = read_run(tmp_path / "run.gradscope")
+
+    assert set(back.backward_events[0].norms) == {6, 7, 8}
+    assert not back.step_events
+    assert set(back.tallies) <= set(seen)
+    assert "3 parameters are left out: the run file ends before their names" in back.notes
+    assert "decoder" in str(Report(back))
+
+
+def test_traced_steps_since_the_last_snapshot_are_counted(training, tmp_path):
+    run = training(steps=6)
+    events = [replace(e, root=e.index) if isinstance(e, Backward) and e.step < 5 else e for e in run.events]
+    writer = RunWriter(tmp_path / "run.gradscope")
+    writer.begin(replace(run, events=(), tallies={}, steps=0))
+    for step in range(6):
+        writer.events(step, events[3 * step : 3 * step + 3])
+        if step == 2:
+            writer.snapshot(replace(run, events=(), steps=3, traced=3))
+    writer.close()
+
+    assert read_run(tmp_path / "run.gradscope").traced == 5
 
 
 def test_damaged_row_costs_one_step(training, tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gradscope.errors import RunFileError
+from gradscope.records import Histogram
 from gradscope.runfile import RunWriter, open_run, rank_path, read_run, write_run
 from gradscope.runfile.schema import APPLICATION_ID, FORMAT, file_system, journal_mode
 
@@ -227,3 +228,11 @@ def test_rollback_journal_writes_the_same(training, tmp_path, monkeypatch):
 def test_torch_is_not_imported():
     code = "import sys, gradscope.runfile, gradscope.compare; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_histogram_beyond_all_floats_is_left_out(training, tmp_path):
+    """A figure would make room for all buckets between it and the others."""
+    kept, wild = Histogram(6, 1, -40, (1, 2), (3, 4)), Histogram(7, 1, -(2**52), (1,), (1,))
+    write_run(tmp_path / "run.gradscope", replace(training(), histograms=(kept, wild)))
+
+    assert read_run(tmp_path / "run.gradscope").histograms == (kept,)

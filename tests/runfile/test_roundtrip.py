@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from gradscope.records import Backward, Run
+from gradscope.records import Backward, Parameter, Run
 from gradscope.runfile import RunWriter, open_run, read_run, write_run
 from gradscope.runfile.codec import coder
 from gradscope.runfile.window import Window
@@ -43,9 +43,14 @@ def _sorted(event):
     return replace(event, **{n: dict(sorted(getattr(event, n).items())) for n in names})
 
 
+def of_one_pass(norms):
+    parameters = {uid: Parameter(uid, (2,), "float32", "cpu", True) for uid in norms}
+    return Run(parameters=parameters, events=(Backward(0, 0, 0, (), norms),))
+
+
 def test_nan_and_unmeasured_are_kept_apart(tmp_path):
     norms = {1: float("nan"), 2: None, 3: 0.0, 5: float("inf")}
-    write_run(tmp_path / "run.gradscope", Run(events=(Backward(0, 0, 0, (), norms),)))
+    write_run(tmp_path / "run.gradscope", of_one_pass(norms))
     back = read_run(tmp_path / "run.gradscope").events[0].norms
 
     assert math.isnan(back[1])
@@ -54,7 +59,7 @@ def test_nan_and_unmeasured_are_kept_apart(tmp_path):
 
 def test_values_beyond_float32_are_exact(tmp_path):
     norms = {uid: random.Random(uid).random() * 10.0 ** (uid - 200) for uid in range(400)}
-    write_run(tmp_path / "run.gradscope", Run(events=(Backward(0, 0, 0, (), norms),)))
+    write_run(tmp_path / "run.gradscope", of_one_pass(norms))
 
     assert read_run(tmp_path / "run.gradscope").events[0].norms == norms
 

@@ -119,7 +119,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         cause=cut.cause,
         says=says,
         path=path,
-        evidence=Evidence(cut.evidence),
+        evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
         detail=cut.library,

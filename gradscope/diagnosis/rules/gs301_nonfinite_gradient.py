@@ -26,6 +26,7 @@ from gradscope.records import Origin, Run, Write
 
 CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
+_SPARED = "a GradScaler skips such a step now and then to find its scale; if it goes on, `gradscope run` may say why"
 _EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
 
 
@@ -54,6 +55,7 @@ def check(run: Run) -> Iterable[Finding]:
         for model, mine in by_model(run, uids):
             applied = any(_is_applied(run, u) for u in mine)
             never = not applied and not hopeless.isdisjoint(mine)
+            once = all(tally(run, u).nonfinite == 1 for u in mine)
             step = _step_of(run, first)
             after = "" if applied else " and never another" if never else " (not applied)"
             yield finding(
@@ -67,7 +69,8 @@ def check(run: Run) -> Iterable[Finding]:
                 words=_words(origin),
                 says=f"gets a NaN or Inf gradient at step {step}{after}",
                 path=origin.path if origin else (),
-                steps=(step, max(run.steps - 1, step)),
+                steps=(step, step if once else max(run.steps - 1, step)),
+                fix=_SPARED if not applied and origin is None else "",
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
             )
 

@@ -1,7 +1,8 @@
 """GS508 never-changes: gradients are applied and the values stay the same.
 
 In half precision an update below the resolution of the weight (1/256 of it in bfloat16) is rounded away;
-or something puts the old values back after every step.
+or something puts the old values back after every step (seen in traced steps alone: of `gradscope run`, `explain()`,
+and the marked steps of a `watch()`).
 
 Bad:
     model.to(torch.bfloat16)

@@ -1,6 +1,7 @@
 """GS509 double-backward: the same loss is backpropagated twice before the step, so its gradient is doubled.
 
-Which loss a pass began at is known of traced steps alone: of `gradscope run` and `explain()`.
+Which loss a pass began at is known of traced steps alone: of `gradscope run`, `explain()`, and the marked steps of a
+`watch()`, which traces some where every gradient was doubled.
 
 Bad:
     loss.backward(retain_graph=True)
