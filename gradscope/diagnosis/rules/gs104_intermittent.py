@@ -30,7 +30,9 @@ _FIX = "if it is not meant, look for a condition that skips its loss or detaches
 def check(run: Run) -> Iterable[Finding]:
     """Per model one finding for what comes and goes, and one for what has stopped."""
     silent = stopped(run)
-    told = set(moving(run))
+    told = set(moving(run)) | {
+        p.replaces for p in run.parameters.values() if p.replaces is not None
+    }  # GS501 tells these
     groups: dict[bool, list[int]] = {True: [], False: []}
     for uid, parameter in run.parameters.items():
         if parameter.owners and parameter.trainable and uid not in told and not is_idle(run, parameter):
