@@ -48,7 +48,7 @@ class Recount:
                 reached.update(event.norms)
                 self._lines[event.location] = (count + 1, reached)
                 for uid, norm in event.norms.items():
-                    _count_backward(self._count(uid), event.index, norm)
+                    _count_backward(self._count(uid), event, norm)
             elif isinstance(event, OptimizerStep):
                 for uid in self._held.get(event.optimizer, tuple(event.norms)):
                     _count_step(self._count(uid), event, uid, uid not in self._frozen)
@@ -79,7 +79,8 @@ class _Count:
 _ZERO = Tally()
 
 
-def _count_backward(count: Any, index: int, norm: float | None) -> None:
+def _count_backward(count: Any, event: Backward, norm: float | None) -> None:
+    index = event.index
     count.backwards += 1
     count.last_backward = index
     if count.first_backward is None:
@@ -99,6 +100,7 @@ def _count_backward(count: Any, index: int, norm: float | None) -> None:
         count.nonfinite += 1
         if count.first_nonfinite is None:
             count.first_nonfinite = index
+            count.first_nonfinite_step = event.step
 
 
 def _count_step(count: Any, event: OptimizerStep, uid: int, trainable: bool) -> None:

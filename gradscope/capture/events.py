@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradscope.capture.count import Count
 from gradscope.capture.sample import Sample
 from gradscope.records import Backward, Clear, Event, Location, OptimizerStep, Passes, Tally
 from gradscope.records.columns import Cohort, Column
@@ -26,71 +27,6 @@ NUMBERS = 1_000_000
 """... or fewer, so that each half keeps about this many norms: 8 MB."""
 ROWS = 64
 """Backward passes that are counted at once."""
-ZERO = 1e-18
-"""A norm below this is zero: multiplied by any learning rate in use it is lost against any float32 weight."""
-
-
-@dataclass(slots=True)
-class Count:
-    """A Tally while it grows; the fields are those of `records.Tally`."""
-
-    backwards: int = 0
-    zero: int = 0
-    nonfinite: int = 0
-    measured: int = 0
-    first_backward: int | None = None
-    last_backward: int | None = None
-    first_nonfinite: int | None = None
-    zero_streak: int = 0
-    steps: int = 0
-    steps_none: int = 0
-    none_streak: int = 0
-    trainable_steps: int = 0
-    stepped_nonfinite: int = 0
-    compared: int = 0
-    unchanged: int = 0
-    norm_max: float | None = None
-    norm_last: float | None = None
-    ratio_last: float | None = None
-
-    def delivered(self, backward: int, norm: float | None) -> None:
-        """One backward pass left a gradient of this norm (None: not measured)."""
-        self.backwards += 1
-        if self.first_backward is None:
-            self.first_backward = backward
-        self.last_backward = backward
-        if norm is None:
-            return
-        self.measured += 1
-        self.norm_last = norm
-        if not math.isfinite(norm):
-            self.nonfinite += 1
-            self.first_nonfinite = backward if self.first_nonfinite is None else self.first_nonfinite
-            return
-        self.norm_max = norm if self.norm_max is None else max(norm, self.norm_max)
-        if norm < ZERO:
-            self.zero += 1
-            self.zero_streak += 1
-        else:
-            self.zero_streak = 0
-
-    def delivered_well(self, first: int, last: int, norms: tuple[float, ...]) -> bool:
-        """Many passes at once, if all their norms are finite and none is zero; otherwise nothing is counted."""
-        if min(norms) < ZERO or not math.isfinite(sum(norms)):
-            return False
-        largest = max(norms)
-        self.backwards += len(norms)
-        self.measured += len(norms)
-        if self.first_backward is None:
-            self.first_backward = first
-        self.last_backward = last
-        self.norm_last = norms[-1]
-        self.norm_max = largest if self.norm_max is None or largest > self.norm_max else self.norm_max
-        self.zero_streak = 0
-        return True
-
-    def freeze(self) -> Tally:
-        return Tally(**{name: getattr(self, name) for name in Tally.__slots__})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +62,9 @@ class Log:
     _wide: set[int] = field(default_factory=set)
     _rows: list[tuple[int, Column]] = field(default_factory=list)
     _steps: dict[int, tuple[StepKind, int]] = field(default_factory=dict)
+    _spoilt: frozenset[int] = frozenset()
+    _spoilt_at: dict[int, int] = field(default_factory=dict)
+    """Per backward pass that brought a parameter its first NaN or Inf, the step."""
 
     def tick(self) -> int:
         self.clock += 1
@@ -231,14 +170,17 @@ class Log:
             count = self._counts[uid] = Count()
             return count
 
-    def delivered(self, backward: int, norms: Column) -> None:
-        """A backward pass delivered gradients with these norms."""
+    def delivered(self, backward: int, norms: Column, step: int = 0) -> None:
+        """A backward pass, in this step, delivered gradients with these norms."""
         if self._rows and (norms.cohort is not self._rows[-1][1].cohort or len(self._rows) >= ROWS):
             self._settle_rows()
         self._rows.append((backward, norms))
         if self.bad or not norms.finite:
             fresh = frozenset(uid for uid, norm in norms.items() if norm is not None and not math.isfinite(norm))
             self.bad = (self.bad - norms.cohort.everyone) | fresh
+            if not fresh <= self._spoilt:
+                self._spoilt |= fresh
+                self._spoilt_at[backward] = step
 
     def stepped(self, optimizer: int, kind: StepKind, norms: Column) -> None:
         """An optimizer stepped."""
@@ -287,6 +229,9 @@ class Log:
                     count.none_streak += times
 
     def tallies(self) -> dict[int, Tally]:
+        for count in self.counts.values():
+            if count.first_nonfinite is not None:
+                count.first_nonfinite_step = self._spoilt_at[count.first_nonfinite]
         return {uid: count.freeze() for uid, count in self.counts.items()}
 
 

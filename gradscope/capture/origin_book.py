@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from gradscope.capture.backward import GraphWalk
-from gradscope.capture.events import ZERO
+from gradscope.capture.count import ZERO
 from gradscope.capture.nonfinite import NonfiniteFinder
 from gradscope.capture.origins import Found, group
 from gradscope.capture.parameters import Registry

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gradscope.capture.events import ZERO, Log, StepKind
+from gradscope.capture.count import ZERO
+from gradscope.capture.events import Log, StepKind
 from gradscope.records.columns import Column
 
 ZEROS = 3

@@ -173,6 +173,8 @@ class Tally:
     first_backward: int | None = None
     last_backward: int | None = None
     first_nonfinite: int | None = None
+    first_nonfinite_step: int | None = None
+    """The step of that pass."""
     zero_streak: int = 0
     """Measured backward passes since the last one with a gradient that was not zero."""
     steps: int = 0

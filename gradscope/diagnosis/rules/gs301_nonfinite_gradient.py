@@ -122,7 +122,8 @@ def _is_applied(run: Run, uid: int) -> bool:
 
 
 def _step_of(run: Run, backward: int) -> int:
-    return next((e.step for e in run.backward_events if e.index == backward), 0)
+    steps = (t.first_nonfinite_step for t in run.tallies.values() if t.first_nonfinite == backward)
+    return next((step for step in steps if step is not None), 0)
 
 
 RULE = Rule(*CODE, check, __doc__ or "")
