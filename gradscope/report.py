@@ -118,6 +118,9 @@ class Report:
         narrow = sys.stdout is not None and sys.stdout.isatty()
         return render_text(self, width=shutil.get_terminal_size().columns) if narrow else render_text(self)
 
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
+
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from gradscope.render.html import render_cell
         from gradscope.render.sources import read_sources

@@ -56,12 +56,17 @@ class Scope:
         to: Destination = None,
         histograms: int | None = None,
     ) -> None:
-        if every < 1:
-            raise GradscopeError(f"every={every} makes no sense: norms are measured at every n-th backward, n >= 1")
-        if histograms is not None and histograms < 1:
-            raise GradscopeError(f"histograms={histograms} makes no sense: they are counted at every n-th step, n >= 1")
-        if budget is not None and not 0 < budget < 1:
-            raise GradscopeError(f"budget={budget} makes no sense: it is a share of the run's time, such as 0.01")
+        for name in models:
+            if not isinstance(name, str) or not name:
+                raise GradscopeError(f"{name!r} is no name for a model: it is text such as 'encoder'")
+        if not isinstance(every, int) or every < 1:
+            raise GradscopeError(f"every={every!r} makes no sense: norms are measured at every n-th backward, n >= 1")
+        if histograms is not None and (not isinstance(histograms, int) or histograms < 1):
+            raise GradscopeError(
+                f"histograms={histograms!r} makes no sense: they are counted at every n-th step, n >= 1"
+            )
+        if budget is not None and not (isinstance(budget, (int, float)) and 0 < budget < 1):
+            raise GradscopeError(f"budget={budget!r} makes no sense: it is a share of the run's time, such as 0.01")
         self._capture = Capture(every=every)
         self._marked = Marked(self._capture)
         self._capture.watcher.budget.share = budget
@@ -75,6 +80,7 @@ class Scope:
         if not any(t.requires_grad for m in self._capture.registry.models for _, t in m.named_tensors()):
             raise NotTrainableError("no parameter of these models requires a gradient: nothing can be trained")
         self._recorder = recorder_of(to)
+        self._marked.look_around()
         self._capture.open()
         self._recorder.follow(self._capture)
         _scopes.append(weakref.ref(self))
@@ -215,6 +221,9 @@ def watch(
     found = dict(given)
     if len(found) < len(given):
         twice = next(name for name in found if sum(name == other for other, _ in given) > 1)
+        theirs = [model for name, model in given if name == twice]
+        if all(model is theirs[0] for model in theirs):
+            raise NameClashError(f"{twice!r} is given twice: once is enough")
         raise NameClashError(f"two models are named {twice!r}: give each its own name")
     return Scope(found, every=every, expect_no_grad=expect_no_grad, budget=budget, to=to, histograms=histograms)
 

@@ -78,7 +78,9 @@ class Gradients:
         What arrived since the last step may have been clipped; what did not, and was written to, was zeroed.
         """
         holding, versions, fresh, refs = self.holding, self._versions, self._fresh, self._refs
-        here = False not in [r is not None and r() is g for r, g in zip(map(refs.get, uids), grads, strict=True)]
+        here = False not in [
+            r is not None and g is not None and r() is g for r, g in zip(map(refs.get, uids), grads, strict=True)
+        ]
         if here and fresh.issuperset(uids) and holding.issuperset(uids):
             return _NOTHING, []
         gone = [uid for uid, grad in zip(uids, grads, strict=True) if grad is None and uid in holding]

@@ -8,11 +8,13 @@ the mode on top of the thread's stack is ours and nothing lies below it that som
 from __future__ import annotations
 
 import sys
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import _get_current_function_mode
+
+from gradscope.capture.source import EMPTY
 
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
@@ -40,6 +42,8 @@ class Marked:
         capture = self._capture
         if not capture.is_open:
             return
+        if not capture.watcher.loop.explicit:
+            self.look_around()
         capture.watcher.loop.explicit = True
         capture.watcher.loop.whole |= whole
         if capture.registry.dirty:
@@ -48,6 +52,11 @@ class Marked:
             self._wanted = capture.watcher.suspicions.taken
             self._tracing, self._marks = True, 0
             capture.start_tracing()
+
+    def look_around(self) -> None:
+        """Look for optimizers that are there already: passes to what they hold are passes of this training, too."""
+        with suppress(Exception):  # of whatever the user's variables hold
+            self._capture.watcher.look_around(EMPTY)
 
     def end(self, *, whole: bool, failed: bool = False) -> None:
         """A marked step is over. `whole`: nothing of the turn lies outside of it. `failed`: with an exception."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
@@ -47,22 +47,24 @@ def by_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]
 def _beside(
     run: Run, meant: frozenset[int], named: list[tuple[str, tuple[int, ...]]]
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Further models of which these are all the parameters, but for those that lie inside a model already named."""
+    """Further models that own some of these, but for those that lie inside a model already named, or around it."""
     answer = []
     for model in run.models:
-        if not model.parameters or not meant.issuperset(model.parameters) or any(model.name == n for n, _ in named):
+        mine = tuple(uid for uid in model.parameters if uid in meant)
+        if not mine or any(model.name == name for name, _ in named):
             continue
-        owners = [{o.model: f".{o.fqn}" for o in run.parameters[uid].owners} for uid in model.parameters]
-        inside = any(
-            all(
-                name in o and model.name in o and o[name].endswith(o[model.name]) and o[name] != o[model.name]
-                for o in owners
-            )
-            for name, _ in named
-        )
-        if not inside:
-            answer.append((model.name, model.parameters))
+        owners = [{o.model: f".{o.fqn}" for o in run.parameters[uid].owners} for uid in mine]
+        if not any(all(_nested(names, model.name, name) for names in owners) for name, _ in named):
+            answer.append((model.name, mine))
     return answer
+
+
+def _nested(names: Mapping[str, str], one: str, other: str) -> bool:
+    """Whether of two owners of a parameter one lies in the other, by what each calls it."""
+    first, second = names.get(one), names.get(other)
+    if first is None or second is None:
+        return False
+    return first != second and (first.endswith(second) or second.endswith(first))
 
 
 def _without_model(run: Run, uids: Iterable[int]) -> list[tuple[str, tuple[int, ...]]]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
     best_cuts,
@@ -36,6 +37,10 @@ from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
+_LEFT_OUT = Cause(
+    "the loss depends on it, but this backward() does not deliver to it",
+    "if backward() is given inputs=..., name its parameters there as well, or leave inputs out",
+)
 
 
 def missing(run: Run) -> list[int]:
@@ -100,6 +105,12 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
     if cut is not None and cut.cause != "unused_output" and is_design(run, model, uids, cut):
         severity = Severity.INFO
     says = "gets no gradient"
+    passed = next((e for e in run.backward_events if e.connected and e.connected.issuperset(uids)), None)
+    if cut is None and passed is not None:
+        return finding(
+            CODE, severity, run, model, uids, state="none", cause="unknown", says=says, words=_LEFT_OUT,
+            path=passed.path, evidence=Evidence.TRACED,
+        )  # fmt: skip
     if cut is None:
         return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=_advice(run))
     path = cut.path

@@ -27,6 +27,7 @@ from gradscope.records import Origin, Run, Write
 CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
 _SPARED = "a GradScaler skips such a step now and then to find its scale; if it goes on, `gradscope run` may say why"
+_LATE = "tracing came too late, when the weights were NaN already: `gradscope run` traces from the first step on"
 _EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
 
 
@@ -70,9 +71,13 @@ def check(run: Run) -> Iterable[Finding]:
                 says=f"gets a NaN or Inf gradient at step {step}{after}",
                 path=origin.path if origin else (),
                 steps=(step, step if once else max(run.steps - 1, step)),
-                fix=_SPARED if not applied and origin is None else "",
+                fix=_fix(run, applied=applied) if origin is None else "",
                 evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
             )
+
+
+def _fix(run: Run, *, applied: bool) -> str:
+    return (_LATE if 0 < run.traced < run.steps else "") if applied else _SPARED
 
 
 def _words(origin: Origin | None) -> Cause | None:

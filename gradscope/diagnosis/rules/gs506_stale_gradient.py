@@ -20,6 +20,7 @@ from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle
 from gradscope.diagnosis.rules.gs502_in_two_optimizers import stepped_twice
+from gradscope.diagnosis.rules.gs507_lost_before_step import zeroed
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run
 
 CODE = ("GS506", "stale-gradient")
@@ -42,14 +43,14 @@ class Pending:
 def check(run: Run) -> Iterable[Finding]:
     """One finding per optimizer and model."""
     again, polluted, clears = _followed(run)
-    twice = stepped_twice(run)  # its second step finds what the first has applied: that is told there
+    told = {*stepped_twice(run), *zeroed(run)}  # a second step finds what the first has applied; zeros are none
     for optimizer in run.optimizers:
         for found, says in (
             (again, "is stepped with gradients of earlier steps"),
             (polluted, "is stepped with the gradient of another loss"),
         ):
             paths = found.get(optimizer.uid, {})
-            uids = [u for u in paths if u not in twice and not is_idle(run, run.parameters[u])]
+            uids = [u for u in paths if u not in told and not is_idle(run, run.parameters[u])]
             for model, mine in by_model(run, uids):
                 also = paths[mine[0]]
                 yield finding(

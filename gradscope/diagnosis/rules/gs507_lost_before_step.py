@@ -20,6 +20,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
+from gradscope.records.once import once
 
 CODE = ("GS507", "lost-before-step")
 TIMES = 2
@@ -75,7 +76,7 @@ def _followed(run: Run) -> tuple[dict[int, dict[int, int]], set[int], dict[int, 
         elif isinstance(event, Clear):
             for uid in event.parameters & arrived:
                 cleared[uid] = event.path
-                where[uid] = event
+                where[uid] = event if event.path or uid not in where else where[uid]  # better one whose line was seen
             arrived -= event.parameters
         elif isinstance(event, OptimizerStep):
             for uid in same.held[event.optimizer]:
@@ -90,10 +91,29 @@ def _followed(run: Run) -> tuple[dict[int, dict[int, int]], set[int], dict[int, 
 
 
 def _overwritten(run: Run) -> Iterable[Finding]:
-    """What a pass left was replaced by zeros at each step that was measured."""
+    written = zeroed(run)
+    for model, mine in by_model(run, [u for u in written if not is_idle(run, run.parameters[u])]):
+        write = written[mine[0]]
+        yield finding(
+            CODE,
+            Severity.ERROR,
+            run,
+            model,
+            mine,
+            state="flowing",
+            cause="zeroed_before_step",
+            says="gets gradients that are never applied",
+            path=write.path if write is not None else (),
+            words=_ZEROED,
+        )
+
+
+@once
+def zeroed(run: Run) -> dict[int, Write | None]:
+    """Parameters for which what a pass left was replaced by zeros at each step that was measured, and by what."""
     delivered: set[int] = set()
     written: dict[int, Write] = {}
-    lost: dict[int, dict[int, int]] = {}
+    lost: dict[int, int] = {}
     applied: set[int] = set()
     same = alike(run)
     for event in same.events:
@@ -109,28 +129,10 @@ def _overwritten(run: Run) -> Iterable[Finding]:
             for uid, norm in event.norms.items():
                 by = written[uid].by if uid in written else "assigned"
                 if norm == 0.0 and uid in delivered and by in _BY_HAND:
-                    counts = lost.setdefault(event.optimizer, {})
-                    counts[uid] = counts.get(uid, 0) + 1
+                    lost[uid] = lost.get(uid, 0) + 1
                 elif norm:
                     applied.add(uid)
-    written = same.all(written)
-    for counts in lost.values():
-        often = same.all({u: n for u, n in counts.items() if n >= TIMES and u not in applied})
-        uids = [u for u in often if not is_idle(run, run.parameters[u])]
-        for model, mine in by_model(run, uids):
-            write = written.get(mine[0])
-            yield finding(
-                CODE,
-                Severity.ERROR,
-                run,
-                model,
-                mine,
-                state="flowing",
-                cause="zeroed_before_step",
-                says="gets gradients that are never applied",
-                path=write.path if write is not None else (),
-                words=_ZEROED,
-            )
+    return same.all({u: written.get(u) for u, n in lost.items() if n >= TIMES and u not in applied})
 
 
 def _why(

@@ -1,0 +1,184 @@
+"""Ordinary loops with an ordinary mistake, under `watch()`: what is said of them, marked or not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import gradscope
+from gradscope.errors import GradientFlowError, GradscopeError, NameClashError
+
+
+def turns(scope, *, marked, count=12):
+    return scope.steps(range(count)) if marked else range(count)
+
+
+def two(width=3):
+    torch.manual_seed(0)
+    return nn.Linear(4, width), nn.Linear(width, 1)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("to_none", [True, False])
+def test_cleared_between_backward_and_step(marked, to_none):
+    front, back = two()
+    optimizer = torch.optim.Adam([*front.parameters(), *back.parameters()])
+    scope = gradscope.watch(front=front, back=back)
+    for _ in turns(scope, marked=marked):
+        back(front(torch.randn(8, 4))).pow(2).mean().backward()
+        optimizer.zero_grad(set_to_none=to_none)
+        optimizer.step()
+    assert {(f.code, f.model) for f in scope.report().findings} == {("GS507", "front"), ("GS507", "back")}
+    with pytest.raises(GradientFlowError):
+        scope.assert_flow()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_step_before_backward(marked):
+    front, back = two()
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.1)
+    scope = gradscope.watch(front=front, back=back)
+    for _ in turns(scope, marked=marked):
+        optimizer.zero_grad()
+        loss = back(front(torch.randn(8, 4))).pow(2).mean()
+        optimizer.step()
+        loss.backward()
+    assert {(f.code, f.cause) for f in scope.report().findings} == {("GS507", "step_before_backward")}
+
+
+def test_one_of_two_models_is_cleared_and_its_line_is_traced():
+    front, back = two()
+    optimizer = torch.optim.Adam([*front.parameters(), *back.parameters()])
+    scope = gradscope.watch(front=front, back=back)
+    for _ in scope.steps(range(12)):
+        back(front(torch.randn(8, 4))).pow(2).mean().backward()
+        front.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
+    (finding,) = scope.report().findings
+    assert (finding.code, finding.model, finding.location.text) == ("GS507", "front", "front.zero_grad()")
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_passes_that_reach_nothing_watched_are_counted(marked):
+    front, back = two()
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.1)
+    scope = gradscope.watch(front=front)
+    for _ in turns(scope, marked=marked):
+        optimizer.zero_grad()
+        back(front(torch.randn(8, 4)).detach()).pow(2).mean().backward()
+        optimizer.step()
+    assert scope.report().run.backwards == 12
+
+
+def test_an_optimizer_made_after_watch_counts_from_the_first_marked_turn():
+    front, back = two()
+    scope = gradscope.watch(front=front)
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.1)
+    for _ in scope.steps(range(6)):
+        back(front(torch.randn(8, 4)).detach()).pow(2).mean().backward()
+        optimizer.step()
+    assert scope.report().run.backwards == 6
+
+
+class Tower(nn.Module):
+    def __init__(self, embedding):
+        super().__init__()
+        self.embedding, self.out = embedding, nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.out(self.embedding(x).detach())
+
+
+def test_each_owner_of_what_is_shared_is_told():
+    embedding = nn.Linear(4, 4)
+    left, right = Tower(embedding), Tower(embedding)
+    held = dict.fromkeys([*left.parameters(), *right.parameters()])
+    optimizer = torch.optim.SGD(list(held), lr=0.1)
+    scope = gradscope.watch(left=left, right=right)
+    for _ in scope.steps(range(6)):
+        x = torch.randn(8, 4)
+        optimizer.zero_grad()
+        (left(x) + right(x)).pow(2).mean().backward()
+        optimizer.step()
+    told = {(f.model, f.parameters) for f in scope.report().findings}
+    assert told == {(m, ("embedding.weight", "embedding.bias")) for m in ("left", "right")}
+    with pytest.raises(GradientFlowError, match="of left"):
+        scope.assert_flow(allow=["right.embedding"])
+
+
+def test_what_lies_in_another_watched_model_is_told_once():
+    front, back = two()
+    whole = nn.Sequential(front, back)
+    optimizer = torch.optim.SGD(whole.parameters(), lr=0.1)
+    scope = gradscope.watch(front=front, whole=whole)
+    for _ in scope.steps(range(6)):
+        optimizer.zero_grad()
+        back(front(torch.randn(8, 4)).detach()).pow(2).mean().backward()
+        optimizer.step()
+    (finding,) = scope.report().findings
+    assert (finding.model, finding.cause) == ("front", "detach")
+
+
+def test_a_backward_that_leaves_a_model_out_is_named():
+    front, back = two()
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.1)
+    scope = gradscope.watch(front=front, back=back)
+    for _ in scope.steps(range(6)):
+        optimizer.zero_grad()
+        back(front(torch.randn(8, 4))).pow(2).mean().backward(inputs=list(back.parameters()))
+        optimizer.step()
+    (finding,) = scope.report().findings
+    assert finding.model == "front"
+    assert "the loss depends on it" in finding.message
+    assert "inputs=" in finding.location.text
+
+
+def test_a_trace_that_comes_after_the_weights_are_nan_blames_no_line():
+    front, back = two()
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.1)
+    scope = gradscope.watch(front=front, back=back)
+    for _ in scope.steps(range(6)):
+        optimizer.zero_grad()
+        hidden = front(torch.randn(8, 4))
+        (back(hidden).pow(2).mean() + (hidden - hidden).pow(2).sum().sqrt()).backward()
+        optimizer.step()
+    findings = scope.report().findings
+    assert {f.code for f in findings} == {"GS301"}
+    assert {(f.cause, f.location) for f in findings} == {("unknown", None)}
+    assert all("tracing came too late" in f.fix for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"every": 1.5}, "every=1.5"),
+        ({"every": "a"}, "every='a'"),
+        ({"histograms": "a"}, "histograms='a'"),
+        ({"budget": "a"}, "budget='a'"),
+    ],
+)
+def test_options_of_another_type_are_named(options, said):
+    with pytest.raises(GradscopeError, match=said):
+        gradscope.watch(net=nn.Linear(2, 2), **options)
+
+
+@pytest.mark.parametrize("name", [1, ""])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(GradscopeError, match="no name for a model"):
+        gradscope.watch({name: nn.Linear(2, 2)})
+
+
+def test_the_same_model_twice_is_said_as_that():
+    net = nn.Linear(2, 2)
+    with pytest.raises(NameClashError, match="'net' is given twice"):
+        gradscope.watch(net, net)
+
+
+def test_a_front_end_that_asks_for_html_alone_gets_it():
+    net = nn.Linear(2, 2)
+    scope = gradscope.watch(net=net)
+    net(torch.randn(1, 2)).sum().backward()
+    report = scope.report()
+    assert report._repr_html_() == report._repr_mimebundle_()["text/html"]
