@@ -28,7 +28,7 @@ class NonfiniteFinder:
 
     def find(self, graph: GraphWalk, delivered: dict[int, float | None], root: int) -> list[Found]:
         """One origin for each parameter whose gradient is NaN or Inf."""
-        if self._spoilt(root):
+        if root >= 0 and self.tape.values[root].bad and any(map(self._spoilt, delivered)):
             return []  # an earlier step did it: its weights are NaN already
         forward = self._forward_born(root)
         found: list[Found] = []
@@ -94,28 +94,22 @@ class NonfiniteFinder:
                     todo.append((consumer, depth + 1))
         return False
 
-    def _above(self, root: int) -> set[int]:
-        """All values that a value was computed from, and itself."""
-        seen, todo = {root}, [root]
-        while todo:
-            for parent, _ in self.tape.values[todo.pop()].parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    todo.append(parent)
-        return seen
-
-    def _spoilt(self, root: int) -> bool:
-        """Whether a NaN or Inf loss was computed from parameters that hold NaN."""
-        values = self.tape.values
-        bad = root >= 0 and bool(values[root].bad)
-        return bad and any(values[v].param >= 0 and values[v].bad == "nan" for v in self._above(root))
+    def _spoilt(self, uid: int) -> bool:
+        """Whether a parameter holds NaN now, between the pass and the step: so it did in the forward pass."""
+        tensor = self.registry.tensor(uid)
+        return tensor is not None and bool(tensor.detach().isnan().any())
 
     def _forward_born(self, root: int) -> Found | None:
         """The first operation on the way to a NaN or Inf loss that made one out of finite values."""
         values, ops = self.tape.values, self.tape.ops
         if root < 0 or not values[root].bad:
             return None
-        seen = self._above(root)
+        seen, todo = {root}, [root]
+        while todo:
+            for parent, _ in values[todo.pop()].parents:
+                if parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
         wanted = ("nan",) if values[root].bad == "nan" else ("nan", "inf")
         born = [v for v in seen if values[v].bad in wanted and self._clean(v, wanted)]
         if not born:
