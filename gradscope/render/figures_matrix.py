@@ -32,6 +32,8 @@ ROWS_PER_INCH = 6.5
 CHARACTERS_PER_INCH = 11
 CELL = (0.5, 0.2)
 """Inches of a cell in which a number can be read."""
+THICK_ROW = 4.0
+"""Points; thinner rows have no gap between models, which would hide a small one. The bars beside them tell."""
 NAME = 20
 """Characters of the name of a model beside its rows."""
 
@@ -91,8 +93,10 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     ax.set_xticks([(place + 0.5) / kept.width - 0.5 for place in places], [str(place) for place in places])
     ax.set_xlabel(kept.axis + (f"; median of {kept.width} per column" if kept.width > 1 else ""))
     models = style.boundaries(rows)
-    for _, start, _ in models[1:]:
-        ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=2.5)
+    row = 72 * room.inches(ax)[1] / len(rows)
+    if row > THICK_ROW:
+        for _, start, _ in models[1:]:
+            ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=min(2.5, row / 4))
     _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
     return figure
 
@@ -109,10 +113,11 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]], l
     taken: list[float] = []
     middles = [(start + end - 1) / 2 for _, start, end in models]
     order = sorted(range(len(models)), key=lambda i: _well(states.get(report.run.models[models[i][0]].name)))
+    bar: dict[str, Any] = {"linewidth": 4, "solid_capstyle": "butt", "transform": across, "clip_on": False}
     for place in order:
         index, start, end = models[place]
         colour = model_colour(index)
-        ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, linewidth=4, transform=across, clip_on=False)
+        ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, **bar)
         if any(abs(middles[place] - other) < least for other in taken):
             continue
         taken.append(middles[place])

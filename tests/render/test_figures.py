@@ -11,6 +11,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
@@ -125,6 +126,23 @@ def test_heatmap_cells_absent_zero_and_nan_have_their_own_look():
     assert to_hex(cells[11, 6]) == figures_style.NONFINITE.lower()
     assert [p.get_hatch() for p in ax.patches] == [figures_style.HATCH]
     assert {t.get_text() for t in ax.get_legend().get_texts()} == {"no gradient", "exactly zero", "NaN or Inf"}
+
+
+def test_heatmap_hides_no_row_of_a_small_model_among_many_parameters():
+    report = report_for_figures(("a", "b", "c"), 250, 4, dead=("b",), strange=False)
+    a, b, c = report.run.models
+    small = replace(b, parameters=b.parameters[:2])
+    figure = figures.plot_heatmap(Report(replace(report.run, models=(a, small, c))))
+    figure.set_dpi(200)
+    FigureCanvasAgg(figure).draw()
+    ax, rows = figure.axes[0], len(a.parameters) + 2
+    image = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]
+    box = ax.get_window_extent()
+    middle = box.y1 - (rows - 1) / (rows + len(c.parameters)) * box.height
+    strip = image[round(middle) - 1 : round(middle) + 2, round(box.x0) + 9 : round(box.x1) - 9]
+
+    assert (strip.min(axis=2) < 200).any(), "the hatching shows"
+    assert not [line for line in ax.lines if list(line.get_xdata()) == [0, 1]]
 
 
 def test_flow_names_lines_and_models():
