@@ -159,6 +159,19 @@ def test_zero_and_nan_look_like_neither_a_healthy_gradient_nor_a_missing_one():
     assert len(looks) == 4
 
 
+@pytest.mark.parametrize("norm", [None, 0.0, float("nan")])
+def test_behind_a_plate_only_a_missing_gradient_is_dotted(norm):
+    s = build.Sketch()
+    h = s.layer("net", "fc", s.node("input", "x", live=False), live=norm is not None, norm=norm)
+    behind = s.node("op", "MulBackward0")
+    s.edges.append(Edge(h, behind, live=False, cut="nan_in_data", location=build.CUT_LINE, norm=norm))
+    s.loss(behind)
+    source = draw_graph(build.report_of(s, {"net": "Net"})).source
+
+    assert ("style=dotted" in re.search(r"c0 -> n\d \[(.*?)\]", source)[1]) is (norm is None)
+    assert ("does not come back" in source) is (norm is None)
+
+
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_spared_nan_of_another_step_paints_nothing_red(applied):
     s = build.Sketch()
