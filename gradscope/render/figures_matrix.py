@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradscope.records import Backward
     from gradscope.report import FlowRow, Report
 
+FLOW, HEATMAP = "Which backward reaches which model", "Gradient norm of every parameter"
 COLOURS = "viridis"
 LEAST_DECADES = 2.0
 ABSENT = -1.0
@@ -47,9 +48,10 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     figure, ax = style.axes_of(ax, 3.6 + 1.1 * len(models), 1.9 + 0.42 * len(rows))
     if not rows or not models:
         style.nothing(ax, "No backward pass was seen.")
+        room.head(ax, FLOW)
         return figure
     norms = np.array([[_flow_value(row, m.name) for m in models] for row in rows])
-    mapped = _paint(figure, ax, norms, "Which backward reaches which model")
+    mapped = _paint(figure, ax, norms, FLOW)
     columns, lines = style.thin(len(models)), style.thin(len(rows))
     widest = max(len(style.name(models[i].name, NAME)) for i in columns)
     rotation = 0 if widest / CHARACTERS_PER_INCH < room.inches(ax)[0] / len(columns) else 30
@@ -80,12 +82,13 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     figure, ax = style.axes_of(ax, 8.5, height)
     if not rows or not events:
         style.nothing(ax, "No backward pass was seen.")
+        room.head(ax, HEATMAP)
         return figure
     kept = kept_of([event.index for event in events], report.run.backwards)
     norms = _columns(rows, events, kept)
     longest = max(len(style.name(model.name, NAME)) for model in report.run.models)
     room.give_room(ax, right=12 + 5 * longest)
-    _paint(figure, ax, norms, "Gradient norm of every parameter", bar="bottom")
+    _paint(figure, ax, norms, HEATMAP, bar="bottom")
     shown = style.thin(len(rows), int(room.inches(ax)[1] * ROWS_PER_INCH))
     ax.set_yticks(shown, [style.name(rows[i][1], 30) for i in shown], fontsize=7.5)
     values = MaxNLocator(8, integer=True).tick_values(0, kept.total - 1)
