@@ -101,17 +101,8 @@ DEPTH = 2
 """Levels of module names that are told apart where nothing else is asked for."""
 
 
-def check_depth(depth: object) -> None:
-    """Raise GradscopeError for what is no number of levels."""
-    if not isinstance(depth, int) or depth < 0:
-        raise GradscopeError(
-            f"depth={depth!r} makes no sense: it is how many levels of module names to tell apart, >= 0"
-        )
-
-
 def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
     """Draw the traced step with modules folded to `depth` levels of their names."""
-    check_depth(depth)
     return draw_levels(report, [depth])[0][1]
 
 
