@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -244,18 +244,30 @@ def assert_flow(*, allow: Iterable[str] = (), warnings: bool = False) -> None:
 def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **models: Model | nn.Module) -> Drawing:
     """The autograd graph of one live loss: what of `models` it reaches, folded to `depth` levels of module names.
 
-    `detail="ops"` draws every single operation, with the parameters by their names.
+    In a watched loop, between `loss.backward()` and the step of the optimizer, it tells what `.grad` holds.
+    `detail="ops"` draws every single operation, with the parameters by their names. Where values went on behind a cut,
+    and the line of the cut, no live loss can tell: `report.graph()` and `gradscope.explain` do.
 
-    Raises GradscopeError for another detail.
+    Raises GradscopeError for another detail, a depth below 0, and what is no tensor.
     """
     from gradscope.render.livegraph import live_graph
     from gradscope.render.opgraph import op_graph
 
+    if not isinstance(loss, torch.Tensor):
+        raise GradscopeError(f"cannot draw what leads to a {type(loss).__name__}: the loss has to be a tensor")
     if detail == "ops":
         return op_graph(loss, models)
     if detail != "modules":
         raise GradscopeError(f"detail={detail!r} makes no sense: it is 'modules' or 'ops'")
-    return live_graph(loss, models, depth)
+    return live_graph(loss, models, depth, _held_norms)
+
+
+def _held_norms(leaves: Sequence[torch.Tensor]) -> dict[int, float]:
+    """By id the norms of what the last backward left, as the first scope says that watched it."""
+    from gradscope.capture.held import held_norms
+
+    open_ = [scope for ref in _scopes if (scope := ref()) is not None]
+    return next((held for scope in open_ if (held := held_norms(scope._capture, leaves))), {})
 
 
 def _last() -> Scope:

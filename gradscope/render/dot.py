@@ -18,6 +18,7 @@ from gradscope.render.looks import (
     Cluster,
     Look,
     Scale,
+    behind_look,
     box_look,
     cluster_look,
     cut_colour,
@@ -147,15 +148,15 @@ def _plate(index: int, marks: Sequence[Mark]) -> str:
 
 
 def _cut_edges(index: int, marks: Sequence[Mark]) -> list[str]:
-    """Bold lines that end at a bar before the plate, dotted lines behind it for the value."""
-    targets = dict.fromkeys(target for mark in marks for target in mark.targets)
+    """Bold lines that end at a bar before the plate; behind it the value goes on."""
+    targets = {target: behind_look(mark.worth) for mark in reversed(marks) for target in mark.targets}
     values = [f"last live tensor: {safe(mark.value)}" if mark.value else "" for mark in marks]
     return [
         *(
             f"n{mark.source} -> c{index} [{cut_look(mark.worth, mark.harmful, words)}];"
             for mark, words in zip(marks, values, strict=True)
         ),
-        *(f'c{index} -> n{target} [color="{DEAD}", penwidth=1.6, style=dotted, arrowhead=vee];' for target in targets),
+        *(f"c{index} -> n{target} [{look}];" for target, look in targets.items()),
     ]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradscope.records import Run
     from gradscope.report import Report
 
+TITLE = "Gradient along the depth of each model"
 LABELS_PER_INCH = 6
 CROWD = 1500
 """More bars are narrower than a pixel."""
@@ -34,6 +35,7 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     figure, ax = style.axes_of(ax, min(max(6.0, 1.5 + 0.14 * len(rows)), 15.0), 4.8)
     if not rows:
         style.nothing(ax, "No parameter was seen.")
+        room.head(ax, TITLE)
         return figure
     last = _last_norms(report.run)
     norms = [last.get(uid) for uid, _, _ in rows]
@@ -60,7 +62,7 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
         any(norm == 0 for norm in norms),
         any(norm is not None and not math.isfinite(norm) for norm in norms),
     )
-    room.head(ax, "Gradient along the depth of each model", states, above=above)
+    room.head(ax, TITLE, states, above=above)
     return figure
 
 
@@ -122,6 +124,11 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -
         texts.append(
             ax.annotate(words, place, (0, 3), xycoords=across, textcoords="offset points", ha="center", **looks)
         )
+    boxes = [text.get_window_extent() for text in texts]
+    for text, box in zip(texts, boxes, strict=True):
+        if box.x0 < ax.bbox.x0:  # the numbers of the axis stand there
+            text.set(ha="left")
+            text.xy = (ax.get_xlim()[0], 1.0)
     boxes = [text.get_window_extent() for text in texts]
     if any(other.x0 - one.x1 < GAP for one, other in pairwise(boxes)):
         boxes = _slant(texts, _by_health(report, [model for model, _, _ in models]))

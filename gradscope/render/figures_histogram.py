@@ -171,17 +171,22 @@ def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
             ax.stairs(heights, [edges[0] + i for i in range(len(span) + 1)], fill=True, color=colour, baseline=FLOOR)
     if entries.zeros:
         ax.bar([0], [entries.zeros], 1.6, **style.zero_looks(ax))
-    width = high - low + 2
-    for place, amount in enumerate((entries.nan, entries.inf)):
-        if amount:
-            position = width + 2.5 + 3 * place
-            ax.bar([position], [amount], 1.8, color=style.NONFINITE, hatch="xx", edgecolor="white", linewidth=0)
+    for position, _, amount in _beyond(ax, entries, high - low + 2):
+        ax.bar([position], [amount], 1.8, color=style.NONFINITE, hatch="xx", edgecolor="white", linewidth=0)
+
+
+def _beyond(ax: Axes, entries: Entries, width: int) -> list[tuple[float, str, int]]:
+    """Place, name and amount of NaN and Inf: so far from the numbers and each other that the names have room."""
+    gap = max(3.0, BETWEEN * LETTER * (2 * width + 8) / room.inches(ax)[0])
+    found = [(words, amount) for words, amount in (("NaN", entries.nan), ("Inf", entries.inf)) if amount]
+    return [(width - 0.5 + gap * (nth + 1), words, amount) for nth, (words, amount) in enumerate(found)]
 
 
 def _ticks(ax: Axes, entries: Entries, low: int, high: int) -> None:
     """Ticks at decades, as many as have room; a value 2**e stands at the lower edge of the bar of e."""
     width = high - low + 2
-    right = width + (7.5 if entries.inf else 4.5 if entries.nan else 1)
+    beyond = _beyond(ax, entries, width)
+    right = beyond[-1][0] + 2 if beyond else width + 1
     ax.set_xlim(-width - 1, right)
     first, last = math.ceil(low / DECADE), math.floor((high + 1) / DECADE)
     longest = max((len(_decade(power)) + 2 for power in range(first, last + 1)), default=0)
@@ -191,10 +196,10 @@ def _ticks(ax: Axes, entries: Entries, low: int, high: int) -> None:
     places = [(place, words) for place, words in places if place >= 0.7 * needed]
     places = places or [(width - 0.5, number(2.0**high))]
     ticks = [(0.0, "0"), *places, *((-place, f"-{words}") for place, words in places)]
-    ticks += [(width + 2.5, "NaN")] * bool(entries.nan) + [(width + 5.5, "Inf")] * bool(entries.inf)
+    ticks += [(place, words) for place, words, _ in beyond]
     ticks.sort()
     ax.set_xticks([place for place, _ in ticks], [words for _, words in ticks], fontsize=8)
-    if entries.nan or entries.inf:
+    if beyond:
         ax.axvline(width + 1, color=DEAD, linewidth=0.8, linestyle=":")
 
 
@@ -211,3 +216,7 @@ def _hatched(ax: Axes, words: str) -> None:
     look = style.look(ax)
     box = {"facecolor": look.paper, "edgecolor": "none", "pad": 4}
     ax.text(0.5, 0.5, words, ha="center", va="center", color=look.ink, transform=ax.transAxes, bbox=box)
+
+
+BETWEEN = 5
+"""Letters from the middle of one name to that of the next."""

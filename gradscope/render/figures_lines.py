@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         members = set(model.parameters)
         found = ((e.step, sorted(r for u, r in e.ratios.items() if u in members)) for e in events)
         series = [(step, ratios[len(ratios) // 2]) for step, ratios in found if ratios]
-        lines.append(Line(model.name, index, 0, series, "not sampled"))
+        lines.append(Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else "no gradient"))
     figure, ax = style.axes_of(ax, 8.0, 4.0)
     if any(line.series for line in lines):
         look = style.look(ax)
@@ -96,8 +96,7 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
         places.setdefault(event.location, []).append(event)
     reached = {at: found for at, found in places.items() if any(not members.isdisjoint(e.norms) for e in found)}
     if not reached:
-        ever = any((t := report.run.tallies.get(u)) and t.backwards for u in members)
-        return [Line(words, index, 0, [], UNKNOWN if ever else "no gradient")]
+        return [Line(words, index, 0, [], UNKNOWN if _ever(report, members) else "no gradient")]
     if len(reached) > 3 or len(report.run.models) > MAX_LINES:
         return [Line(words, index, 0, _series(events, model.parameters), "not measured")]
     several = len(reached) > 1
@@ -111,6 +110,11 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
         )
         for nth, (at, found) in enumerate(reached.items())
     ]
+
+
+def _ever(report: Report, uids: Iterable[int]) -> bool:
+    """Whether any of these ever received a gradient."""
+    return any((tally := report.run.tallies.get(uid)) and tally.backwards for uid in uids)
 
 
 def _place(location: Location | None) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradscope.records import Backward
     from gradscope.report import FlowRow, Report
 
+FLOW, HEATMAP = "Which backward reaches which model", "Gradient norm of every parameter"
 COLOURS = "viridis"
 LEAST_DECADES = 2.0
 ABSENT = -1.0
@@ -32,6 +33,8 @@ ROWS_PER_INCH = 6.5
 CHARACTERS_PER_INCH = 11
 CELL = (0.5, 0.2)
 """Inches of a cell in which a number can be read."""
+THICK_ROW = 4.0
+"""Points; thinner rows have no gap between models, which would hide a small one. The bars beside them tell."""
 NAME = 20
 """Characters of the name of a model beside its rows."""
 
@@ -45,9 +48,10 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     figure, ax = style.axes_of(ax, 3.6 + 1.1 * len(models), 1.9 + 0.42 * len(rows))
     if not rows or not models:
         style.nothing(ax, "No backward pass was seen.")
+        room.head(ax, FLOW)
         return figure
     norms = np.array([[_flow_value(row, m.name) for m in models] for row in rows])
-    mapped = _paint(figure, ax, norms, "Which backward reaches which model")
+    mapped = _paint(figure, ax, norms, FLOW)
     columns, lines = style.thin(len(models)), style.thin(len(rows))
     widest = max(len(style.name(models[i].name, NAME)) for i in columns)
     rotation = 0 if widest / CHARACTERS_PER_INCH < room.inches(ax)[0] / len(columns) else 30
@@ -78,12 +82,13 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     figure, ax = style.axes_of(ax, 8.5, height)
     if not rows or not events:
         style.nothing(ax, "No backward pass was seen.")
+        room.head(ax, HEATMAP)
         return figure
     kept = kept_of([event.index for event in events], report.run.backwards)
     norms = _columns(rows, events, kept)
     longest = max(len(style.name(model.name, NAME)) for model in report.run.models)
     room.give_room(ax, right=12 + 5 * longest)
-    _paint(figure, ax, norms, "Gradient norm of every parameter", bar="bottom")
+    _paint(figure, ax, norms, HEATMAP, bar="bottom")
     shown = style.thin(len(rows), int(room.inches(ax)[1] * ROWS_PER_INCH))
     ax.set_yticks(shown, [style.name(rows[i][1], 30) for i in shown], fontsize=7.5)
     values = MaxNLocator(8, integer=True).tick_values(0, kept.total - 1)
@@ -91,8 +96,10 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     ax.set_xticks([(place + 0.5) / kept.width - 0.5 for place in places], [str(place) for place in places])
     ax.set_xlabel(kept.axis + (f"; median of {kept.width} per column" if kept.width > 1 else ""))
     models = style.boundaries(rows)
-    for _, start, _ in models[1:]:
-        ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=2.5)
+    row = 72 * room.inches(ax)[1] / len(rows)
+    if row > THICK_ROW:
+        for _, start, _ in models[1:]:
+            ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=min(2.5, row / 4))
     _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
     return figure
 
@@ -109,10 +116,11 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]], l
     taken: list[float] = []
     middles = [(start + end - 1) / 2 for _, start, end in models]
     order = sorted(range(len(models)), key=lambda i: _well(states.get(report.run.models[models[i][0]].name)))
+    bar: dict[str, Any] = {"linewidth": 4, "solid_capstyle": "butt", "transform": across, "clip_on": False}
     for place in order:
         index, start, end = models[place]
         colour = model_colour(index)
-        ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, linewidth=4, transform=across, clip_on=False)
+        ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, **bar)
         if any(abs(middles[place] - other) < least for other in taken):
             continue
         taken.append(middles[place])

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 _NAMED = 8
+_PRINTED = 60
+"""More names stay folded on paper."""
 
 
 def anchor(index: int) -> str:
@@ -77,7 +79,9 @@ def _names(report: Report, finding: Finding) -> Markup:
     of = f"{part} of {finding.model}" if part and finding.model else part
     if len(names) <= _NAMED:
         return join(*_separated(names), f" ({of})" if of else "")
-    return tag("details", tag("summary", of, ": ", *_separated(names[:3]), " ..."), tag("p", *_separated(names)))
+    many = "many" if len(names) > _PRINTED else None
+    head = tag("summary", of, ": ", *_separated(names[:3]), " ...")
+    return tag("details", head, tag("p", *_separated(names)), class_=many)
 
 
 def _separated(names: list[Markup]) -> list[str]:

@@ -72,16 +72,17 @@ NOTHING = Known()
 
 
 def known_of(report: Report) -> Known:
-    """Collect it from facts and findings."""
+    """Collect it from facts and findings. A NaN that was spared (an info) taints no other step."""
     run = report.run
     names = {(owner.model, owner.fqn): uid for uid, p in run.parameters.items() for owner in p.owners}
     told: dict[int, Worth] = {}
     blames = []
     for finding in report.findings:
         uids = frozenset(names[key] for fqn in finding.parameters if (key := (finding.model, fqn)) in names)
-        if finding.state in set(Worth):
+        spared = finding.severity is Severity.INFO
+        if finding.state in set(Worth) and not (spared and finding.state == Worth.NONFINITE):
             told |= dict.fromkeys(uids, Worth(finding.state))
-        if finding.severity is not Severity.INFO:
+        if not spared:
             blames.append(_blame(finding, uids))
     fed = frozenset(uid for uid, tally in run.tallies.items() if tally.backwards)
     return Known(_classes(run), told, fed, tuple(blames))

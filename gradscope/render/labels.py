@@ -63,12 +63,18 @@ def _gradient(box: Box, passes: bool) -> list[str]:
         words.append(f"norm {low}" if low == high else f"norm {low} to {high}")
     some = {worth: amount for worth, amount in sorted(box.some.items()) if amount < box.parameters}
     if box.worth is not Worth.SOUND and box.worth not in some:
-        words.append(f"gradient {WORTH_WORDS[box.worth]}")
+        words.append(f"gradient {_worth_words(box, box.worth)}")
     of = count(box.parameters, "parameter")
-    words += [f"{amount} of {of}: {WORTH_WORDS[worth]}" for worth, amount in some.items()]
+    words += [f"{amount} of {of}: {_worth_words(box, worth)}" for worth, amount in some.items()]
     if box.silent:
         words.append(f"{box.silent} of {of}: no gradient")
     return words
+
+
+def _worth_words(box: Box, worth: Worth) -> str:
+    """Beside norms that are finite a NaN is one of another step."""
+    elsewhere = worth is Worth.NONFINITE and box.norms and all(map(math.isfinite, box.norms))
+    return WORTH_WORDS[worth] + " in another step" * bool(elsewhere)
 
 
 _WRITTEN = {"nan": "NaN", "inf": "Inf", "ctc": "CTC", "relu": "ReLU", "gan": "GAN"}

@@ -30,20 +30,25 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
     live = [link for link in picture.links if link.line is Line.LIVE]
     worths = {link.worth for link in live}
     cuts = {mark.worth for mark in picture.marks}
-    drawn = Line.GHOST in lines or any(mark.targets for mark in picture.marks)
+    behind = {mark.worth for mark in picture.marks if mark.targets}
     sound = [link for link in live if link.worth is Worth.SOUND]
     comes = "gradient comes back: width and number are its norm"
     if all(link.norm is None for link in sound):
         comes = "gradient comes back"
     samples = [
-        (bool(sound), _LINE, GLUE, comes),
+        (bool(sound or behind - {Worth.SOUND}), _LINE, GLUE, comes),
         (Worth.ZERO in worths, "&#61;&#61;&#61;", TEXT, "the gradient that comes back is exactly zero"),
         (Worth.NONFINITE in worths, _LINE, CUT, "the gradient that comes back is NaN or Inf"),
         (Line.DEAD in lines, "- - -", DEAD, "no gradient comes back"),
         (bool(cuts - {Worth.ZERO, Worth.NONFINITE}), "&#8212;|", CUT, "the gradient is cut here"),
         (Worth.ZERO in cuts, "&#61;|", TEXT, "the gradient becomes exactly zero here"),
         (Worth.NONFINITE in cuts, "&#8212;|", CUT, "the gradient becomes NaN or Inf here"),
-        (drawn, "&#183; &#183; &#183;", DEAD, "the value goes on, its gradient does not come back"),
+        (
+            Line.GHOST in lines or Worth.SOUND in behind,
+            "&#183; &#183; &#183;",
+            DEAD,
+            "the value goes on, its gradient does not come back",
+        ),
         (Line.DATA in lines, "&#8212;", DEAD, "data comes in"),
     ]
     return [sample[1:] for sample in samples if sample[0]]

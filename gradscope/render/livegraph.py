@@ -3,25 +3,29 @@
 * The autograd graph names operations and leaves, not modules. An operation that takes a parameter belongs to the
   module of that parameter; what comes between two of them to the modules they have in common; what comes after the
   last parameter of a model is outside of it.
-* There was no backward yet: lines carry no norm, and no cut is known. A model the loss does not reach is drawn grey.
+* What `.grad` holds is drawn where it is known to come from this loss, else only what the loss reaches. Lines carry
+  no norm, and no cut is known: a model the loss does not reach is drawn grey.
 * torch is never imported here: the tensor brings all that is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradscope.errors import GradscopeError
 from gradscope.records import Edge, Graph, Node
 from gradscope.render.crowd import merge_crowd
 from gradscope.render.dot import to_dot
 from gradscope.render.fold import fold
 from gradscope.render.graph import DEPTH, Drawing
-from gradscope.render.known import Known
+from gradscope.render.known import Known, Worth, worth_of
+from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
-from gradscope.render.words import count, listing
+from gradscope.render.words import count, listing, number
 
 MAX_NODES = 400_000
 _MERE = (
@@ -33,6 +37,8 @@ _MERE = (
 Home = tuple[str, tuple[str, ...]]
 """Model, and module path inside it; ("", ()) is outside of all."""
 OUTSIDE: Home = ("", ())
+Measure = Callable[[Sequence[Any]], Mapping[int, float]]
+"""Norms of what `.grad` of some tensors holds, by id; none where that is not of their last backward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Leaf:
     name: str
     uid: int
     trainable: bool
+    norm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,15 @@ class Step:
         return self.label.rstrip("0123456789").removesuffix("Backward") in _MERE
 
 
-def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH) -> Drawing:
+def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH, measure: Measure | None = None) -> Drawing:
     """Draw what the tensor `root` was computed from, folded to `depth` levels of module names."""
-    leaves = _leaves(models)
-    steps, left = _read(root, leaves)
+    if not isinstance(depth, int) or depth < 0:
+        raise GradscopeError(f"depth={depth!r} makes no sense: it is how many levels of module names are told apart")
+    live, left = walk(root.grad_fn)
+    norms = measure(variables(live)) if measure else {}
+    leaves = _leaves(models, norms)
+    steps = _read(live, leaves)
+    del live
     graph = _graph(steps, leaves, tuple(root.shape), left)
     reached: set[int | None] = {node.uid for node in graph.nodes if node.live and node.uid is not None}
     graph, crowd = merge_crowd(graph)
@@ -77,7 +89,14 @@ def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH) -> Draw
     remarks = list(picture.remarks)
     if missed:
         remarks.append(f"No way leads from this loss to {listing(missed, 3)}: gradscope.explain finds the line.")
+    if norms:
+        remarks.append("Norms are of what .grad holds after the backward.")
     return Drawing(to_dot(replace(picture, remarks=tuple(remarks)), clusters))
+
+
+def variables(nodes: Sequence[Any]) -> list[Any]:
+    """The leaves among nodes of the autograd graph."""
+    return [leaf for node in nodes if (leaf := getattr(node, "variable", None)) is not None]
 
 
 def walk(start: Any, most: int = MAX_NODES) -> tuple[list[Any], bool]:
@@ -107,12 +126,13 @@ def named(model: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(index), tensor) for index, tensor in enumerate(model))
 
 
-def _leaves(models: Mapping[str, Any]) -> dict[int, Leaf]:
+def _leaves(models: Mapping[str, Any], norms: Mapping[int, float]) -> dict[int, Leaf]:
     found: dict[int, Leaf] = {}
     for model, module in models.items():
         for fqn, tensor in named(module):
             path, _, name = fqn.rpartition(".")
-            found.setdefault(id(tensor), Leaf(model, path, name or model, len(found), bool(tensor.requires_grad)))
+            trainable, norm = bool(tensor.requires_grad), norms.get(id(tensor))
+            found.setdefault(id(tensor), Leaf(model, path, name or model, len(found), trainable, norm))
     return found
 
 
@@ -129,21 +149,26 @@ def _cluster(name: str, model: Any, leaves: Mapping[int, Leaf], reached: set[int
     mine = [leaf for leaf in leaves.values() if leaf.model == name]
     trainable = [leaf for leaf in mine if leaf.trainable]
     hit = sum(leaf.uid in reached for leaf in trainable)
-    words = f"reaches {hit} of {count(len(trainable), 'parameter')}"
+    kind = type(model).__name__ if hasattr(model, "named_parameters") else "parameters"
     if not hit:
         words = "not reached" if trainable else "frozen" if mine else "no parameters of its own"
-    kind = type(model).__name__ if hasattr(model, "named_parameters") else "parameters"
-    return Cluster(name, kind, words, model_colour(index), Look.LIVE if hit else Look.DEAD)
+        return Cluster(name, kind, words, model_colour(index), Look.DEAD)
+    norms = [leaf.norm for leaf in mine if leaf.norm is not None and leaf.uid in reached]
+    worth = worth_of(math.hypot(*norms) if norms else None)
+    parts = [] if norms and hit == len(trainable) else [f"reaches {hit} of {count(len(trainable), 'parameter')}"]
+    if norms:
+        parts.append(f"gradient {WORTH_WORDS[worth]}" if worth in WORTH_WORDS else f"norm {number(math.hypot(*norms))}")
+    if idle := len(mine) - len(trainable):
+        parts.append(f"{idle} frozen")
+    look = {Worth.ZERO: Look.ZERO, Worth.NONFINITE: Look.NONFINITE}.get(worth, Look.LIVE)
+    return Cluster(name, kind, ", ".join(parts), model_colour(index), look)
 
 
-def _read(root: Any, leaves: Mapping[int, Leaf]) -> tuple[list[Step], bool]:
+def _read(live: Sequence[Any], leaves: Mapping[int, Leaf]) -> list[Step]:
     """The nodes as plain facts, farthest from the loss first: to hold 100,000 live ones makes everything else slow."""
-    live, left = walk(root.grad_fn)
     last = len(live)
-    number = {step: last - 1 - index for index, step in enumerate(live)}
-    return [
-        _step(step, [number[n] for n, _ in step.next_functions if n in number], leaves) for step in live[::-1]
-    ], left
+    places = {step: last - 1 - index for index, step in enumerate(live)}
+    return [_step(step, [places[n] for n, _ in step.next_functions if n in places], leaves) for step in live[::-1]]
 
 
 def _step(node: Any, sources: list[int], leaves: Mapping[int, Leaf]) -> Step:
@@ -172,7 +197,8 @@ def _graph(steps: list[Step], leaves: Mapping[int, Leaf], shape: tuple[int, ...]
 
 def _node(number: int, step: Step, home: Home) -> Node:
     if step.owner is not None:
-        return Node(number, "parameter", step.owner.name, step.owner.model, step.owner.module, uid=step.owner.uid)
+        leaf = step.owner
+        return Node(number, "parameter", leaf.name, leaf.model, leaf.module, norm=leaf.norm, uid=leaf.uid)
     if step.leaf:
         return Node(number, "input", step.label)
     return Node(number, "op", step.label, home[0], ".".join(home[1]))

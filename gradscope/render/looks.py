@@ -145,6 +145,13 @@ def cut_look(worth: Worth, bold: bool, value: str = "") -> str:
     return f'color="{drawn}", penwidth={width}, arrowhead=tee, arrowsize=1.2{words}'
 
 
+def behind_look(worth: Worth) -> str:
+    """Attributes of the line out of a plate. A gradient that becomes zero or NaN at the plate does come back to it."""
+    if worth is Worth.SOUND:
+        return f'color="{DEAD}", penwidth=1.6, style=dotted, arrowhead=vee'
+    return f'color="{GLUE}", penwidth=1.4'
+
+
 def plate_look(colour: str, bold: bool) -> str:
     """Attributes of a plate."""
     return (

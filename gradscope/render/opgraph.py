@@ -75,6 +75,8 @@ def _legend(models: Mapping[str, Any], reached: set[int], remarks: Iterable[str]
         leaves = [p for _, p in named(module) if p.requires_grad]
         hit = sum(id(p) in reached for p in leaves)
         words = f"{name}: the loss reaches {hit} of {count(len(leaves), 'parameter')}"
+        if not leaves:
+            words = f"{name}: {'frozen' if any(True for _ in named(module)) else 'no parameters of its own'}"
         colour = model_colour(index) if hit else DEAD
         rows.append(f'<tr><td><font color="{colour}">&#9632;</font></td><td align="left">{safe(words)}</td></tr>')
     rows += [f'<tr><td></td><td align="left"><b>{remark}</b></td></tr>' for remark in remarks]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import builders
 import pytest
 
@@ -155,6 +157,27 @@ def test_on_paper_everything_is_open(show, sick):
     page.execute_script("dispatchEvent(new Event('beforeprint'))")
 
     assert page.execute_script("return document.querySelectorAll('details:not([open]):not(.source)').length") == 0
+
+
+def test_on_paper_a_long_line_is_wrapped_and_long_lists_stay_folded(show):
+    line = replace(builders.CULPRIT, text="h = " + " + ".join(f"self.layers[{i}](x)" for i in range(40)))
+    names = [f"layers.{i}.weight" for i in range(200)]
+    run = builders.make_run({"net": names})
+    found = builders.make_finding(model="net", parameters=tuple(names), path=(line,))
+    page = show(
+        render_page(builders.make_report(run, [found]), sources={line.file: "\n" * (line.line - 1) + line.text})
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    right = page.execute_script(
+        "return Math.max(...[...document.querySelectorAll('.finding *')].map(e => e.getBoundingClientRect().right))"
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+    assert right <= 1200
+    assert page.execute_script("return [...document.querySelectorAll('.finding details.many')].map(d => d.open)") == [
+        False
+    ]
 
 
 INERT = """

@@ -11,12 +11,13 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 
 from gradscope.errors import GradscopeError
-from gradscope.records import Backward, Location, Owner, Run
+from gradscope.records import Backward, Histogram, Location, Owner, Run
 from gradscope.render import figures, figures_style
 from gradscope.render.figures_histogram import _collect
 from gradscope.report import Report
@@ -127,6 +128,23 @@ def test_heatmap_cells_absent_zero_and_nan_have_their_own_look():
     assert {t.get_text() for t in ax.get_legend().get_texts()} == {"no gradient", "exactly zero", "NaN or Inf"}
 
 
+def test_heatmap_hides_no_row_of_a_small_model_among_many_parameters():
+    report = report_for_figures(("a", "b", "c"), 250, 4, dead=("b",), strange=False)
+    a, b, c = report.run.models
+    small = replace(b, parameters=b.parameters[:2])
+    figure = figures.plot_heatmap(Report(replace(report.run, models=(a, small, c))))
+    figure.set_dpi(200)
+    FigureCanvasAgg(figure).draw()
+    ax, rows = figure.axes[0], len(a.parameters) + 2
+    image = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]
+    box = ax.get_window_extent()
+    middle = box.y1 - (rows - 1) / (rows + len(c.parameters)) * box.height
+    strip = image[round(middle) - 1 : round(middle) + 2, round(box.x0) + 9 : round(box.x1) - 9]
+
+    assert (strip.min(axis=2) < 200).any(), "the hatching shows"
+    assert not [line for line in ax.lines if list(line.get_xdata()) == [0, 1]]
+
+
 def test_flow_names_lines_and_models():
     ax = figures.plot_flow(report_for_figures(strange=False)).axes[0]
 
@@ -194,11 +212,42 @@ def test_dead_model_has_a_hatched_panel():
         figures.plot_histograms(report_for_figures(), model="x")
 
 
+def drawn(figure):
+    FigureCanvasAgg(figure).draw()
+    return figure.axes[0]
+
+
+def test_names_of_nan_and_inf_have_room():
+    wide = Histogram(0, 11, -140, (1,) * 140, (1,) * 140, zeros=3, nan=1, inf=2)
+    run = report_for_figures().run
+    ax = drawn(figures.plot_histograms(Report(replace(run, models=run.models[:1], histograms=(wide,)))))
+    boxes = [t.get_window_extent() for t in ax.get_xticklabels()]
+
+    assert [t.get_text() for t in ax.get_xticklabels()][-2:] == ["NaN", "Inf"]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+def test_the_name_of_a_narrow_first_model_is_not_over_the_numbers():
+    report = report_for_figures(("a long name of one", "b"), 200, 4, dead=())
+    first, second = report.run.models
+    small = replace(first, parameters=first.parameters[:2])
+    ax = drawn(figures.plot_depth(Report(replace(report.run, models=(small, second)))))
+    (box,) = (t.get_window_extent() for t in ax.texts if t.get_text() == "a long name of one")
+
+    assert box.x0 >= ax.get_window_extent().x0 - 1
+
+
+@plots
+def test_an_empty_figure_has_its_title(plot):
+    if plot is not figures.plot_histograms:
+        assert plot(Report(Run())).axes[0].get_title(loc="left")
+
+
 def test_updates_show_the_usual_band():
     ax = figures.plot_updates(report_for_figures()).axes[0]
 
     assert any(p.get_y() == pytest.approx(3e-4) for p in ax.patches)
-    assert "encoder (not sampled)" in [t.get_text() for t in ax.get_legend().get_texts()]
+    assert "encoder (no gradient)" in [t.get_text() for t in ax.get_legend().get_texts()]
 
 
 @plots

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from gradscope.errors import GradscopeError
-from gradscope.records import Edge, Graph, Node, Run
+from gradscope.records import Edge, Graph, Node, Run, Tally
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Line, fold
 from gradscope.render.graph import draw_graph
 from gradscope.render.labels import cause_words
+from gradscope.render.palette import CUT
 from gradscope.render.stream import Flow
 from gradscope.report import Report
 from tests.render import graph_builders as build
@@ -156,6 +157,42 @@ def test_zero_and_nan_look_like_neither_a_healthy_gradient_nor_a_missing_one():
         looks.add((re.search(r"n0 \[label=<.*?>, (.*?), id", source)[1], re.search(r"n0 -> n\d \[(.*?),", source)[1]))
 
     assert len(looks) == 4
+
+
+@pytest.mark.parametrize("norm", [None, 0.0, float("nan")])
+def test_behind_a_plate_only_a_missing_gradient_is_dotted(norm):
+    s = build.Sketch()
+    h = s.layer("net", "fc", s.node("input", "x", live=False), live=norm is not None, norm=norm)
+    behind = s.node("op", "MulBackward0")
+    s.edges.append(Edge(h, behind, live=False, cut="nan_in_data", location=build.CUT_LINE, norm=norm))
+    s.loss(behind)
+    source = draw_graph(build.report_of(s, {"net": "Net"})).source
+
+    assert ("style=dotted" in re.search(r"c0 -> n\d \[(.*?)\]", source)[1]) is (norm is None)
+    assert ("does not come back" in source) is (norm is None)
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_spared_nan_of_another_step_paints_nothing_red(applied):
+    s = build.Sketch()
+    s.loss(s.layer("net", "fc", s.node("input", "x", live=False), norm=0.398))
+    run = build.report_of(s, {"net": "Net"}).run
+    fc = next(node for node in run.graph.nodes if node.kind == "parameter")
+    tally = Tally(
+        backwards=4, measured=4, nonfinite=1, first_nonfinite=1, steps=4, stepped_nonfinite=int(applied), norm_last=0.4
+    )
+    run = replace(run, tallies={0: tally}, graph=_renumbered(run.graph, {fc.uid: 0}))
+    report = Report(run)
+    source = draw_graph(report).source
+
+    assert "GS301" in [f.code for f in report.findings]
+    assert (CUT in source) is applied
+    assert ("NaN or Inf in another step" in source) is applied
+    assert "gradient NaN or Inf<" not in source
+
+
+def _renumbered(graph, uids):
+    return replace(graph, nodes=tuple(replace(n, uid=uids.get(n.uid)) for n in graph.nodes))
 
 
 # --- odd graphs ---------------------------------------------------------------------------------------------------

@@ -64,6 +64,51 @@ def test_what_the_loss_does_not_reach_is_grey():
     assert re.search(rf'style="rounded,filled,dashed", color="{DEAD}"', drawing.source)
 
 
+@pytest.mark.parametrize(
+    ("factor", "words"), [(1.0, "norm "), (0.0, "gradient exactly zero"), (float("nan"), "gradient NaN or Inf")]
+)
+def test_after_the_backward_of_a_watched_loop_it_tells_what_grad_holds(factor, words):
+    encoder, decoder, x = two_models()
+    models = {"encoder": encoder, "decoder": decoder}
+    optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.1)
+    with gradscope.watch(**models) as scope:
+        for _ in scope.steps(range(2)):
+            loss, other = decoder(encoder(x) * factor).mean(), decoder(encoder(x).detach()).mean()
+            before = gradscope.graph(loss, **models).source
+            optimizer.zero_grad()
+            loss.backward()
+            after, others = (gradscope.graph(each, **models).source for each in (loss, other))
+            optimizer.step()
+            stepped = gradscope.graph(loss, **models).source
+
+    assert f"Sequential, {words}" in after
+    assert "what .grad holds" in after
+    assert not [text for text in (before, stepped, others) if ", norm" in text or "what .grad" in text]
+
+
+def test_frozen_parts_are_named_so():
+    encoder, decoder, x = two_models()
+    for parameter in [*encoder.parameters(), *decoder[0].parameters()]:
+        parameter.requires_grad_(False)
+    loss = decoder(encoder(x)).mean()
+    models = {"encoder": encoder, "decoder": decoder}
+    modules, ops = (gradscope.graph(loss, detail=d, **models).source for d in ("modules", "ops"))
+
+    assert "reaches 2 of 2 parameters, 2 frozen" in modules
+    assert "encoder: frozen" in ops
+    assert "0 of 0" not in modules + ops
+
+
+@pytest.mark.parametrize(
+    ("loss", "more", "words"),
+    [(3.0, {}, "float"), (None, {"depth": "a"}, "depth='a'"), (None, {"depth": -1}, "depth=-1")],
+)
+def test_what_cannot_be_drawn_is_one_sentence(loss, more, words):
+    encoder, _, x = two_models()
+    with pytest.raises(GradscopeError, match=words):
+        gradscope.graph(encoder(x).mean() if loss is None else loss, **more, encoder=encoder)
+
+
 def test_the_loss_function_is_outside_of_the_model():
     encoder, decoder, x = two_models()
     source = gradscope.graph(nn.functional.mse_loss(decoder(encoder(x)), x[:, :1]), decoder=decoder).source

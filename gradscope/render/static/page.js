@@ -180,4 +180,4 @@ function toolbar(actions) {
 document.querySelectorAll("table.all").forEach(sortable);
 document.querySelectorAll("[data-filter]").forEach(filterable);
 document.querySelectorAll("div.graph").forEach(graph);
-addEventListener("beforeprint", () => document.querySelectorAll("details:not(.source)").forEach((each) => (each.open = true)));
+addEventListener("beforeprint", () => document.querySelectorAll("details:not(.source, .many)").forEach((each) => (each.open = true)));
