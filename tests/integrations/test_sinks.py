@@ -97,10 +97,11 @@ def test_findings_are_told_when_the_feed_ends():
 def test_nothing_is_written_after_the_end():
     sink = Collect()
     train(sink=sink, steps=1)
-    finish = attach_sink(gradscope.watch(model=nn.Linear(1, 1)), sink)
-    finish()
-    written = len(sink.rows)
-    finish()
+    with gradscope.watch(model=nn.Linear(1, 1)) as scope:
+        finish = attach_sink(scope, sink)
+        finish()
+        written = len(sink.rows)
+        finish()
 
     assert len(sink.rows) == written
 
