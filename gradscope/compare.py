@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import diagnose
-from gradscope.diagnosis.states import model_states
+from gradscope.diagnosis.finding import State
+from gradscope.diagnosis.states import model_states, parameter_states
 
 if TYPE_CHECKING:
-    from gradscope.diagnosis.finding import Finding, State
+    from gradscope.diagnosis.finding import Finding
     from gradscope.records import Run
 
 TOLERANCE = 0.01
@@ -41,10 +42,14 @@ class ModelChange:
     """The parameters that differ at any common step, by name inside the model."""
     drifts_since: int | None
     """The first step at which its norm differed by more than the tolerance."""
+    flowing_before: tuple[int, int] = (0, 0)
+    """How many of its trainable parameters flow, and how many are trainable."""
+    flowing_after: tuple[int, int] = (0, 0)
 
     @property
     def same(self) -> bool:
-        return self.before == self.after and self.differs_since is None and self.drifts_since is None
+        alike = self.before == self.after and self.flowing_before == self.flowing_after
+        return alike and self.differs_since is None and self.drifts_since is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,14 @@ def compare(before: Run, after: Run, *, tolerance: float = TOLERANCE) -> Compari
     found = {_key(f): f for f in diagnose(before)}, {_key(f): f for f in diagnose(after)}
     return Comparison(
         steps=(before.steps, after.steps),
-        models=tuple(_change(name, states, series, tolerance) for name in names),
+        models=tuple(
+            replace(
+                _change(name, states, series, tolerance),
+                flowing_before=_flowing(before, name),
+                flowing_after=_flowing(after, name),
+            )
+            for name in names
+        ),
         new=tuple(f for key, f in found[1].items() if key not in found[0]),
         gone=tuple(f for key, f in found[0].items() if key not in found[1]),
         common=tuple(f for key, f in found[1].items() if key in found[0]),
@@ -80,6 +92,14 @@ def compare(before: Run, after: Run, *, tolerance: float = TOLERANCE) -> Compari
 
 def _states(run: Run) -> list[tuple[str, State]]:
     return [(model.name, state) for model, state in model_states(run)]
+
+
+def _flowing(run: Run, name: str) -> tuple[int, int]:
+    """How many parameters of a model flow, and how many can be trained."""
+    states = parameter_states(run)
+    uids = [uid for model in run.models if model.name == name for uid in model.parameters]
+    flow = sum(states[uid] in (State.FLOWING, State.INTERMITTENT) for uid in uids)
+    return flow, sum(run.parameters[uid].trainable for uid in uids)
 
 
 def _key(finding: Finding) -> tuple[str, str, str]:

@@ -6,7 +6,6 @@ import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -17,6 +16,7 @@ from torch import nn
 from gradscope.capture.capture import Capture
 from gradscope.capture.marked import Marked, OneStep
 from gradscope.capture.parameters import Tensors
+from gradscope.capture.summaries import StepSummary, Teller
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError
 from gradscope.recording import Destination, recorder_of
@@ -32,15 +32,6 @@ T = TypeVar("T")
 SHARE = 0.01
 """What watching may take of the run's time."""
 _scopes: list[weakref.ref[Scope]] = []
-
-
-@dataclass(frozen=True, slots=True)
-class StepSummary:
-    """What one turn of the loop did, for progress bars and trackers."""
-
-    step: int
-    grad_norms: dict[str, float | None]
-    update_ratios: dict[str, float | None]
 
 
 class Scope:
@@ -79,6 +70,7 @@ class Scope:
             raise GradscopeError(f"expect_no_grad names {sorted(unknown)}, but the models are {sorted(models)}")
         if not any(t.requires_grad for m in self._capture.registry.models for _, t in m.named_tensors()):
             raise NotTrainableError("no parameter of these models requires a gradient: nothing can be trained")
+        self._tellers: list[Teller] = []
         self._recorder = recorder_of(to)
         self._marked.look_around()
         self._capture.open()
@@ -130,6 +122,7 @@ class Scope:
         from gradscope.report import Report
 
         run = self._capture.run()
+        self._tell()
         return Report(ask(run, timeout) if ranks else alone(run))
 
     def assert_flow(self, *, allow: Iterable[str] = (), warnings: bool = False) -> None:
@@ -137,32 +130,21 @@ class Scope:
         self.report().assert_flow(allow=allow, warnings=warnings)
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:
-        """Call `callback` with a StepSummary after each completed step."""
-        me = weakref.ref(self)  # torch's global hooks hold the capture: a strong one would keep the scope for ever
-
-        def tell(step: int) -> None:
-            scope = me()
-            if scope is not None:
-                callback(scope._summary(step))
-
-        self._capture.watcher.loop.on_step.append(tell)
-
-    def _summary(self, step: int) -> StepSummary:
-        counts = self._capture.watcher.log.counts
-        norms: dict[str, float | None] = {}
-        ratios: dict[str, float | None] = {}
-        for model in self._capture.registry.models:
-            held = [counts[u] for u in model.uids if u in counts]
-            measured = [c.norm_last for c in held if c.norm_last is not None]
-            updated = [c.ratio_last for c in held if c.ratio_last is not None]
-            norms[model.name] = sum(n * n for n in measured) ** 0.5 if measured else None
-            ratios[model.name] = max(updated) if updated else None
-        return StepSummary(step, norms, ratios)
+        """Call `callback` with a StepSummary after each completed step; on a device, when its numbers have come."""
+        teller = Teller(self._capture.watcher, callback)
+        self._tellers.append(teller)
+        self._capture.watcher.loop.on_step.append(teller.turned)
 
     def close(self) -> None:
         """Remove every hook and finish the run file. The report stays available."""
         self._capture.close()
+        self._tell()
         self._recorder.close()
+
+    def _tell(self) -> None:
+        """Everything was fetched: tell of the steps that waited for it."""
+        for teller in self._tellers:
+            teller.tell()
 
     def __enter__(self) -> Scope:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import Severity
@@ -32,10 +32,14 @@ def select(report: Report, config: Config, known: Iterable[str] = ()) -> Report:
         selected = not config.select or finding.code.startswith(config.select)
         return selected and not finding.code.startswith(config.ignore or ("!",)) and fingerprint(finding) not in known
 
-    expected = expecting(report, config.expect_no_grad)
-    chosen = tuple(filter(shown, expected.findings))
-    passed = sum(f.severity is not Severity.INFO for f in expected.findings if f not in chosen)
-    narrowed = Report(expected.run, passed)
+    return keeping(expecting(report, config.expect_no_grad), shown)
+
+
+def keeping(report: Report, shown: Callable[[Finding], bool]) -> Report:
+    """The same run with only these of its findings; the others have passed."""
+    chosen = tuple(filter(shown, report.findings))
+    passed = sum(f.severity is not Severity.INFO for f in report.findings if f not in chosen)
+    narrowed = Report(report.run, report.passed + passed)
     narrowed.__dict__["findings"] = chosen  # where the cached property keeps them
     return narrowed
 

@@ -122,6 +122,15 @@ def test_command(tmp_path, capsys):
     assert "nothing changed" in capsys.readouterr().out
 
 
+def test_command_says_how_much_of_a_model_flows(tmp_path, capsys):
+    write_run(tmp_path / "a.gradscope", HEALTHY)
+    write_run(tmp_path / "b.gradscope", make(*[{1: 1.0, 3: 3.0}] * 5))
+    run_command([tmp_path / "a.gradscope", tmp_path / "b.gradscope"])
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("encoder"))
+
+    assert row.split("  ")[:3] == ["encoder", "flowing", "partly flowing 1/2"]
+
+
 def test_command_as_json(tmp_path, capsys):
     write_run(tmp_path / "a.gradscope", HEALTHY)
     run_command([tmp_path / "a.gradscope", tmp_path / "a.gradscope", "--json"])

@@ -185,6 +185,23 @@ def test_fixture_asserts_the_flow_of_a_step(suite):
     assert "gradscope/report.py" not in text(result)
 
 
+def test_what_the_fixture_lets_pass_is_not_summed_up_under_another_name(suite):
+    code = FIXTURE + (
+        "def test_allowed(gradscope):\n"
+        "    step, models = build(True)\n"
+        "    net = models['encoder']\n"
+        "    gradscope.assert_flow(step, {'other': net, 'head': models['decoder']}, allow=['other'])\n"
+    )
+    result = suite(code, "--gradscope-strict")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["1 test trained, 0 with findings"])
+
+
+def test_strict_names_the_marker_that_lets_pass(suite):
+    code = TRAINING + "def test_it():\n    train(True)\n"
+    assert "If it is meant: @pytest.mark.gradient_flow(allow=['encoder'])" in text(suite(code, "--gradscope-strict"))
+
+
 def test_fixture_takes_models_without_names(suite):
     code = FIXTURE + (
         "def test_list(gradscope):\n    step, models = build(False)\n"

@@ -7,6 +7,7 @@ what an optimizer holds with what arrived; a hook that does not fire proves noth
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -247,6 +248,11 @@ class Watcher(Ledger):
         event = dataclasses.replace(old, norms=column)
         self.log.replace(old, event)
         self._count(event)
+
+    @property
+    def late_step(self) -> float:
+        """The step of the norms that are still on their way; of all others the numbers are there."""
+        return math.inf if self._late is None else self._late[0].step
 
     # --- names and steps -------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ def run(args: Namespace) -> int:
     outcome = run_script(args)
     if not outcome.reports:
         return outcome.status
+    terminal.flush()  # the status is that of the findings, whoever has stopped reading
     report = select(outcome.report, config, known)
     options.write_outputs(report, args)
     if args.update_baseline:

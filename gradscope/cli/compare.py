@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradscope.compare import Comparison, ModelChange
-    from gradscope.diagnosis.finding import Finding
+    from gradscope.diagnosis.finding import Finding, State
 
 SHOWN = 4
 """Parameters named per model; the JSON has all."""
@@ -57,9 +57,20 @@ def _lines(result: Comparison, before: str, after: str) -> Iterator[str]:
 
 
 def _row(change: ModelChange) -> tuple[str, ...]:
-    states = [state.value if state else "-" for state in (change.before, change.after)]
+    states = [_state(change.before, change.flowing_before), _state(change.after, change.flowing_after)]
     norms = ["-" if norm is None else f"{norm:.3g}" for norm in (change.norm_before, change.norm_after)]
     return change.model, *states, *norms, _since(change)
+
+
+def _state(state: State | None, flowing: tuple[int, int]) -> str:
+    """In the words of the report, with how much of a model flows where that is a part."""
+    from gradscope.render.table import state_words
+    from gradscope.render.words import ABSENT
+
+    if state is None:
+        return ABSENT
+    words = state_words(state, *flowing)
+    return f"{words} {flowing[0]}/{flowing[1]}" if 0 < flowing[0] < flowing[1] else words
 
 
 def _since(change: ModelChange) -> str:
@@ -72,7 +83,7 @@ def _since(change: ModelChange) -> str:
         return f"since step {change.differs_since}: {', '.join(names)}"
     if change.drifts_since is not None:
         return f"size only, since step {change.drifts_since}"
-    return "no" if change.before == change.after else "state only"
+    return "no" if change.same else "state only"
 
 
 def _finding(finding: Finding) -> str:

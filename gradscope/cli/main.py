@@ -7,13 +7,12 @@ Exit statuses: 0 all is well; 1 `check` found something; 2 wrong usage or input 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 from gradscope._version import __version__
-from gradscope.cli import check, compare, demo, report, rules, run
+from gradscope.cli import check, compare, demo, report, rules, run, terminal
 from gradscope.errors import GradscopeError
 
 
@@ -71,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not hasattr(args, "target"):  # of a script that ran, python says what it makes of this
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output, such as `head`, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or python complains again when it exits
+        terminal.silence(sys.stdout)
         return 0
     except GradscopeError as error:
         print(f"gradscope: {error}", file=sys.stderr)

@@ -42,8 +42,6 @@ def _tell(outcome: Outcome, args: Namespace) -> None:
             terminal.print_report(outcome.report)
         if outcome.nothing:
             terminal.say(f"gradscope: {outcome.nothing}")
-    except BrokenPipeError:
-        pass  # whoever read our output has read enough
     except Exception:  # noqa: BLE001 - the script is over, and its status stays what it was
         traceback.print_exc(file=sys.__stderr__)
         terminal.say("gradscope: the report failed; the script's own run is not affected")

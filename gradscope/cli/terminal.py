@@ -16,10 +16,34 @@ BOX_CHARACTERS = "─│┌✓"
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print on the standard error that the process began with: the script may have replaced or closed `sys.stderr`."""
+    """Print on the standard error that the process began with: the script may have replaced or closed `sys.stderr`.
+
+    Whoever reads it, such as `head`, may have read enough: then it goes nowhere.
+    """
     with suppress(AttributeError, OSError, ValueError):  # whatever the script has done to its own stdout
         sys.stdout.flush()
-    print(text, file=stream or sys.__stderr__, flush=True)
+    target = stream or sys.__stderr__
+    try:
+        print(text, file=target, flush=True)
+    except BrokenPipeError:
+        silence(target)
+
+
+def silence(stream: TextIO | None) -> None:
+    """Let what a stream still holds go nowhere, or python complains of it when it exits, with a status of its own."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+
+
+def flush() -> None:
+    """Write what the script printed; where nobody reads it, nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            silence(stream)
+        except (AttributeError, OSError, ValueError):
+            pass  # closed or replaced by the script
 
 
 def print_report(report: Report, stream: TextIO | None = None) -> None:

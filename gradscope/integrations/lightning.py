@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradscope.integrations.models import models_inside
-from gradscope.integrations.sink import attach_sink, scalars
+from gradscope.integrations.sink import attach_sink
 
 try:
     # Two distributions of the same code; their classes are not interchangeable.
@@ -17,18 +17,18 @@ except ImportError:
     from pytorch_lightning import Callback, LightningModule, Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from gradscope.integrations.sink import Sink
+    from gradscope.integrations.sink import Buckets, Sink
     from gradscope.report import Report
-    from gradscope.scope import Scope, StepSummary
+    from gradscope.scope import Scope
 
 
 class GradscopeCallback(Callback):  # type: ignore[misc, unused-ignore]
     """`Trainer(callbacks=[GradscopeCallback()])`; afterwards `callback.report`.
 
-    Norms go to the trainer's logger unless `log=False`. `strict` raises GradientFlowError at the end of a fit in which
-    a model did not learn. All other options are those of `gradscope.watch`.
+    Norms go to the trainer's loggers every `log_every_n_steps` unless `log=False`. `strict` raises GradientFlowError at
+    the end of a fit in which a model did not learn. All other options are those of `gradscope.watch`.
     """
 
     def __init__(
@@ -44,8 +44,7 @@ class GradscopeCallback(Callback):  # type: ignore[misc, unused-ignore]
         self.report: Report | None = None
         self._log, self._strict, self._sink = log, strict, sink
         self._options = {"expect_no_grad": tuple(expect_no_grad), **options}
-        self._latest: StepSummary | None = None
-        self._finish: Callable[[], None] | None = None
+        self._finish: list[Callable[[], None]] = []
         self._global_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,21 +52,19 @@ class GradscopeCallback(Callback):  # type: ignore[misc, unused-ignore]
         from gradscope.scope import watch
 
         self.scope = watch(models_inside(pl_module), **self._options)
-        self.scope.on_step(self._keep)
         self._global_step = trainer.global_step
-        self._finish = attach_sink(self.scope, self._sink) if self._sink is not None else None
-
-    def _keep(self, summary: StepSummary) -> None:
-        self._latest = summary
+        self._finish.clear()
+        if self._log and trainer.loggers and trainer.log_every_n_steps:
+            sink = LoggerSink(trainer)
+            self._finish.append(attach_sink(self.scope, sink, every=trainer.log_every_n_steps, diagnose_every=0))
+        if self._sink is not None:
+            self._finish.append(attach_sink(self.scope, self._sink))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
         if self.scope is not None and trainer.global_step != self._global_step:
             self._global_step = trainer.global_step
             with self.scope.step():  # Marks its end.
                 pass
-        if self._latest is not None and self._log and trainer.loggers:
-            pl_module.log_dict(scalars(self._latest), on_step=True, on_epoch=False)
-            self._latest = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         report = self._close()
@@ -83,8 +80,25 @@ class GradscopeCallback(Callback):  # type: ignore[misc, unused-ignore]
         if self.scope is None:
             return self.report
         self.report = self.scope.report()
-        if self._finish is not None:
-            self._finish()
+        for finish in self._finish:
+            finish()
         self.scope.close()
         self.scope = None
         return self.report
+
+
+class LoggerSink:
+    """The loggers of a trainer. They take numbers only.
+
+    `self.log` would write under the step that runs, and again at later steps what was not measured in them.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer, self._begun = trainer, trainer.global_step
+
+    def write(
+        self, step: int, scalars: Mapping[str, float], texts: Mapping[str, str], histograms: Mapping[str, Buckets]
+    ) -> None:
+        if scalars:
+            for logger in self._trainer.loggers:
+                logger.log_metrics(dict(scalars), step=self._begun + step)

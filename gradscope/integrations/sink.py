@@ -2,9 +2,13 @@
 
 A sink is anything with `write`; the trackers next door are four of them. What a scope tells goes out under
 
-    gradscope/grad_norm/MODEL, gradscope/update_ratio/MODEL    scalars
-    gradscope/findings                                         text, whenever the findings have changed
-    gradscope/gradient/MODEL.FQN                               histograms, where the scope took them
+    gradscope/grad_norm/MODEL       scalar, as backward() left the gradients: accumulated, scaled, unclipped
+    gradscope/applied_norm/MODEL    scalar, as the optimizer found them: unscaled, clipped
+    gradscope/update_ratio/MODEL    scalar
+    gradscope/findings              text, whenever the findings have changed
+    gradscope/gradient/MODEL.FQN    histogram, where the scope took one
+
+each at the step in which it was measured, and at no other.
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gradscope.capture.summaries import StepSummary
     from gradscope.records import Histogram
     from gradscope.report import Report
-    from gradscope.scope import Scope, StepSummary
+    from gradscope.scope import Scope
 
 PREFIX = "gradscope"
 
@@ -40,9 +45,9 @@ class Sink(Protocol):
 
 
 def attach_sink(scope: Scope, sink: Sink, *, every: int = 1, diagnose_every: int = 100) -> Callable[[], None]:
-    """Write every n-th step of the scope to the sink.
+    """Write every n-th step of the scope to the sink; what was not measured in it, at the first step after it that is.
 
-    Diagnosis costs more than a norm, so findings go out every `diagnose_every` steps, and when the returned
+    Diagnosis costs more than a norm, so findings go out every `diagnose_every` steps (0: never), and when the returned
     function is called, which ends the feed: call it after the loop.
     """
     feed = _Feed(scope, sink, every, diagnose_every)
@@ -54,19 +59,23 @@ class _Feed:
     def __init__(self, scope: Scope, sink: Sink, every: int, diagnose_every: int) -> None:
         self._scope, self._sink, self._every, self._diagnose_every = scope, sink, every, diagnose_every
         self._told, self._drawn, self._last, self._open = "", 0, 0, True
+        self._due: dict[str, int] = {}
+        """Per key the step from which on it is written again."""
 
     def step(self, summary: StepSummary) -> None:
         if not self._open:
             return
         self._last = summary.step
-        if summary.step % self._every == 0:
-            self._sink.write(summary.step, scalars(summary), {}, {})
-        if (summary.step + 1) % self._diagnose_every == 0:
+        measured = {key: v for key, v in scalars(summary).items() if summary.step >= self._due.get(key, 0)}
+        if measured:
+            self._due.update(dict.fromkeys(measured, summary.step - summary.step % self._every + self._every))
+            self._sink.write(summary.step, measured, {}, {})
+        if self._diagnose_every and (summary.step + 1) % self._diagnose_every == 0:
             self._diagnose()
 
     def finish(self) -> None:
         if self._open:
-            self._diagnose()
+            self._diagnose()  # the steps that were still on their way are told meanwhile
             self._open = False
 
     def _diagnose(self) -> None:
@@ -82,8 +91,12 @@ class _Feed:
 
 
 def scalars(summary: StepSummary) -> dict[str, float]:
-    """The numbers of a step under their keys; a model that got no gradient has none."""
-    kinds = (("grad_norm", summary.grad_norms), ("update_ratio", summary.update_ratios))
+    """The numbers of a step under their keys; what did not come or was not measured in it has none."""
+    kinds = (
+        ("grad_norm", summary.grad_norms),
+        ("applied_norm", summary.applied_norms),
+        ("update_ratio", summary.update_ratios),
+    )
     return {f"{PREFIX}/{kind}/{name}": v for kind, values in kinds for name, v in values.items() if v is not None}
 
 

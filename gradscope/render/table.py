@@ -43,6 +43,9 @@ STATE_TONES = {
 }
 
 
+PARTLY = "partly flowing"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One value as shown; `value` is the number to sort by, where it is one."""
@@ -82,10 +85,15 @@ def state_cell(state: State) -> Cell:
     return Cell(STATE_WORDS[state], STATE_TONES[state])
 
 
-def state_of(model: ModelSummary) -> Cell:
+def state_words(state: State, flowing: int, trainable: int) -> str:
     """A model's state; one that only a part of its trainable parameters is in says so."""
-    part = model.state is State.FLOWING and model.flowing < model.trainable
-    return Cell("partly flowing", Tone.SOMETIMES) if part else state_cell(model.state)
+    return PARTLY if state is State.FLOWING and flowing < trainable else STATE_WORDS[state]
+
+
+def state_of(model: ModelSummary) -> Cell:
+    """A model's state, and its tone."""
+    words = state_words(model.state, model.flowing, model.trainable)
+    return Cell(words, Tone.SOMETIMES if words == PARTLY else STATE_TONES[model.state])
 
 
 def models_table(models: Iterable[ModelSummary]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -301,3 +302,19 @@ def test_a_traceback_shows_no_borrowed_frame(gradscope, tmp_path):
     assert "RuntimeError" in seen.stderr
     assert "<gradscope>" not in seen.stderr
     assert "lineage.py" not in seen.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "github"]])
+def test_check_fails_on_findings_that_nobody_reads(options, tmp_path, environment):
+    (tmp_path / "train.py").write_text(
+        "import torch\na, b = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)\n"
+        "optimizer = torch.optim.SGD([*a.parameters(), *b.parameters()], lr=0.1)\n"
+        "for _ in range(3):\n    b(a(torch.ones(1, 2)).detach()).sum().backward()\n    optimizer.step()\n"
+        "print('done')\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "gradscope", "check", *options, "train.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=write, stderr=write, check=False)
+    os.close(write)
+    assert done.returncode == 1

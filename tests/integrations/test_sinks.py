@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import pytest
 import torch
@@ -58,6 +59,33 @@ def test_every_nth_step_only():
     assert [step for step, scalars, _, _ in sink.rows if scalars] == [0, 2, 4]
 
 
+def test_a_model_without_a_gradient_has_no_point():
+    sink = Collect()
+    train(sink=sink)
+
+    assert [step for step, scalars, _, _ in sink.rows if "gradscope/grad_norm/encoder" in scalars] == [0, 1]
+    assert [step for step, scalars, _, _ in sink.rows if "gradscope/grad_norm/decoder" in scalars] == [0, 1, 2, 3, 4]
+
+
+def test_what_was_not_measured_at_the_nth_step_is_written_when_it_is():
+    sink = Collect()
+    train({"every": 3}, steps=10, sink=sink, every=2)
+
+    assert [step for step, scalars, _, _ in sink.rows if "gradscope/grad_norm/decoder" in scalars] == [0, 3, 6, 9]
+
+
+def test_an_update_is_written_where_it_was_measured(monkeypatch):
+    from gradscope.capture import stepping
+
+    monkeypatch.setattr(stepping, "FIRST", 1)
+    monkeypatch.setattr(stepping, "THEN", 4)
+    monkeypatch.setattr("gradscope.capture.marked.Marked.begin", lambda self, whole=False: None)  # nor traced
+    sink = Collect()
+    train(steps=10, sink=sink)
+
+    assert [step for step, scalars, _, _ in sink.rows if "gradscope/update_ratio/decoder" in scalars] == [0, 4, 8]
+
+
 def test_findings_are_told_when_the_feed_ends():
     sink = Collect()
     scope = train(sink=sink)
@@ -69,10 +97,11 @@ def test_findings_are_told_when_the_feed_ends():
 def test_nothing_is_written_after_the_end():
     sink = Collect()
     train(sink=sink, steps=1)
-    finish = attach_sink(gradscope.watch(model=nn.Linear(1, 1)), sink)
-    finish()
-    written = len(sink.rows)
-    finish()
+    with gradscope.watch(model=nn.Linear(1, 1)) as scope:
+        finish = attach_sink(scope, sink)
+        finish()
+        written = len(sink.rows)
+        finish()
 
     assert len(sink.rows) == written
 
@@ -112,26 +141,99 @@ def test_tensorboard(tmp_path):
     assert "gradscope/findings/text_summary" in events.Tags()["tensors"]
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_wandb_offline(tmp_path, monkeypatch):
+@pytest.fixture
+def wandb_run(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    yield wandb.init(project="p", mode="offline", dir=str(tmp_path), settings=wandb.Settings(console="off"))
+    wandb.teardown()
+
+
+def records(data, block=32768):
+    """The records of an offline file: a LevelDB log behind a header of seven bytes."""
+    at, record = 7, b""
+    while at + 7 <= len(data):
+        if block - at % block < 7:
+            at += block - at % block
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, at)
+        part, at = data[at + 7 : at + 7 + size], at + 7 + size
+        record = part if kind in (WHOLE, FIRST) else record + part
+        if kind in (WHOLE, LAST):
+            yield record
+
+
+WHOLE, FIRST, LAST = 1, 2, 4
+
+
+def stored(directory):
+    """The rows of the history and the last summary in the file of a finished offline run."""
+    import wandb
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    wandb.teardown()  # which waits until all is written
+    (path,) = directory.glob("wandb/offline-run-*/run-*.wandb")
+    rows, summary = [], {}
+    for record in map(Record.FromString, records(path.read_bytes())):
+        items = {"history": record.history.item, "summary": record.summary.update}
+        kind = record.WhichOneof("record_type")
+        held = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items.get(kind, ())}
+        if kind == "history":
+            rows.append(held)
+        summary |= held
+    return rows, summary
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_offline(tmp_path, wandb_run):
     from gradscope.integrations.wandb import WandbSink
 
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    run = wandb.init(project="p", mode="offline", dir=str(tmp_path), settings=wandb.Settings(console="off"))
-    logged = []
-    original = run.log
-    monkeypatch.setattr(run, "log", lambda data, **options: logged.append(data) or original(data, **options))
-    sink = WandbSink(run)
+    sink = WandbSink(wandb_run)
     train(sink=sink)
     fill(sink)
-    summary = dict(run.summary)
-    run.finish()
+    wandb_run.finish()
+    rows, summary = stored(tmp_path)
 
-    assert [row["gradscope/step"] for row in logged if "gradscope/grad_norm/encoder" in row] == [0, 1, 2, 3, 4]
+    key = "gradscope/grad_norm/decoder"
+    assert [row["gradscope/step"] for row in rows if key in row] == [0, 1, 2, 3, 4]
     assert "a < b" in summary["gradscope/findings_text"]
-    assert list(logged[-1]["gradscope/gradient/encoder.w"].histogram) == [3, 5, 2, 1]
-    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert rows[-1]["gradscope/gradient/encoder.w/values"] == [3, 5, 2, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("every", [1, 3])
+def test_wandb_keeps_every_point_and_the_rows_of_the_user(every, tmp_path, wandb_run):
+    from gradscope.integrations.wandb import WandbSink
+
+    class AndMine(WandbSink):
+        def write(self, step, *given):
+            super().write(step, *given)
+            if step % every == 0:
+                wandb_run.log({"loss": step})
+
+    train(steps=8, sink=AndMine(wandb_run))
+    wandb_run.finish()
+    rows, _ = stored(tmp_path)
+
+    key = "gradscope/grad_norm/decoder"
+    assert [row["gradscope/step"] for row in rows if key in row] == list(range(8))
+    assert [row["loss"] for row in rows if "loss" in row][: 8 // every] == list(range(0, 8, every))[: 8 // every]
+    assert [row["_step"] for row in rows] == list(range(len(rows)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_rows_that_the_user_numbers_stay_as_they_are(tmp_path, wandb_run):
+    from gradscope.integrations.wandb import WandbSink
+
+    sink = WandbSink(wandb_run, commit=False)
+    for epoch in range(3):
+        for batch in range(4):
+            sink.write(4 * epoch + batch, {"gradscope/grad_norm/decoder": 1.0}, {}, {})
+        wandb_run.log({"loss": epoch}, step=epoch)
+    wandb_run.finish()
+    rows, _ = stored(tmp_path)
+
+    assert [(row["_step"], row["loss"]) for row in rows] == [(0, 0), (1, 1), (2, 2)]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import logging
 import math
@@ -128,6 +129,34 @@ def test_lightning_logs_the_norms(lightning, tmp_path):
     (table,) = tmp_path.rglob("metrics.csv")
 
     assert "gradscope/grad_norm/encoder" in table.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("device", ["cpu", "far"])
+def test_lightning_logs_what_was_measured_under_its_step(device, lightning, tmp_path, monkeypatch):
+    from pytorch_lightning.loggers import CSVLogger
+
+    from gradscope.capture import meter
+    from gradscope.integrations.lightning import GradscopeCallback
+
+    monkeypatch.setattr(meter, "on_cpu", lambda tensors: device == "cpu")
+    module = build_module(lightning, cut=False)
+    norms, inner = {}, module.configure_gradient_clipping
+
+    def noted(*args, **kwargs):
+        if module.encoder.weight.grad is not None:
+            norms[module.global_step] = math.hypot(*(p.grad.norm().item() for p in module.encoder.parameters()))
+        if module.global_step >= 4:
+            module.encoder.requires_grad_(False)  # from the next step on
+        return inner(*args, **kwargs)
+
+    monkeypatch.setattr(module, "configure_gradient_clipping", noted)
+    fit(lightning, module, GradscopeCallback(), tmp_path, logger=CSVLogger(tmp_path))
+    (table,) = tmp_path.rglob("metrics.csv")
+    rows = list(csv.DictReader(table.open()))
+    told = {int(r["step"]): float(v) for r in rows if (v := r["gradscope/grad_norm/encoder"])}
+
+    assert list(norms) == [0, 1, 2, 3, 4]
+    assert told == pytest.approx(norms)
 
 
 def test_lightning_strict_raises(lightning, tmp_path):
