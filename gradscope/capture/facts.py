@@ -105,13 +105,16 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     left = zeros_left(run)
     missing = [u for u in run.parameters if u in left or not (t := run.tallies.get(u)) or not t.backwards]
     held = {u for o in run.optimizers for u in o.parameters}
+    unseen = capture.calls.elsewhere()
+    unseen -= capture.tape.live() if unseen else unseen
     silent = [u for u in missing if not run.optimizers or u in held or run.parameters[u].frozen_at]
-    unused = frozenset(run.parameters) - capture.tape.read()
+    unused = frozenset(run.parameters) - capture.tape.read() - unseen
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
     run = dataclasses.replace(
         run,
-        cuts=finder.find(silent),
+        cuts=finder.find(set(silent) - unseen),
         never_used=unused,
+        unseen=unseen,
         traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
     )

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
     best_cuts,
@@ -35,6 +36,10 @@ from gradscope.records import Cut, Origin, Run
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
+_THREAD = Cause(
+    "the line was not found, as it runs in another thread than the one that was traced",
+    "call it in the thread that calls backward(), to learn the line",
+)
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 
 
@@ -100,6 +105,19 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
     if cut is not None and cut.cause != "unused_output" and is_design(run, model, uids, cut):
         severity = Severity.INFO
     says = "gets no gradient"
+    if cut is None and run.unseen.issuperset(uids):
+        return finding(
+            CODE,
+            severity,
+            run,
+            model,
+            uids,
+            state="none",
+            cause="unknown",
+            says=says,
+            evidence=Evidence.INFERRED,
+            words=_THREAD,
+        )
     if cut is None:
         return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=_advice(run))
     path = cut.path
