@@ -12,6 +12,7 @@ from gradscope.capture.cuts import CutFinder
 from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
+from gradscope.capture.instances import instances
 from gradscope.records import Graph, Run
 from gradscope.records.zeros import zeros_left
 
@@ -110,9 +111,11 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     silent = [u for u in missing if not run.optimizers or u in held or run.parameters[u].frozen_at]
     unused = frozenset(run.parameters) - capture.tape.read() - unseen
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
+    instead = instances(finder, run, (u for u in silent if u in held))
+    called = frozenset(u for cut in instead for u in cut.parameters)
     run = dataclasses.replace(
         run,
-        cuts=finder.find(set(silent) - unseen),
+        cuts=(*instead, *finder.find(set(silent) - unseen - called)),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),

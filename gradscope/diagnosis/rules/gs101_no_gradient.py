@@ -28,7 +28,9 @@ from gradscope.diagnosis.rules.common import (
     finding,
     is_design,
     is_idle,
+    is_part,
     is_shift,
+    subject,
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
@@ -122,6 +124,13 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=_advice(run))
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
+    words = None
+    if cut.detail:
+        made = [p.copied_at[-1] for p in run.parameters.values() if p.copied_at and is_part(p, cut.detail)]
+        also = tuple(made[:1])
+        words = Cause(
+            f"another instance, {cut.detail}, is called", f"call {subject(run, model, uids)} instead of {cut.detail}"
+        )
     if cut.cause == "requires_grad_false":
         frozen = max((run.parameters[u].frozen_at for u in uids), key=len)
         if frozen:
@@ -141,6 +150,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
         detail=cut.library,
+        words=words,
     )
 
 
