@@ -22,7 +22,7 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
     trained = {u for u, t in run.tallies.items() if t.backwards and u not in held}
     groups: dict[str, dict[int, int]] = {}
     for uid in sorted(uids) if trained else ():
-        found = [(len(n[1]), c) for c in _averages(finder, uid) & trained if (n := _names(run, uid, c))]
+        found = [(n, c) for c in _averages(finder, uid) & trained if (n := _names(run, uid, c)[1])]
         if found:
             copy = max(found)[1]
             groups.setdefault(_names(run, uid, copy)[0], {})[uid] = copy
@@ -75,22 +75,22 @@ def _blends(finder: CutFinder, value: int) -> bool:
     return False
 
 
-def _names(run: Run, uid: int, copy: int) -> tuple[str, tuple[str, ...]] | tuple[()]:
-    """(name of the instance that the copy is in, what both are called inside), if they are two of one kind."""
+def _names(run: Run, uid: int, copy: int) -> tuple[str, int]:
+    """(name of the instance that the copy is in, parts of the name both have inside); 0 if they are not of one kind."""
     mine, other = run.parameters[uid], run.parameters[copy]
     if mine.shape != other.shape or mine.module != other.module or not mine.owners or not other.owners:
-        return ()
+        return "", 0
     left, right = mine.name.split("."), other.name.split(".")
-    inside: list[str] = []
+    inside = 0
     while len(left) > 1 and len(right) > 1 and left[-1] == right[-1]:
-        inside.insert(0, left.pop())
-        right.pop()
+        left.pop(), right.pop()
+        inside += 1
     short = min(len(left), len(right))
-    if not inside or left[:short] == right[:short]:
-        return ()
+    if left[:short] == right[:short]:
+        return "", 0
     if len(right) > 1 and right[-1] == "module":
         right.pop()
-    return ".".join(right), tuple(inside)
+    return ".".join(right), inside
 
 
 def _call(finder: CutFinder, run: Run, pairs: dict[int, int]) -> Stack:

@@ -31,7 +31,9 @@ SCRIPTS = {
     "thread outlives main": (
         "import threading, time\ndef f():\n    time.sleep(0.3)\n    print('thread')\nthreading.Thread(target=f).start()"
     ),
-    "idle pool": "from concurrent.futures import ThreadPoolExecutor as P\npool = P(1)\nprint(pool.submit(int, '3').result())",
+    "idle pool": (
+        "from concurrent.futures import ThreadPoolExecutor as P\npool = P(1)\nprint(pool.submit(int, '3').result())"
+    ),
     "busy pool": (
         "import time\nfrom concurrent.futures import ThreadPoolExecutor as P\npool = P(1)\n"
         "pool.submit(time.sleep, 0.1)\npool.submit(print, 'still done')"
