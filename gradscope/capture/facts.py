@@ -19,6 +19,9 @@ from gradscope.records.zeros import zeros_left
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
 
+LOST = 5
+"""Steps without a gradient from which its line is looked for."""
+
 
 def facts_of(capture: Capture, script: str) -> Run:
     """All facts but those that the tape gives."""
@@ -115,13 +118,22 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     called = frozenset(u for cut in instead for u in cut.parameters)
     run = dataclasses.replace(
         run,
-        cuts=(*instead, *finder.find(set(silent) - unseen - called)),
+        cuts=(*instead, *finder.find(set(silent) - unseen - called), *finder.find_since(_lost(run))),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
+
+
+def _lost(run: Run) -> dict[int, int]:
+    """Parameters that got gradients and whose optimizers have found none for some steps: the last pass of each."""
+    return {
+        uid: t.last_backward
+        for uid, t in run.tallies.items()
+        if t.last_backward is not None and LOST <= t.none_streak < t.steps and run.parameters[uid].trainable
+    }
 
 
 def drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:

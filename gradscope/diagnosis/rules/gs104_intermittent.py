@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.causes import Cause
-from gradscope.diagnosis.finding import Finding, Rule, Severity
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import kept_frozen, stopped
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Path, Run
+from gradscope.records import Cut, Path, Run
 
 CODE = ("GS104", "intermittent")
 TIMES = 2
@@ -47,6 +47,9 @@ def check(run: Run) -> Iterable[Finding]:
                 groups[True].append(uid)
             elif count.steps_none - frozen >= TIMES and count.steps_none < count.steps:
                 groups[False].append(uid)
+    lost = {u: cut for cut in run.cuts for u in cut.parameters if u in silent}
+    yield from _off(run, {u: lost[u] for u in groups[True] if u in lost})
+    groups[True] = [u for u in groups[True] if u not in lost]
     for over, found in groups.items():
         for model, uids in by_model(run, found):
             yield finding(
@@ -59,6 +62,25 @@ def check(run: Run) -> Iterable[Finding]:
                 cause="unknown",
                 says="gets no gradient any more" if over else "gets a gradient at some steps only",
                 words=Cause(_stopped(run, uids, silent) if over else _often(run, uids), _FIX),
+            )
+
+
+def _off(run: Run, lost: dict[int, Cut]) -> Iterable[Finding]:
+    """Per line that turned gradients off and model, one finding."""
+    for cut in dict.fromkeys(lost.values()):
+        for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
+            yield finding(
+                CODE,
+                Severity.INFO,
+                run,
+                model,
+                mine,
+                state="none",
+                cause=cut.cause,
+                says="gets no gradient any more",
+                path=cut.path,
+                evidence=Evidence.TRACED,
+                detail=cut.library,
             )
 
 
