@@ -34,7 +34,7 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Cut, Origin, Run
+from gradscope.records import Cut, Origin, Path, Run
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
@@ -107,30 +107,18 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
     if cut is not None and cut.cause != "unused_output" and is_design(run, model, uids, cut):
         severity = Severity.INFO
     says = "gets no gradient"
-    if cut is None and run.unseen.issuperset(uids):
-        return finding(
-            CODE,
-            severity,
-            run,
-            model,
-            uids,
-            state="none",
-            cause="unknown",
-            says=says,
-            evidence=Evidence.INFERRED,
-            words=_THREAD,
-        )
     if cut is None:
-        return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=_advice(run))
+        evidence, words = (Evidence.INFERRED, _THREAD) if run.unseen.issuperset(uids) else (Evidence.OBSERVED, None)
+        fix = _advice(run) if words is None else ""
+        return finding(
+            CODE, severity, run, model, uids, state="none", cause="unknown", says=says, evidence=evidence, words=words,
+            fix=fix,
+        )  # fmt: skip
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
     words = None
     if cut.detail:
-        made = [p.copied_at[-1] for p in run.parameters.values() if p.copied_at and is_part(p, cut.detail)]
-        also = tuple(made[:1])
-        words = Cause(
-            f"another instance, {cut.detail}, is called", f"call {subject(run, model, uids)} instead of {cut.detail}"
-        )
+        also, words = _instance(run, cut.detail, subject(run, model, uids))
     if cut.cause == "requires_grad_false":
         frozen = max((run.parameters[u].frozen_at for u in uids), key=len)
         if frozen:
@@ -152,6 +140,12 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         detail=cut.library,
         words=words,
     )
+
+
+def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
+    """Where the instance that is called was copied, and what to say of it."""
+    copied = [p.copied_at[-1] for p in run.parameters.values() if p.copied_at and is_part(p, called)]
+    return tuple(copied[:1]), Cause(f"another instance, {called}, is called", f"call {meant} instead of {called}")
 
 
 def _advice(run: Run) -> str:
