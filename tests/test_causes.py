@@ -9,7 +9,8 @@ import pytest
 from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.rules.common import in_plural
-from gradscope.records import Cut, Location
+from gradscope.records import Cut, Location, Tally
+from gradscope.report import Report
 from tests.builders import make_run
 
 
@@ -48,3 +49,34 @@ def test_a_cut_as_only_a_newer_gradscope_knows_it_is_of_unknown_cause():
 
     assert (finding.code, finding.cause, finding.evidence) == ("GS101", "unknown", "inferred")
     assert finding.location == path[0]
+
+
+@pytest.mark.parametrize(("cause", "grown"), [("log_of_zero", set()), ("exp_overflow", {0})])
+def test_growth_after_a_nan_of_its_own_cause_is_its_consequence(cause, grown):
+    from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
+    from gradscope.records import OptimizerStep, Origin, Owner, Parameter, Run
+
+    run = Run(
+        steps=2,
+        parameters={0: Parameter(0, (4, 4), "float32", "cpu", True, (Owner("router", "weight"),))},
+        events=(
+            OptimizerStep(1, 0, 0, 0, (), {0: 1.0}, ratios={0: 2.0}, weights={0: 1.0}),
+            OptimizerStep(2, 1, 1, 0, (), {0: float("nan")}),
+        ),
+        origins=(Origin("nan", cause, frozenset({0}), (), "log", 1, 1),),
+    )
+    assert exploded(run)[1] == grown
+
+
+@pytest.mark.parametrize(("freezes", "said"), [(10, ["GS104"]), (1, [])])
+def test_what_is_frozen_turn_after_turn_behind_a_guard_has_stopped(freezes, said):
+    line = Location("train.py", 5, "toggle", "p.requires_grad_(flag)")
+    run = make_run({"critic": {"weight": 1.0}, "actor": {"weight": 1.0}}, steps=10)
+    critic = run.models[0].parameters[0]
+    frozen = replace(run.parameters[critic], trainable=False, frozen_at=(line,), freezes=freezes)
+    once = Tally(backwards=1, first_backward=0, last_backward=0, steps=1, trainable_steps=1, norm_last=1.0)
+    run = replace(run, parameters={**run.parameters, critic: frozen}, tallies={**run.tallies, critic: once})
+    report = Report(run)
+    assert [f.code for f in report.findings] == said
+    assert ("critic: none any more" in str(report)) == bool(said)
+    assert all(f.location == line and f.severity == "info" for f in report.findings)

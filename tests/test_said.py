@@ -127,3 +127,32 @@ def test_one_parameter_gets_and_several_get(many):
 )
 def test_what_several_do(one, several):
     assert _plural(one) == several
+
+
+@pytest.mark.parametrize("leaks", [True, False])
+def test_a_grad_mode_that_leaks_has_its_line(leaks):
+    student, critic = nn.Linear(8, 4), nn.Linear(4, 2)
+    optimizer = torch.optim.SGD([*student.parameters(), *critic.parameters()], lr=0.1)
+
+    def evaluate():
+        torch.set_grad_enabled(False)
+        student(torch.ones(4, 8))
+        torch.set_grad_enabled(not leaks)
+
+    def loop():
+        for turn in range(12):
+            hidden = student(torch.randn(8, 8))
+            with torch.enable_grad():
+                loss = critic(hidden).pow(2).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            if turn == 3:
+                evaluate()
+
+    try:
+        report = gradscope.explain(loop, student=student, critic=critic)
+    finally:
+        torch.set_grad_enabled(True)
+    said = [(f.code, f.model, f.cause, f.location.text) for f in report.findings]
+    assert said == ([("GS104", "student", "no_grad", "torch.set_grad_enabled(False)")] if leaks else [])

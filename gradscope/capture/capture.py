@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,7 @@ class Capture:
         self._traced_from = self.watcher.log.step
         self.tracer = Tracer(self.tape, self.registry, self)
         self.tracer.modules = self.calls.running
+        self.calls.thread = threading.get_ident()
         self.watcher.reconcile()
         self.watcher.sees_clears = self.watcher.measure_updates = True
         self._eager = Eager()
@@ -129,7 +131,7 @@ class Capture:
         if self.tape is not None and self.tape.roots:
             run = self._facts("")
             self.traced_steps = run.traced
-            self._settled = Settled(run.cuts, run.never_used, run.graph, run.built, self._settled)
+            self._settled = Settled(run.cuts, run.never_used, run.unseen, run.graph, run.built, self._settled)
         self.tape = None
         self.sizes.clear()
 

@@ -12,11 +12,15 @@ from gradscope.capture.cuts import CutFinder
 from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
+from gradscope.capture.instances import instances
 from gradscope.records import Graph, Run
 from gradscope.records.zeros import zeros_left
 
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
+
+LOST = 5
+"""Steps without a gradient from which its line is looked for."""
 
 
 def facts_of(capture: Capture, script: str) -> Run:
@@ -105,17 +109,31 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     left = zeros_left(run)
     missing = [u for u in run.parameters if u in left or not (t := run.tallies.get(u)) or not t.backwards]
     held = {u for o in run.optimizers for u in o.parameters}
+    unseen = capture.calls.elsewhere()
+    unseen -= capture.tape.live() if unseen else unseen
     silent = [u for u in missing if not run.optimizers or u in held or run.parameters[u].frozen_at]
-    unused = frozenset(run.parameters) - capture.tape.read()
+    unused = frozenset(run.parameters) - capture.tape.read() - unseen
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
+    instead = instances(finder, run, (u for u in silent if u in held))
+    called = frozenset(u for cut in instead for u in cut.parameters)
     run = dataclasses.replace(
         run,
-        cuts=finder.find(silent),
+        cuts=(*instead, *finder.find(set(silent) - unseen - called), *finder.find_since(_lost(run))),
         never_used=unused,
+        unseen=unseen,
         traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
+
+
+def _lost(run: Run) -> dict[int, int]:
+    """Parameters that got gradients and whose optimizers have found none for some steps: the last pass of each."""
+    return {
+        uid: t.last_backward
+        for uid, t in run.tallies.items()
+        if t.last_backward is not None and LOST <= t.none_streak < t.steps and run.parameters[uid].trainable
+    }
 
 
 def drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:

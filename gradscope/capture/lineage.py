@@ -168,7 +168,10 @@ class Tracer(TorchFunctionMode):
         if any(self.tape.values[v].bad for v in outputs):
             explain_birth(self.tape, op, args)
         if kind.inplace and args and isinstance(args[0], torch.Tensor):
-            self.values.alias_write(op, kind, args[0])
+            self.values.alias_write(op, kind, args[0], op.inputs[1:])
+        elif kind.inplace and args and isinstance(args[0], (list, tuple)):  # torch._foreach_*_
+            for at, tensor in enumerate(args[0]):
+                self.values.alias_write(op, kind, tensor, op.inputs[at + len(args[0]) :: len(args[0])])
 
     # --- everything else -------------------------------------------------------------------------------------
 

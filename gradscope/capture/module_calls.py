@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,11 @@ class ModuleCalls:
         self.modules: list[weakref.ref[nn.Module]] = []
         """All modules that ran, by number."""
         self.running: list[int] = []
-        """Numbers of the modules that are running, the innermost last."""
+        """Numbers of the modules that are running in the traced thread, the innermost last."""
+        self.thread = 0
+        """The thread that is traced."""
+        self._elsewhere: dict[int, frozenset[int]] = {}
+        """Per module that another thread ran: the parameters in it that are known."""
         self.on_first: list[Callable[[nn.Module], None]] = []
         """Called with each module when it first runs."""
         self.on_outermost: list[Callable[[], None]] = []
@@ -54,6 +59,9 @@ class ModuleCalls:
             self.modules.append(known[0])
             for probe in self.on_first:
                 probe(module)
+        if threading.get_ident() != self.thread:
+            self._elsewhere[known[1]] = self._parameters(module)
+            return
         self.running.append(known[1])
         if len(self.running) == 1:
             for told in self.on_outermost:
@@ -61,5 +69,16 @@ class ModuleCalls:
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """A module has run."""
-        if self.running:
+        if self.running and threading.get_ident() == self.thread:
             self.running.pop()
+
+    def elsewhere(self) -> frozenset[int]:
+        """Parameters in modules that another thread ran, which nobody traced."""
+        for number in self._elsewhere:
+            module = self.modules[number]()
+            if module is not None:  # an optimizer may have named its parameters since
+                self._elsewhere[number] = self._parameters(module)
+        return frozenset().union(*self._elsewhere.values())
+
+    def _parameters(self, module: nn.Module) -> frozenset[int]:
+        return frozenset(map(self.registry.uid, module.parameters())) - {-1}

@@ -14,6 +14,7 @@ class Settled:
 
     cuts: tuple[Cut, ...]
     never_used: frozenset[int]
+    unseen: frozenset[int]
     graph: Graph | None
     built: Mapping[str, Path]
     before: Settled | None = None
@@ -22,13 +23,14 @@ class Settled:
         """A run with these facts added. A cut of a parameter that got a gradient later is no fact any more."""
         silent = {u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards}
         cuts = dict.fromkeys(cut for cut in (*run.cuts, *self._all_cuts()) if cut.parameters & silent)
-        unused = self._never_used()
+        unused, unseen = self._never_used(), run.unseen | self._unseen()
         if run.traced:
             unused &= run.never_used
         return dataclasses.replace(
             run,
             cuts=tuple(cuts),
-            never_used=unused,
+            never_used=unused - unseen,
+            unseen=unseen,
             traced=max(run.traced, steps),
             graph=run.graph or self._graph(),
             built={**self._built(), **run.built},
@@ -43,6 +45,9 @@ class Settled:
 
     def _all_cuts(self) -> tuple[Cut, ...]:
         return (*self.cuts, *(self.before._all_cuts() if self.before is not None else ()))
+
+    def _unseen(self) -> frozenset[int]:
+        return self.unseen if self.before is None else self.unseen | self.before._unseen()
 
     def _never_used(self) -> frozenset[int]:
         return self.never_used if self.before is None else self.never_used & self.before._never_used()

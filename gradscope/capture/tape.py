@@ -176,6 +176,17 @@ class Tape:
                     found.add(uid)
         return frozenset(found)
 
+    def live(self) -> frozenset[int]:
+        """Parameters from which an operation computed something that a gradient comes back from."""
+        versions = {version: uid for uid, held in self.params.items() for version in held}
+        return frozenset(
+            versions[parent]
+            for value in self.values
+            if value.op >= 0
+            for parent, live in value.parents
+            if live and parent in versions
+        )
+
     def contained(self, root: int) -> frozenset[int]:
         """Roots of the last backward passes that this one was computed from: they are gone through again."""
         recent = {r.value for r in self.roots[-RECENT:] if r.value != root}

@@ -24,7 +24,7 @@ from gradscope.capture.tensors import grad_fn, made_by_autograd, pointer, size, 
 
 Links = tuple[tuple[int, bool], ...]
 _KEEPS_MEMORY = ("detach", "data", "clone", "contiguous", "cpu")
-_REPLACES = {
+REPLACES = {
     "copy_", "data", "set_", "zero_", "fill_", "normal_", "uniform_", "random_", "bernoulli_", "trunc_normal_",
     "exponential_", "cauchy_", "log_normal_", "geometric_", "eye_",
 }  # fmt: skip
@@ -90,7 +90,7 @@ class Values:
 
         A mixture with another parameter (a moving average) is no projection: it may well be all of the other.
         """
-        if name not in _REPLACES:
+        if name not in REPLACES:
             return True
         since = self.tape.steps[-1] if self.tape.steps else 0
         todo = [v for v, _ in (op.inputs if name == "data" else op.inputs[1:])]
@@ -109,20 +109,20 @@ class Values:
         if len(self._taken) < _TAKEN:
             self._taken[storage_pointer(tensor)] = weakref.ref(tensor)
 
-    def alias_write(self, op: Op, kind: Kind, target: torch.Tensor) -> None:
+    def alias_write(self, op: Op, kind: Kind, target: torch.Tensor, sources: Links) -> None:
         """An in-place write to a tensor that shares its memory with a parameter writes the parameter."""
         if self.registry.uid(target) >= 0:
             return
-        self._write_behind(op, target)
+        self._write_behind(op, target, sources)
         memory = storage_pointer(target)
         uid = self._storage.get(memory, -1) if memory else -1
         parameter = self.registry.tensor(uid) if uid >= 0 else None
         if parameter is None or storage_pointer(parameter) != memory:
             return
         self.wrote(uid, op, kind.name)
-        self.new_version(uid, parameter, op, tuple(v for v, _ in op.inputs[1:]))
+        self.new_version(uid, parameter, op, tuple(v for v, _ in sources))
 
-    def _write_behind(self, op: Op, target: torch.Tensor) -> None:
+    def _write_behind(self, op: Op, target: torch.Tensor, sources: Links) -> None:
         """A write through `.data` or a detached view changes the tensor it was taken from, unseen by autograd."""
         entry = self._taken.get(storage_pointer(target))
         source = entry() if entry is not None else None
@@ -133,7 +133,7 @@ class Values:
         old = self.see(source, op.stack)
         op.cause = op.cause if op.cause not in ("", "no_grad", "copied") else "data"
         before = self.tape.values[old]
-        parents = ((old, before.requires), *((v, False) for v, _ in op.inputs[1:]))
+        parents = ((old, before.requires), *((v, False) for v, _ in sources))
         value = self.tape.add(
             Value(op.index, parents, source.requires_grad, -1, before.floating, before.ndim, before.numel)
         )

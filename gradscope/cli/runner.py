@@ -204,7 +204,20 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _wait_for_threads() -> None:
-    """Python waits for the script's threads before it exits; the session has to stay open until then."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    """Python waits for the script's threads before it exits; the session has to stay open until then.
+
+    As python does it: what was registered for this moment (it tells idle workers of a pool to quit) runs first.
+    """
+    if not _threads_left():
+        return
+    hooks = getattr(threading, "_threading_atexits", [])
+    while hooks:
+        hooks.pop()()
+    while left := _threads_left():
+        left[0].join()
+
+
+def _threads_left() -> list[threading.Thread]:
+    """Running threads that keep python from its exit."""
+    mine = threading.current_thread()
+    return [thread for thread in threading.enumerate() if thread is not mine and not thread.daemon]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradscope.records import Backward, Clear, OptimizerStep, Run
+from gradscope.records.once import once
 
 LAST, SHARE = 5, 0.5
 """Steps without a gradient at the end of a run, and their share of all, from which a gradient has stopped."""
@@ -11,7 +12,22 @@ LAST, SHARE = 5, 0.5
 def stopped(run: Run) -> dict[int, int]:
     """Per parameter whose gradient has stopped: at how many steps of its optimizers since the last one."""
     since = {uid: t.none_streak for uid, t in run.tallies.items() if t.steps_none < t.steps} | _zeros(run)
-    return {uid: n for uid, n in since.items() if n >= max(LAST, SHARE * run.tallies[uid].steps)}
+    return {uid: n for uid, n in since.items() if n >= max(LAST, SHARE * run.tallies[uid].steps)} | kept_frozen(run)
+
+
+@once
+def kept_frozen(run: Run) -> dict[int, int]:
+    """Frozen in turn after turn, with optimizers that do not step any more: at how many passes since its last one."""
+    found = {}
+    for uid, parameter in run.parameters.items():
+        count = run.tallies.get(uid)
+        if count is None or count.last_backward is None or not count.steps or count.none_streak:
+            continue
+        again = parameter.freezes >= LAST and parameter.thaws + 1 < parameter.freezes
+        since = run.backwards - 1 - count.last_backward
+        if again and not parameter.trainable and parameter.frozen_at and since >= max(LAST, SHARE * run.backwards):
+            found[uid] = since
+    return found
 
 
 def _zeros(run: Run) -> dict[int, int]:

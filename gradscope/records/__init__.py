@@ -220,6 +220,8 @@ class Run:
     """Per `model.prefix` of a module without any used parameter: the line that put it into its parent."""
     never_used: frozenset[int] = frozenset()
     """Parameters that no traced operation read, over all traced steps."""
+    unseen: frozenset[int] = frozenset()
+    """Parameters in modules that ran in another thread than the traced one."""
     graph: Graph | None = None
     histograms: tuple[Histogram, ...] = ()
     rank: int = 0

@@ -181,7 +181,7 @@ def _calm(report: Report) -> str:
 
 def _stopped(report: Report) -> set[str]:
     """Models that get no gradient any more, as an info says of all that is trainable in them."""
-    trainable = {m.name: m.trainable for m in report.models}
+    trainable = {m.name: m.trainable or m.parameters for m in report.models}
     return {
         f.model for f in report.findings if f.state == State.NONE and f.severity is Severity.INFO
         and f.code == "GS104" and len(f.parameters) == trainable.get(f.model)

@@ -31,6 +31,13 @@ SCRIPTS = {
     "thread outlives main": (
         "import threading, time\ndef f():\n    time.sleep(0.3)\n    print('thread')\nthreading.Thread(target=f).start()"
     ),
+    "idle pool": (
+        "from concurrent.futures import ThreadPoolExecutor as P\npool = P(1)\nprint(pool.submit(int, '3').result())"
+    ),
+    "busy pool": (
+        "import time\nfrom concurrent.futures import ThreadPoolExecutor as P\npool = P(1)\n"
+        "pool.submit(time.sleep, 0.1)\npool.submit(print, 'still done')"
+    ),
     "exit none": "import sys; sys.exit()",
     "exit 3": "import sys; sys.exit(3)",
     "exit 259": "import sys; sys.exit(259)",

@@ -108,6 +108,11 @@ def is_idle(run: Run, parameter: Parameter) -> bool:
     return any(owner.model in idle for owner in parameter.owners)
 
 
+def is_part(parameter: Parameter, name: str) -> bool:
+    """Whether it belongs to the model or the part of one that is called this."""
+    return any(f"{owner.model}.{owner.fqn}".startswith(f"{name}.") for owner in parameter.owners)
+
+
 def is_shift(run: Run, uid: int) -> bool:
     """A bias whose sibling weight does get a gradient.
 

@@ -28,14 +28,20 @@ from gradscope.diagnosis.rules.common import (
     finding,
     is_design,
     is_idle,
+    is_part,
     is_shift,
+    subject,
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Cut, Origin, Run
+from gradscope.records import Cut, Origin, Path, Run
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
+_THREAD = Cause(
+    "the line was not found, as it runs in another thread than the one that was traced",
+    "call it in the thread that calls backward(), to learn the line",
+)
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 _LEFT_OUT = Cause(
     "the loss depends on it, but this backward() does not deliver to it",
@@ -112,9 +118,17 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
             path=passed.path, evidence=Evidence.TRACED,
         )  # fmt: skip
     if cut is None:
-        return finding(CODE, severity, run, model, uids, state="none", cause="unknown", says=says, fix=_advice(run))
+        evidence, words = (Evidence.INFERRED, _THREAD) if run.unseen.issuperset(uids) else (Evidence.OBSERVED, None)
+        fix = _advice(run) if words is None else ""
+        return finding(
+            CODE, severity, run, model, uids, state="none", cause="unknown", says=says, evidence=evidence, words=words,
+            fix=fix,
+        )  # fmt: skip
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
+    words = None
+    if cut.detail:
+        also, words = _instance(run, cut.detail, subject(run, model, uids))
     if cut.cause == "requires_grad_false":
         frozen = max((run.parameters[u].frozen_at for u in uids), key=len)
         if frozen:
@@ -134,7 +148,14 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
         detail=cut.library,
+        words=words,
     )
+
+
+def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
+    """Where the instance that is called was copied, and what to say of it."""
+    copied = [p.copied_at[-1] for p in run.parameters.values() if p.copied_at and is_part(p, called)]
+    return tuple(copied[:1]), Cause(f"another instance, {called}, is called", f"call {meant} instead of {called}")
 
 
 def _advice(run: Run) -> str:

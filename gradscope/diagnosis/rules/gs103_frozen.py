@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.idle import kept_frozen
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import FROZEN_RANK, Owner, Parameter, Path, Run
 
@@ -103,6 +104,7 @@ def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     for optimizer in run.optimizers:
         held = [run.parameters[u] for u in optimizer.parameters if run.parameters[u].owners]
         stuck = [p for p in held if not p.trainable and p.freezes >= STEPS and p.thaws + 1 < p.freezes]
+        stuck = [p for p in stuck if p.uid not in kept_frozen(run)]  # it may have been trained before, on purpose
         most = len(stuck) >= MOST * len(held)
         uids = [p.uid for p in stuck if most or p.frozen_line in thawed]
         if optimizer.steps >= STEPS and uids:

@@ -15,15 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.causes import Cause
-from gradscope.diagnosis.finding import Finding, Rule, Severity
-from gradscope.diagnosis.idle import stopped
+from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
+from gradscope.diagnosis.idle import kept_frozen, stopped
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Run
+from gradscope.records import Cut, Path, Run
 
 CODE = ("GS104", "intermittent")
 TIMES = 2
 """Steps without a gradient; a single one, before the first backward pass, is none of training."""
+_KEPT = Cause(
+    "its optimizer steps no more, and requires_grad is set to False again and again",
+    "if it is not meant, set requires_grad_(True) before its own turn",
+)
 _FIX = "if it is not meant, look for a condition that skips its loss or detaches its output"
 
 
@@ -33,6 +37,7 @@ def check(run: Run) -> Iterable[Finding]:
     told = set(moving(run)) | {
         p.replaces for p in run.parameters.values() if p.replaces is not None
     }  # GS501 tells these
+    yield from _frozen(run, [u for u in kept_frozen(run) if u not in told])
     groups: dict[bool, list[int]] = {True: [], False: []}
     for uid, parameter in run.parameters.items():
         if parameter.owners and parameter.trainable and uid not in told and not is_idle(run, parameter):
@@ -42,6 +47,9 @@ def check(run: Run) -> Iterable[Finding]:
                 groups[True].append(uid)
             elif count.steps_none - frozen >= TIMES and count.steps_none < count.steps:
                 groups[False].append(uid)
+    lost = {u: cut for cut in run.cuts for u in cut.parameters if u in silent}
+    yield from _off(run, {u: lost[u] for u in groups[True] if u in lost})
+    groups[True] = [u for u in groups[True] if u not in lost]
     for over, found in groups.items():
         for model, uids in by_model(run, found):
             yield finding(
@@ -54,6 +62,48 @@ def check(run: Run) -> Iterable[Finding]:
                 cause="unknown",
                 says="gets no gradient any more" if over else "gets a gradient at some steps only",
                 words=Cause(_stopped(run, uids, silent) if over else _often(run, uids), _FIX),
+            )
+
+
+def _off(run: Run, lost: dict[int, Cut]) -> Iterable[Finding]:
+    """Per line that turned gradients off and model, one finding."""
+    for cut in dict.fromkeys(lost.values()):
+        for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
+            yield finding(
+                CODE,
+                Severity.INFO,
+                run,
+                model,
+                mine,
+                state="none",
+                cause=cut.cause,
+                says="gets no gradient any more",
+                path=cut.path,
+                evidence=Evidence.TRACED,
+                detail=cut.library,
+            )
+
+
+def _frozen(run: Run, uids: list[int]) -> Iterable[Finding]:
+    """Per line that keeps freezing what an optimizer had begun to train, and per model, one finding."""
+    groups: dict[Path, list[int]] = {}
+    for uid in uids:
+        if run.parameters[uid].owners and not is_idle(run, run.parameters[uid]):
+            groups.setdefault(run.parameters[uid].frozen_at, []).append(uid)
+    for path, group in groups.items():
+        for model, mine in by_model(run, group):
+            yield finding(
+                CODE,
+                Severity.INFO,
+                run,
+                model,
+                mine,
+                state="none",
+                cause="requires_grad_false",
+                says="gets no gradient any more",
+                path=path,
+                also=path[-2:-1],
+                words=_KEPT,
             )
 
 

@@ -8,7 +8,8 @@ told, nor those that clipping tames.
 
 Without tracing the losses are not known: then a huge gradient is told only if a step is larger than the weight.
 
-A NaN that comes later is its consequence and not told apart.
+A NaN that comes later is its consequence and not told apart, unless it was seen to come from the edge of a function's
+domain (the logarithm of zero): then what grows after it is the consequence of that.
 """
 
 from __future__ import annotations
@@ -40,6 +41,14 @@ THROWN = 10.0
 RISEN = 10.0
 LEARNING = 5.0
 """A loss that falls by this factor during the run is learning, whatever the size of its gradient."""
+EDGES = frozenset(
+    {
+        "sqrt_at_zero", "norm_division_by_zero", "log_of_zero", "where_untaken_branch", "trig_domain_edge",
+        "empty_or_single_reduction", "pow_domain", "division_by_zero", "softmax_all_masked", "degenerate_decomposition",
+        "nan_in_data", "ctc_infeasible",
+    }
+)  # fmt: skip
+"""Causes of a NaN that are no value grown too large."""
 ACCUMULATED = 4
 """Passes per step that make it an accumulation."""
 
@@ -112,14 +121,18 @@ def _first(run: Run) -> dict[int, float]:
 
 
 def _sizes(run: Run, since: dict[int, int]) -> dict[int, list[float]]:
-    """The rms of the gradients applied to each; NaN and Inf count as Inf, and only after a moment of each."""
+    """The rms of the gradients applied to each; NaN and Inf count as Inf, and only after a moment of each.
+
+    None counts from the first on that an edge of a domain made.
+    """
     sizes: dict[int, list[float]] = {}
+    edge = min((o.step for o in run.origins if o.kind in ("nan", "inf") and o.cause in EDGES), default=math.inf)
     for event in run.step_events if since else ():
         for uid in since.keys() & receivers(event.norms):
             norm = event.norms[uid]
             if norm is not None and math.isfinite(norm):
                 sizes.setdefault(uid, []).append(norm / _root(run, uid))
-            elif norm is not None and since[uid] < event.clock:
+            elif norm is not None and since[uid] < event.clock and event.step < edge:
                 sizes.setdefault(uid, []).append(math.inf)
     return sizes
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
 from gradscope.records import Location, Optimizer, Parameter, Path, Run
 
 CODE = ("GS501", "not-in-optimizer")
@@ -34,6 +34,7 @@ def check(run: Run) -> Iterable[Finding]:
     held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
     # a copy whose gradients are carried to its original by hand; one made out of sight is known by name and shape
     fed = _fed_by_hand(run)
+    instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
     alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
     groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
     for uid, parameter in run.parameters.items():
@@ -41,6 +42,8 @@ def check(run: Run) -> Iterable[Finding]:
             continue
         if parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS:
             continue
+        if any(is_part(parameter, name) for name in instead):
+            continue  # that it is called at all is what is wrong
         if parameter.copy_of in fed if parameter.copy_of is not None else alike & _likenesses(parameter):
             continue
         groups.setdefault(_why(run, uid, held), []).append(uid)

@@ -47,7 +47,7 @@ def moving(run: Run) -> dict[int, Path]:
                 if event.ratios.get(uid):
                     drift[uid] = drift.get(uid, 0) + 1
             arrived -= held[event.optimizer]
-    cut = {uid for each in run.cuts for uid in each.parameters}  # GS101 tells of these
+    cut = {uid for each in run.cuts for uid in each.parameters if not tally(run, uid).backwards}  # GS101 tells of these
     uids = [u for u, n in drift.items() if u not in cut and n >= TIMES and n >= SHARE * tally(run, u).steps]
     return {uid: zeroed.get(uid, ()) for uid in uids}
 

@@ -1,0 +1,128 @@
+"""Another instance is called: a moving average of a model gets the gradients, and the model itself never runs.
+
+Then the line that averages is right, and what is wrong is the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import CodeType
+
+from gradscope.capture.cuts import CutFinder
+from gradscope.capture.source import Stack, resolve
+from gradscope.capture.values import REPLACES
+from gradscope.records import Cut, Parameter, Run
+
+Frame = tuple[CodeType, int]
+
+
+def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ...]:
+    """Per instance that is called in place of another: a cut of the parameters of that other one."""
+    held = {u for o in run.optimizers for u in o.parameters}
+    trained = {u for u, t in run.tallies.items() if t.backwards and u not in held}
+    groups: dict[str, dict[int, int]] = {}
+    for uid in sorted(uids) if trained else ():
+        found = [(n, c) for c in _averages(finder, uid) & trained if (n := _names(run, uid, c)[1])]
+        if found:
+            copy = max(found)[1]
+            groups.setdefault(_names(run, uid, copy)[0], {})[uid] = copy
+    cuts = []
+    for name, pairs in groups.items():
+        stack = _call(finder, run, pairs)
+        if stack.frames:
+            cuts.append(Cut("copied", frozenset(pairs), resolve(stack), "", 0, detail=name))
+    return tuple(cuts)
+
+
+def _averages(finder: CutFinder, uid: int) -> set[int]:
+    """Parameters that a moving average of this one is written to; none if it has any other effect on a loss."""
+    values = finder.tape.values
+    found: set[int] = set()
+    todo = list(finder.tape.params.get(uid, ()))
+    seen = set(todo)
+    while todo:
+        for child, live in finder.down[todo.pop()]:
+            made = values[child]
+            if live or finder.distance.get(child) == 0:
+                return set()
+            if child in seen or made.param == uid:
+                continue
+            seen.add(child)
+            if made.param < 0:
+                todo.append(child)
+            elif _blends(finder, child):
+                found.add(made.param)
+    return found
+
+
+def _blends(finder: CutFinder, value: int) -> bool:
+    """Whether what was written to a parameter was computed from what it was."""
+    values = finder.tape.values
+    made = values[value]
+    name = finder.tape.ops[made.op].name if made.op >= 0 else ""
+    if name == "_foreach_copy_":
+        return False
+    replaces = name in REPLACES
+    todo = [parent for parent, _ in made.parents[replaces:]]
+    for _ in range(64):
+        if not todo:
+            break
+        source = values[todo.pop()]
+        if source.param == made.param:
+            return True
+        if source.param < 0:
+            todo.extend(parent for parent, _ in source.parents)
+    return False
+
+
+def _names(run: Run, uid: int, copy: int) -> tuple[str, int]:
+    """(name of the instance that the copy is in, parts of the name both have inside); 0 if they are not of one kind."""
+    mine, other = run.parameters[uid], run.parameters[copy]
+    if mine.shape != other.shape or mine.module != other.module or not mine.owners or not other.owners:
+        return "", 0
+    left, right = mine.name.split("."), other.name.split(".")
+    inside = 0
+    while len(left) > 1 and len(right) > 1 and left[-1] == right[-1]:
+        left.pop(), right.pop()
+        inside += 1
+    short = min(len(left), len(right))
+    if left[:short] == right[:short]:
+        return "", 0
+    if len(right) > 1 and right[-1] == "module":
+        right.pop()
+    return ".".join(right), inside
+
+
+def _call(finder: CutFinder, run: Run, pairs: dict[int, int]) -> Stack:
+    """Where the instance is called: what the uses of its parameters have in common, less its own methods."""
+    uses = [frames for copy in pairs.values() if (frames := _first_use(finder, copy))]
+    frames = _common(uses) if uses else []
+    whole = [run.parameters[u] for pair in pairs.items() for u in pair]
+    own = _classes(run, whole)
+    for depth, (code, _) in enumerate(frames):
+        if depth and code.co_qualname.rpartition(".")[0].rpartition(".")[2] in own:
+            frames = frames[:depth]
+            break
+    return Stack(tuple(reversed(frames)))
+
+
+def _first_use(finder: CutFinder, uid: int) -> list[Frame]:
+    """The frames, outermost first, of what was first computed from it on the way to a loss."""
+    for version in finder.tape.params.get(uid, ()):
+        for child, live in finder.down[version]:
+            op = finder.tape.values[child].op
+            if live and op >= 0 and child in finder.distance:
+                return list(reversed(finder.tape.ops[op].stack.frames))
+    return []
+
+
+def _common(uses: list[list[Frame]]) -> list[Frame]:
+    """The frames that all of these begin with."""
+    same = [len(set(column)) == 1 for column in zip(*uses, strict=False)]
+    return uses[0][: same.index(False) if False in same else len(same)]
+
+
+def _classes(run: Run, parameters: list[Parameter]) -> set[str]:
+    """Classes of the models that these are all of."""
+    uids = {p.uid for p in parameters}
+    return {m.class_name for m in run.models if uids.issuperset(m.parameters)}
