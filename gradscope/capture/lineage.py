@@ -21,6 +21,7 @@ from gradscope.capture.births import explain_birth
 from gradscope.capture.borrowed import Borrowed
 from gradscope.capture.constants import is_constant
 from gradscope.capture.operations import Kind, classify
+from gradscope.capture.overwrites import region_of
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.switches import Switches
@@ -143,6 +144,7 @@ class Tracer(TorchFunctionMode):
         op.module = self.modules[-1] if self.modules else -1
         op.summed = bool(kwargs) and (kwargs.get("reduction") == "sum" or kwargs.get("size_average") is False)
         op.escape = kind.action == operations.ESCAPE
+        op.region = region_of(kind.name, args) if kind.inplace else None
         if not torch.is_grad_enabled():
             op.blame = self._switches.off
             inference = torch.is_inference_mode_enabled() and not op.blame.frames

@@ -26,6 +26,17 @@ RECENT = 8
 _MOVES = ("state_dict", "deepcopy", "init", "load_state_dict")
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a memory, in elements."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+    memory: int
+    """Elements of the whole."""
+
+
 @dataclass(slots=True, eq=False)
 class Op:
     """One operation that was seen. Times are positions on the tape."""
@@ -50,6 +61,8 @@ class Op:
     bad: str = ""
     """Why it made NaN or Inf out of finite values, if it did."""
     clock: int = 0
+    region: Region | None = None
+    """What it wrote in place without regard to what was there."""
 
 
 @dataclass(slots=True, eq=False)
