@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradscope.capture import operations
 from gradscope.capture.cut_causes import CutCauses
@@ -25,7 +25,7 @@ from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, re
 from gradscope.capture.statements import bound_in
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.targets import MEANT, Targets
-from gradscope.records import FROZEN_RANK, Cut
+from gradscope.records import FROZEN_RANK, SAVE, Cut
 
 DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
 TARGET, UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 950, 1000, 1200, FROZEN_RANK, 2500, 3000
@@ -113,12 +113,19 @@ class CutFinder:
                 candidate = self._cut(uid, value, child)
                 if candidate is not None:
                     (frozen if candidate.cause == "requires_grad_false" else found).append(candidate)
+                    found.extend(self._read_again(candidate))
         lives = any(live for v in versions for _, live in self.down[v])
         found.extend(self._unused(carry - set(versions), {c.source for c in found}))
         if not lives or not found:
             found.extend(frozen)
         self._put_targets_last(found)
         return sorted(found, key=lambda c: c.order)
+
+    def _read_again(self, cut: Candidate) -> Iterable[Candidate]:
+        """Where that was read again which was cut by being written down."""
+        for value, _ in self.down[cut.value] if cut.op is not None and cut.op.name == SAVE else ():
+            loaded = self.tape.ops[self.tape.values[value].op]
+            yield replace(cut, stack=loaded.stack, op=loaded, rank=cut.rank + 1)
 
     def _put_targets_last(self, found: list[Candidate]) -> None:
         """Where the likeliest cut only made a target for what another cut broke, put it after that one."""

@@ -23,6 +23,7 @@ from gradscope.capture.constants import is_constant
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.overwrites import region_of
 from gradscope.capture.parameters import Registry
+from gradscope.capture.saved import READER, WRITER, Saved
 from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.switches import Switches
 from gradscope.capture.tape import Op, Tape
@@ -70,6 +71,7 @@ class Tracer(TorchFunctionMode):
         self.listener = listener
         self.wrapping = Wrapping()
         self.values = Values(tape, registry, listener, self.wrapping.line_of)
+        self.saved = Saved(tape)
         self.active = True
         self.modules: list[int] = []
         self.hook_lines: dict[int, Stack] = {}
@@ -101,6 +103,8 @@ class Tracer(TorchFunctionMode):
         if kind.action == operations.SKIP:
             if kind.name == "is_leaf":
                 self._guard(self._see_optimizer, sys._getframe(1))
+            elif kind.name == "storage_offset" and sys._getframe(1).f_code.co_name == WRITER:
+                self._guard(lambda frame: self.saved.wrote(args[0], snapshot(frame)), sys._getframe(1))
             return self._call(sys._getframe(1), func, args, kwargs)
         if os.getpid() != self._pid:
             self.active = False
@@ -186,7 +190,10 @@ class Tracer(TorchFunctionMode):
         if kind.action == "set_data":
             return self._set_data(func, args, kwargs, frame)
         self._guard(self._note, kind, args, kwargs, snapshot(frame))
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if kind.action == "set_requires_grad" and frame.f_code.co_name == READER:
+            self._guard(self.saved.read, args[0], snapshot(frame))
+        return result
 
     def _note(self, kind: Kind, args: Any, kwargs: Any, stack: Stack) -> None:
         target = args[0]

@@ -30,7 +30,9 @@ from gradscope.records.ranks import Across as Across
 from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
+from gradscope.records.traced import LOAD as LOAD
 from gradscope.records.traced import OVERWRITTEN as OVERWRITTEN
+from gradscope.records.traced import SAVE as SAVE
 from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
     best_cuts,
@@ -31,11 +32,14 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Cut, Origin, Run
+from gradscope.records import LOAD, SAVE, Cut, Origin, Run
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
+_SAVED = Cause(
+    "what it computes is written down and read again, and only the values are read", "hand on the tensor itself"
+)
 
 
 def missing(run: Run) -> list[int]:
@@ -122,7 +126,8 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
-        detail=cut.library,
+        detail="" if cut.op in (SAVE, LOAD) else cut.library,
+        words=_SAVED if cut.op in (SAVE, LOAD) else None,
     )
 
 
