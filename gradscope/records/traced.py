@@ -11,6 +11,8 @@ FROZEN_RANK = 2400
 
 SAVE, LOAD = "save", "load"
 """As an operation's name: a tensor was written down (torch.save, pickle), or read again."""
+WRAPPED = "Parameter"
+"""As an operation's name: a parameter was made out of what others had computed."""
 OVERWRITTEN = "overwritten"
 """In place of an operation's name: it wrote in place over all that the parameters had made."""
 

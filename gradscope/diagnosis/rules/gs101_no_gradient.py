@@ -32,13 +32,17 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import LOAD, SAVE, Cut, Origin, Run
+from gradscope.records import LOAD, SAVE, WRAPPED, Cut, Origin, Run
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 _SAVED = Cause(
     "what it computes is written down and read again, and only the values are read", "hand on the tensor itself"
+)
+_WRAPPED = Cause(
+    "its result is made into a new nn.Parameter, which keeps the values and has no history",
+    "hand over the result itself: torch.func.functional_call(module, {name: result}, inputs)",
 )
 
 
@@ -127,8 +131,15 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
         detail="" if cut.op in (SAVE, LOAD) else cut.library,
-        words=_SAVED if cut.op in (SAVE, LOAD) else None,
+        words=_words(cut),
     )
+
+
+def _words(cut: Cut) -> Cause | None:
+    """Where the operation says more than the cause."""
+    if cut.op in (SAVE, LOAD):
+        return _SAVED
+    return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else None
 
 
 def _advice(run: Run) -> str:
