@@ -17,6 +17,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gradscope.capture import operations
+from gradscope.capture.bad_data import note_bad_data
 from gradscope.capture.births import explain_birth
 from gradscope.capture.borrowed import Borrowed
 from gradscope.capture.constants import is_constant
@@ -139,6 +140,8 @@ class Tracer(TorchFunctionMode):
         if stack.marks and (stack.has("print") or stack.has("module_to")):
             return None
         inputs = tuple([(self.values.see(tensor, stack), tensor.requires_grad) for tensor in tensors])
+        if any(self.tape.values[v].bad for v, _ in inputs):
+            note_bad_data(self.tape, frame, tensors, tuple([v for v, _ in inputs]))
         op = Op(len(self.tape.ops), kind.name, stack, inputs)
         op.scalars = (
             has_float(args)

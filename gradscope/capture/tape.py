@@ -118,6 +118,8 @@ class Tape:
     """Per uid, the values that are versions of this parameter."""
     constant: set[int] = field(default_factory=set)
     """Operations whose result is the same whatever they are given."""
+    bad_data: dict[int, str] = field(default_factory=dict)
+    """Values that came with a NaN or Inf: name, shape and place in words."""
     full: bool = False
     _known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _memory: dict[int, tuple[object, int]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
@@ -67,6 +67,7 @@ def check(run: Run) -> Iterable[Finding]:
                 state="nonfinite",
                 cause=origin.cause if origin else "unknown",
                 words=_words(origin),
+                detail=origin.detail if origin else "",
                 says=f"gets a NaN or Inf gradient at step {step}{after}",
                 path=origin.path if origin else (),
                 steps=(step, step if once else max(run.steps - 1, step)),
@@ -76,7 +77,9 @@ def check(run: Run) -> Iterable[Finding]:
 
 
 def _words(origin: Origin | None) -> Cause | None:
-    """An overflow where nothing is exponentiated is said otherwise."""
+    """Which data it was, where that was seen; an overflow where nothing is exponentiated is said otherwise."""
+    if origin is not None and origin.cause == "nan_in_data" and origin.detail:
+        return CAUSES["nan_in_data"]._replace(said=f"the data holds NaN or Inf ({origin.detail}), used")
     if origin is None or origin.cause != "exp_overflow" or any(n in origin.op.lower() for n in _EXPONENTIAL):
         return None
     return Cause(
