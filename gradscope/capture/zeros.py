@@ -11,6 +11,7 @@ from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
 from gradscope.capture.constants import behind
 from gradscope.capture.margins import Margins
 from gradscope.capture.origins import Found, OriginsAbove, found_at
+from gradscope.capture.overflow import overflow_behind
 from gradscope.capture.overwrites import overwritten
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
@@ -156,6 +157,10 @@ class ZeroFinder:
         cause, operand = step.cause or ("unknown", 0)
         found = self._judged[number] = found_at(self.tape, "zero", cause, -1, step)
         if cause in ("masked", "unknown") and self._is_overwritten(graph, found, number, operand):
+            return found
+        overflow = overflow_behind(self.tape, found.op)
+        if overflow is not None:
+            found.cause, found.op, found.stack, found.name = overflow.bad, overflow.index, overflow.stack, overflow.name
             return found
         if found.op >= 0 and self.tape.ops[found.op].name in _MARGIN_LOSSES:
             found.cause = "satisfied_margin"

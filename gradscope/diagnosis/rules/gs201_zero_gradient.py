@@ -17,7 +17,7 @@ from math import isfinite
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.records import OVERWRITTEN, Origin, Run
 
@@ -67,7 +67,7 @@ def check(run: Run) -> Iterable[Finding]:
                 says=_says(run, mine),
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
-                words=_OVERWRITTEN if source is not None and source.op == OVERWRITTEN else None,
+                words=_OVERWRITTEN if source is not None and source.op == OVERWRITTEN else overflow_words(source),
                 detail=source.detail if source is not None and source.op == OVERWRITTEN else "",
             )
 
