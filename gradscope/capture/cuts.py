@@ -140,7 +140,9 @@ class CutFinder:
             if behind is not None and op is not None:
                 cause, stack = self.causes.of(uid, *behind, op)
                 far = self.distance.get(behind[1], 0)
-                yield Candidate(cause, stack, op, first.rank + 1, "traced", "", far, *reversed(behind), serial=True)
+                yield Candidate(
+                    cause, stack, op, first.rank + 1, far=far, value=behind[1], source=behind[0], serial=True
+                )
 
     def _put_targets_last(self, found: list[Candidate]) -> None:
         """Where the likeliest cut only made a target for what another cut broke, put it after that one."""

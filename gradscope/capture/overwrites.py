@@ -45,7 +45,7 @@ def region_of(name: str, args: Any) -> Region | None:
         if len(args) < 3 or not _is_plain(args[1]):
             return None
         target = target[args[1]]
-    return Region(tuple(target.shape), target.stride(), target.storage_offset(), memory)
+    return Region(tuple(target.shape), target.stride(), int(target.storage_offset()), memory)
 
 
 def _is_plain(index: Any) -> bool:
