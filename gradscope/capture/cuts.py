@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradscope.capture import operations
 from gradscope.capture.cut_causes import CutCauses
 from gradscope.capture.losses import Losses
 from gradscope.capture.returns import Returns
+from gradscope.capture.serial import Serial
 from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
 from gradscope.capture.statements import bound_in
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.targets import MEANT, Targets
-from gradscope.records import FROZEN_RANK, Cut
+from gradscope.records import FROZEN_RANK, SAVE, Cut
 
 DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
 TARGET, UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 950, 1000, 1200, FROZEN_RANK, 2500, 3000
@@ -49,6 +50,8 @@ class Candidate:
     """What was computed without gradient."""
     source: int = -1
     """Out of what."""
+    serial: bool = False
+    """It cuts again what another has cut."""
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -56,7 +59,7 @@ class Candidate:
 
     @property
     def place(self) -> tuple[object, ...]:
-        return self.cause, self.stack.frames[:1]
+        return self.cause, self.stack.frames[:1], self.serial
 
     @property
     def when(self) -> int:
@@ -74,6 +77,7 @@ class CutFinder:
         self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
         self.returns = Returns(tape, self.down, self.distance)
         self.causes = CutCauses(tape, self.down)
+        self.serial = Serial(tape, self.down, self.distance)
         self.targets = Targets(tape, self.down, self.distance.keys())
 
     def find(self, uids: Iterable[int]) -> tuple[Cut, ...]:
@@ -84,7 +88,8 @@ class CutFinder:
         together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
         last: dict[tuple[object, ...], int] = {}
         for uid in uids:
-            for candidate in self.candidates(uid):
+            found = self.candidates(uid)
+            for candidate in [*found, *self._again(uid, found[:1])]:
                 key = candidate.place
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
@@ -95,8 +100,8 @@ class CutFinder:
                 together[key][0].evidence = evidence
         first = self.tape.roots[0].op if self.tape.roots else 0
         order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
-        found = [together[key] for key in sorted(together, key=order.__getitem__)]
-        return tuple(_record(candidate, frozenset(members)) for candidate, members in found)
+        places = [together[key] for key in sorted(together, key=order.__getitem__)]
+        return tuple(_record(candidate, frozenset(members)) for candidate, members in places)
 
     def find_since(self, last: Mapping[int, int]) -> tuple[Cut, ...]:
         """Of parameters whose last gradient came in these backward passes: where gradients have been off since."""
@@ -125,12 +130,31 @@ class CutFinder:
                 candidate = self._cut(uid, value, child)
                 if candidate is not None:
                     (frozen if candidate.cause == "requires_grad_false" else found).append(candidate)
+                    found.extend(self._read_again(candidate))
         lives = any(live for v in versions for _, live in self.down[v])
         found.extend(self._unused(carry - set(versions), {c.source for c in found}))
         if not lives or not found:
             found.extend(frozen)
         self._put_targets_last(found)
         return sorted(found, key=lambda c: c.order)
+
+    def _read_again(self, cut: Candidate) -> Iterable[Candidate]:
+        """Where that was read again which was cut by being written down."""
+        for value, _ in self.down[cut.value] if cut.op is not None and cut.op.name == SAVE else ():
+            loaded = self.tape.ops[self.tape.values[value].op]
+            yield replace(cut, stack=loaded.stack, op=loaded, rank=cut.rank + 1)
+
+    def _again(self, uid: int, found: list[Candidate]) -> Iterable[Candidate]:
+        """The next cut behind the likeliest one, where no gradient would pass even if that one were mended."""
+        for first in found:
+            behind = self.serial.behind(first.value) if first.value >= 0 and first.evidence == "traced" else None
+            op = self.tape.ops[self.tape.values[behind[1]].op] if behind is not None else None
+            if behind is not None and op is not None:
+                cause, stack = self.causes.of(uid, *behind, op)
+                far = self.distance.get(behind[1], 0)
+                yield Candidate(
+                    cause, stack, op, first.rank + 1, far=far, value=behind[1], source=behind[0], serial=True
+                )
 
     def _put_targets_last(self, found: list[Candidate]) -> None:
         """Where the likeliest cut only made a target for what another cut broke, put it after that one."""

@@ -17,11 +17,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gradscope.capture import operations
+from gradscope.capture.bad_data import note_bad_data
 from gradscope.capture.births import explain_birth
 from gradscope.capture.borrowed import Borrowed
 from gradscope.capture.constants import is_constant
 from gradscope.capture.operations import Kind, classify
+from gradscope.capture.overwrites import region_of
 from gradscope.capture.parameters import Registry
+from gradscope.capture.saved import READER, WRITER, Saved
 from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.switches import Switches
 from gradscope.capture.tape import Op, Tape
@@ -69,6 +72,7 @@ class Tracer(TorchFunctionMode):
         self.listener = listener
         self.wrapping = Wrapping()
         self.values = Values(tape, registry, listener, self.wrapping.line_of)
+        self.saved = Saved(tape)
         self.active = True
         self.modules: list[int] = []
         self.hook_lines: dict[int, Stack] = {}
@@ -100,6 +104,8 @@ class Tracer(TorchFunctionMode):
         if kind.action == operations.SKIP:
             if kind.name == "is_leaf":
                 self._guard(self._see_optimizer, sys._getframe(1))
+            elif kind.name == "storage_offset" and sys._getframe(1).f_code.co_name == WRITER:
+                self._guard(lambda frame: self.saved.wrote(args[0], snapshot(frame)), sys._getframe(1))
             return self._call(sys._getframe(1), func, args, kwargs)
         if os.getpid() != self._pid:
             self.active = False
@@ -134,6 +140,8 @@ class Tracer(TorchFunctionMode):
         if stack.marks and (stack.has("print") or stack.has("module_to")):
             return None
         inputs = tuple([(self.values.see(tensor, stack), tensor.requires_grad) for tensor in tensors])
+        if any(self.tape.values[v].bad for v, _ in inputs):
+            note_bad_data(self.tape, frame, tensors, tuple([v for v, _ in inputs]))
         op = Op(len(self.tape.ops), kind.name, stack, inputs)
         op.scalars = (
             has_float(args)
@@ -143,6 +151,7 @@ class Tracer(TorchFunctionMode):
         op.module = self.modules[-1] if self.modules else -1
         op.summed = bool(kwargs) and (kwargs.get("reduction") == "sum" or kwargs.get("size_average") is False)
         op.escape = kind.action == operations.ESCAPE
+        op.region = region_of(kind.name, args) if kind.inplace else None
         if not torch.is_grad_enabled():
             op.blame = self._switches.off
             inference = torch.is_inference_mode_enabled() and not op.blame.frames
@@ -187,7 +196,10 @@ class Tracer(TorchFunctionMode):
         if kind.action == "set_data":
             return self._set_data(func, args, kwargs, frame)
         self._guard(self._note, kind, args, kwargs, snapshot(frame))
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if kind.action == "set_requires_grad" and frame.f_code.co_name == READER:
+            self._guard(self.saved.read, args[0], snapshot(frame))
+        return result
 
     def _note(self, kind: Kind, args: Any, kwargs: Any, stack: Stack) -> None:
         target = args[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import deque
 
@@ -40,7 +41,7 @@ class NonfiniteFinder:
                 continue
             kind = "nan" if math.isnan(norm) else "inf"
             if forward is not None:
-                found.append(Found(kind, forward.cause, uid, forward.op, forward.name, forward.stack))
+                found.append(dataclasses.replace(forward, kind=kind, uid=uid))
                 continue
             above = known.of(leaf)
             if not above:
@@ -53,7 +54,7 @@ class NonfiniteFinder:
                 cause = self._division(step, cause)
             kept = self._kept(step) if cause in ("unknown", "inf_times_zero") else None
             if kept is not None:
-                found.append(Found(kind, kept.cause, uid, kept.op, kept.name, kept.stack))
+                found.append(dataclasses.replace(kept, kind=kind, uid=uid))
                 continue
             origin = found_at(self.tape, kind, cause, uid, step)
             if step.where.frames:
@@ -149,7 +150,8 @@ class NonfiniteFinder:
         made = {self.tape.values[v].op for v in seen if self.tape.values[v].bad and self.tape.values[v].op >= 0}
         op = min((o for o in made if self._mixes(o)), default=-1)
         record = self.tape.ops[op] if op >= 0 else None
-        return Found("nan", "nan_in_data", -1, op, record.name if record else "", record.stack if record else EMPTY)
+        name, stack = (record.name, record.stack) if record else ("", EMPTY)
+        return Found("nan", "nan_in_data", -1, op, name, stack, self.tape.bad_data.get(value, ""))
 
     def _mixes(self, number: int) -> bool:
         """Whether an operation reads bad data together with something that is trained."""

@@ -39,7 +39,7 @@ class Numbers:
         if len(self._values) > MOST:
             self._values.clear()
         for _, number in zip(range(SAMPLE), _floats(result), strict=False):
-            if not _is_round(number):
+            if not is_round(number):
                 self._values[_single(number)] = value
 
     def sources(self, tensor: torch.Tensor) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ class Numbers:
         return tuple(dict.fromkeys(value for value in self._known(flat[:READ].tolist()) if value >= 0))
 
     def _known(self, numbers: list[float]) -> list[int]:
-        return [self._values.get(_single(number), -1) for number in numbers if not _is_round(number)]
+        return [self._values.get(_single(number), -1) for number in numbers if not is_round(number)]
 
 
 def _floats(result: Any) -> Iterator[float]:
@@ -66,7 +66,7 @@ def _floats(result: Any) -> Iterator[float]:
             yield from _floats(item)
 
 
-def _is_round(number: float) -> bool:
+def is_round(number: float) -> bool:
     """Few digits, whole or not finite."""
     if not math.isfinite(number) or abs(number) > 1e30 or number.is_integer():
         return True

@@ -36,6 +36,8 @@ class Known:
     uids: tuple[int, ...] = ()
     ids: list[list[int]] = field(default_factory=list)
     """Per group: the ids of its tensors, by which a change is noticed."""
+    frozen: frozenset[int] = frozenset()
+    """Parameters that were known to be frozen when it was built."""
     joined: list[int] = field(default_factory=list)
     """Groups that were added after it had stepped."""
     eps: float | None = None
@@ -82,6 +84,7 @@ class OptimizerBook:
         known = self.known[number]
         if not known.built.frames:
             known.built = stack
+            known.frozen = frozenset(u for u, entry in self.registry.entries.items() if not entry.trainable)
         group = len(getattr(optimizer, "param_groups", ()))
         while len(known.added) <= group:
             known.added.append(EMPTY)
@@ -175,6 +178,7 @@ class OptimizerBook:
             groups=known.groups,
             built=lines.built,
             added=self._added(known, lines),
+            frozen=known.frozen,
             joined=tuple(known.joined),
             eps=known.eps,
             steps=known.steps,

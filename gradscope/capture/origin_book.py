@@ -12,6 +12,7 @@ from gradscope.capture.origins import Found, group
 from gradscope.capture.parameters import Registry
 from gradscope.capture.scales import ScaleFinder
 from gradscope.capture.source import THIRD_PARTY, Stack, resolve
+from gradscope.capture.steepest import told
 from gradscope.capture.tape import Tape
 from gradscope.capture.zeros import ZeroFinder
 from gradscope.records import Backward, Origin
@@ -74,12 +75,13 @@ class OriginBook:
         for table in (self.nonfinite, self.zeros, self._huge, self._tiny, self._sums):
             for when in sorted({(step, index) for _, step, index in table.values()}):
                 found = [item for item, *at in table.values() if tuple(at) == when]
-                answer.extend(_record(item, uids, *when) for item, uids in group(found))
+                answer.extend(_record(item, self.registry, uids, *when) for item, uids in group(found))
         return tuple(answer)
 
 
-def _record(found: Found, uids: Iterable[int], step: int, backward: int) -> Origin:
+def _record(found: Found, registry: Registry, uids: Iterable[int], step: int, backward: int) -> Origin:
+    detail = found.detail or told(found.layers, registry, grows=found.kind == "exploding")
     return Origin(
         found.kind, found.cause, frozenset(uids), resolve(found.stack), found.name, step, backward,
-        detail=found.detail, third_party=found.stack.inside(THIRD_PARTY),
+        detail=detail, third_party=found.stack.inside(THIRD_PARTY),
     )  # fmt: skip

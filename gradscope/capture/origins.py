@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -25,6 +25,8 @@ class Found:
     name: str
     stack: Stack
     detail: str = ""
+    layers: list[tuple[int, float]] = field(default_factory=list)
+    """Of a gradient that is tiny or huge: see `steepest`."""
 
 
 def explain(step: Step, operand: int, grads: Any) -> tuple[str, int] | None:
@@ -83,5 +85,7 @@ def group(found: Iterable[Found]) -> list[tuple[Found, frozenset[int]]]:
     together: dict[tuple[str, str, int, Stack], tuple[Found, set[int]]] = {}
     for item in found:
         key = (item.kind, item.cause, item.op, item.stack)
-        together.setdefault(key, (item, set()))[1].add(item.uid)
+        known, uids = together.setdefault(key, (item, set()))
+        uids.add(item.uid)
+        known.layers = max(known.layers, item.layers, key=len)
     return [(item, frozenset(uids)) for item, uids in together.values()]

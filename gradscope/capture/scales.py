@@ -11,10 +11,11 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from gradscope.capture.backward import GraphWalk
+from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.origins import Found
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.steepest import layers
 from gradscope.capture.sums import Sums
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.ways import Sources, Way, Ways, largest, last_line, usual
@@ -26,6 +27,8 @@ HUGE = 1e3
 """rms of a gradient above which something on the way amplified it; ordinary losses give 1e-4 to 10; see GS402."""
 SMALL_GAIN, LARGE_GAIN = 0.35, 2.5
 """rms(W) * sqrt(fan in): 0.58 for torch's default, 1.4 for Kaiming (He et al. 2015, eq. 10). Beyond: small or large."""
+NEXT_TO_NOTHING = 1e-3
+"""... and so small that a single such layer ends the gradient."""
 SQUASHED = 0.3
 """Share of squashing activations in the shrinking (in powers of e) that makes them the reason."""
 REPEATS = 8
@@ -82,6 +85,7 @@ class ScaleFinder:
             way = self.ways.way(leaf)
             if way is not None:
                 found.append(self._vanishing(way, uid) if rms < TINY else self._exploding(way, uid, rms))
+                found[-1].layers = layers(way, self.ways, self.registry)
         return found
 
     # --- tiny ------------------------------------------------------------------------------------------------
@@ -104,7 +108,19 @@ class ScaleFinder:
             return self._found("vanishing", "saturating_depth", uid, op)
         if gains and small >= 0.5 * len(gains):
             return self._found("vanishing", "small_init", uid, usual([op for _, op in inner]), self._init_line(uid))
+        single = self._single(inner, drops)
+        if single is not None:
+            return self._found("vanishing", "small_init", uid, single[1], self._init_line(single[0]))
         return self._found("vanishing", "missing_residual", uid, last_line(self.ways, [op for _, op in inner]))
+
+    def _single(self, inner: list[tuple[Step, Op | None]], drops: list[float]) -> tuple[int, Op] | None:
+        """The one layer of next to no weight that does most of the shrinking: more than a third, and than any other."""
+        drop, op = max(zip(drops, [op for _, op in inner], strict=True), key=lambda pair: pair[0])
+        for uid in self.ways.params(op) if op is not None and drop > sum(drops) / 3 else ():
+            gain = self._gain(uid)
+            if op is not None and gain is not None and gain < NEXT_TO_NOTHING:
+                return uid, op
+        return None
 
     def _tiny_loss(self, way: Way, uid: int) -> Found:
         """The gradient is tiny before it reaches the first weights."""

@@ -26,6 +26,17 @@ RECENT = 8
 _MOVES = ("state_dict", "deepcopy", "init", "load_state_dict")
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a memory, in elements."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+    memory: int
+    """Elements of the whole."""
+
+
 @dataclass(slots=True, eq=False)
 class Op:
     """One operation that was seen. Times are positions on the tape."""
@@ -50,6 +61,8 @@ class Op:
     bad: str = ""
     """Why it made NaN or Inf out of finite values, if it did."""
     clock: int = 0
+    region: Region | None = None
+    """What it wrote in place without regard to what was there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +118,8 @@ class Tape:
     """Per uid, the values that are versions of this parameter."""
     constant: set[int] = field(default_factory=set)
     """Operations whose result is the same whatever they are given."""
+    bad_data: dict[int, str] = field(default_factory=dict)
+    """Values that came with a NaN or Inf: name, shape and place in words."""
     full: bool = False
     _known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _memory: dict[int, tuple[object, int]] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Op, Tape, Value
 from gradscope.capture.tensors import grad_fn, made_by_autograd, pointer, size, storage_pointer
+from gradscope.records import WRAPPED
 
 Links = tuple[tuple[int, bool], ...]
 _KEEPS_MEMORY = ("detach", "data", "clone", "contiguous", "cpu")
@@ -200,7 +201,8 @@ class Values:
         if uid >= 0:
             made = self.wrapped(tensor)
             stack = self.registry.line_of(uid) or (made if made.frames else stack)
-        op = Op(len(self.tape.ops), "new_tensor", stack, ((alias, self.tape.values[alias].requires),))
+        name = WRAPPED if uid >= 0 else "new_tensor"
+        op = Op(len(self.tape.ops), name, stack, ((alias, self.tape.values[alias].requires),))
         op.cause = "new_tensor"
         self.tape.ops.append(op)
         return op.index

@@ -11,10 +11,13 @@ from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
 from gradscope.capture.constants import behind
 from gradscope.capture.margins import Margins
 from gradscope.capture.origins import Found, OriginsAbove, found_at
+from gradscope.capture.overflow import overflow_behind
+from gradscope.capture.overwrites import overwritten
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
+from gradscope.records import OVERWRITTEN
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -153,6 +156,12 @@ class ZeroFinder:
         step = graph.steps[number]
         cause, operand = step.cause or ("unknown", 0)
         found = self._judged[number] = found_at(self.tape, "zero", cause, -1, step)
+        if cause in ("masked", "unknown") and self._is_overwritten(graph, found, number, operand):
+            return found
+        overflow = overflow_behind(self.tape, found.op)
+        if overflow is not None:
+            found.cause, found.op, found.stack, found.name = overflow.bad, overflow.index, overflow.stack, overflow.name
+            return found
         if found.op >= 0 and self.tape.ops[found.op].name in _MARGIN_LOSSES:
             found.cause = "satisfied_margin"
         elif cause == "relu":
@@ -165,6 +174,16 @@ class ZeroFinder:
         elif cause == "one_sided_clamp" or self.margins.floor(found.op):
             found.cause = "satisfied_margin" if self.margins.near_loss(graph, number) else "clamp_out_of_range"
         return found
+
+    def _is_overwritten(self, graph: GraphWalk, found: Found, number: int, operand: int) -> bool:
+        """Whether later writes into the same memory are what hides it: then the last of them is to blame."""
+        over = overwritten(self.tape, graph, number, operand)
+        if over is None:
+            return False
+        found.cause, found.name, found.op, found.stack = "masked", OVERWRITTEN, over.op.index, over.op.stack
+        path = resolve(over.victim.stack) if over.victim is not None else ()
+        found.detail = f"overwrites what was computed at {path[-1]}" if path else ""
+        return True
 
     def _dead_relu(self, op: int) -> str:
         """A ReLU whose inputs are all exactly zero is dead because a factor before it starts at zero."""

@@ -30,6 +30,10 @@ from gradscope.records.ranks import Across as Across
 from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
+from gradscope.records.traced import LOAD as LOAD
+from gradscope.records.traced import OVERWRITTEN as OVERWRITTEN
+from gradscope.records.traced import SAVE as SAVE
+from gradscope.records.traced import WRAPPED as WRAPPED
 from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
 
@@ -141,6 +145,8 @@ class Optimizer:
     built: Path = ()
     added: tuple[Path, ...] = ()
     """Per group: the line that handed it over."""
+    frozen: frozenset[int] = frozenset()
+    """Parameters that were seen to be frozen when it was built."""
     joined: tuple[int, ...] = ()
     """Groups, by number, that were added after it had stepped."""
     eps: float | None = None

@@ -9,6 +9,13 @@ from gradscope.records.lines import Path
 FROZEN_RANK = 2400
 """Rank of a cut at a frozen parameter whose only effect is a constant term of a loss; behind every other kind."""
 
+SAVE, LOAD = "save", "load"
+"""As an operation's name: a tensor was written down (torch.save, pickle), or read again."""
+WRAPPED = "Parameter"
+"""As an operation's name: a parameter was made out of what others had computed."""
+OVERWRITTEN = "overwritten"
+"""In place of an operation's name: it wrote in place over all that the parameters had made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:

@@ -12,6 +12,8 @@ from gradscope.records import Cut, Location, Model, Origin, Parameter, Path, Run
 EMPTY = Tally()
 _UNEXPLAINED = "tracing saw no more: follow its output to the loss by hand, and print the values on the way"
 
+_EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
+
 
 def tally(run: Run, uid: int) -> Tally:
     return run.tallies.get(uid, EMPTY)
@@ -210,6 +212,16 @@ def finding(  # noqa: PLR0913 - the fields of a finding
         also,
         steps or (0, max(run.steps - 1, 0)),
         detail,
+    )
+
+
+def overflow_words(origin: Origin | None) -> Cause | None:
+    """An overflow where nothing is exponentiated is said otherwise."""
+    if origin is None or origin.cause != "exp_overflow" or any(n in origin.op.lower() for n in _EXPONENTIAL):
+        return None
+    return Cause(
+        "a value grows beyond what its dtype can hold",
+        "scale down what is multiplied or added up there: units, weights, learning rate or the factor itself",
     )
 
 

@@ -34,7 +34,7 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Cut, Origin, Path, Run
+from gradscope.records import LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
@@ -46,6 +46,13 @@ _SAMPLED = "use rsample(); a distribution that has none is trained through the l
 _LEFT_OUT = Cause(
     "the loss depends on it, but this backward() does not deliver to it",
     "if backward() is given inputs=..., name its parameters there as well, or leave inputs out",
+)
+_SAVED = Cause(
+    "what it computes is written down and read again, and only the values are read", "hand on the tensor itself"
+)
+_WRAPPED = Cause(
+    "its result is made into a new nn.Parameter, which keeps the values and has no history",
+    "hand over the result itself: torch.func.functional_call(module, {name: result}, inputs)",
 )
 
 
@@ -126,7 +133,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         )  # fmt: skip
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
-    words = None
+    words = _words(cut)
     if cut.detail:
         also, words = _instance(run, cut.detail, subject(run, model, uids))
     if cut.cause == "requires_grad_false":
@@ -147,7 +154,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
-        detail=cut.library,
+        detail="" if cut.op in (SAVE, LOAD) else cut.library,
         words=words,
     )
 
@@ -156,6 +163,13 @@ def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
     """Where the instance that is called was copied, and what to say of it."""
     copied = [p.copied_at[-1] for p in run.parameters.values() if p.copied_at and is_part(p, called)]
     return tuple(copied[:1]), Cause(f"another instance, {called}, is called", f"call {meant} instead of {called}")
+
+
+def _words(cut: Cut) -> Cause | None:
+    """Where the operation says more than the cause."""
+    if cut.op in (SAVE, LOAD):
+        return _SAVED
+    return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else None
 
 
 def _advice(run: Run) -> str:

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import isfinite
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import Origin, Run
+from gradscope.records import OVERWRITTEN, Origin, Run
 
 CODE = ("GS201", "zero-gradient")
 
@@ -34,6 +35,10 @@ NOISE = 1e-4
 What is zero by mathematics is rounding noise in numbers: a LayerNorm over one element leaves about 1e-5 of what it is
 given (float32 resolution 6e-8, times 1/sqrt(eps) = 316 of the normalisation).
 """
+_OVERWRITTEN = Cause(
+    "what it computed is overwritten in place by a later line",
+    "write it somewhere else, or combine both with torch.cat or torch.stack",
+)
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -62,6 +67,8 @@ def check(run: Run) -> Iterable[Finding]:
                 says=_says(run, mine),
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
+                words=_OVERWRITTEN if source is not None and source.op == OVERWRITTEN else overflow_words(source),
+                detail=source.detail if source is not None and source.op == OVERWRITTEN else "",
             )
 
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, tally
+from gradscope.diagnosis.rules.common import by_model, finding, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.diagnosis.rules.gs503_never_stepped import withheld
 from gradscope.records import Origin, Run, Write
@@ -28,7 +28,6 @@ CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
 _SPARED = "a GradScaler skips such a step now and then to find its scale; if it goes on, `gradscope run` may say why"
 _LATE = "tracing came too late, when the weights were NaN already: `gradscope run` traces from the first step on"
-_EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -68,6 +67,7 @@ def check(run: Run) -> Iterable[Finding]:
                 state="nonfinite",
                 cause=origin.cause if origin else "unknown",
                 words=_words(origin),
+                detail=origin.detail if origin else "",
                 says=f"gets a NaN or Inf gradient at step {step}{after}",
                 path=origin.path if origin else (),
                 steps=(step, step if once else max(run.steps - 1, step)),
@@ -81,13 +81,10 @@ def _fix(run: Run, *, applied: bool) -> str:
 
 
 def _words(origin: Origin | None) -> Cause | None:
-    """An overflow where nothing is exponentiated is said otherwise."""
-    if origin is None or origin.cause != "exp_overflow" or any(n in origin.op.lower() for n in _EXPONENTIAL):
-        return None
-    return Cause(
-        "a value grows beyond what its dtype can hold",
-        "scale down what is multiplied or added up there: units, weights, learning rate or the factor itself",
-    )
+    """Which data it was, where that was seen."""
+    if origin is not None and origin.cause == "nan_in_data" and origin.detail:
+        return CAUSES["nan_in_data"]._replace(said=f"the data holds NaN or Inf ({origin.detail}), used")
+    return overflow_words(origin)
 
 
 def _by_hand(run: Run, wild: set[str]) -> Iterable[Finding]:

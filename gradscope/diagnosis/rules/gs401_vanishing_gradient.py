@@ -72,6 +72,7 @@ def check(run: Run) -> Iterable[Finding]:
                 says=f"gets a vanishing gradient (at most {max(best[u][0] for u in mine):.0e} per weight)",
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
+                detail=source.detail if source else "",
             )
 
 

@@ -86,6 +86,7 @@ def check(run: Run) -> Iterable[Finding]:
             says="gets an exploding gradient",
             path=path,
             evidence=evidence,
+            detail=next((place.detail for place in places if place is not None and place.cause == cause), ""),
         )
 
 

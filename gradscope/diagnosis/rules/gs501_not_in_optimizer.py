@@ -17,11 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
-from gradscope.records import Location, Optimizer, Parameter, Path, Run
+from gradscope.records import WRAPPED, Location, Optimizer, Parameter, Path, Run
 
 CODE = ("GS501", "not-in-optimizer")
+_USED_UP = Cause(
+    "the iterator over its parameters was used up before the optimizer got it",
+    "make it a list: it can be gone through only once",
+)
+_FROZEN = Cause(
+    "it was still frozen when the optimizer was built, and was left out",
+    "unfreeze it before the optimizer is built, or hand it over with add_param_group() when it is unfrozen",
+)
+_COPY = Cause(
+    "the optimizer was built for the original, and the copy is what is trained",
+    "build the optimizer after the copy is made, from its parameters",
+)
 _HIDDEN = "parameters() does not look into plain lists and dicts: keep it in an nn.ModuleList or nn.ModuleDict"
 DRIFTS = 2
 """Changes that were seen of a value that no optimizer holds: then the user updates it in another way."""
@@ -36,6 +49,7 @@ def check(run: Run) -> Iterable[Finding]:
     fed = _fed_by_hand(run)
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
     alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
+    wrapped = {cut.path[-1] for cut in run.cuts if cut.op == WRAPPED and cut.path}
     groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
@@ -46,6 +60,8 @@ def check(run: Run) -> Iterable[Finding]:
             continue  # that it is called at all is what is wrong
         if parameter.copy_of in fed if parameter.copy_of is not None else alike & _likenesses(parameter):
             continue
+        if parameter.replaced > 1 and wrapped.intersection(parameter.registered[-1:]):
+            continue  # made anew in every turn of what others computed, which GS101 tells
         groups.setdefault(_why(run, uid, held), []).append(uid)
     for (cause, path, also), uids in groups.items():
         for model, mine in by_model(run, uids):
@@ -57,6 +73,7 @@ def check(run: Run) -> Iterable[Finding]:
                 mine,
                 state="flowing",
                 cause=cause,
+                words=_words(run, cause, path, mine),
                 says="is never updated",
                 path=path,
                 evidence=Evidence.OBSERVED,
@@ -86,6 +103,18 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "not_in_optimizer", optimizer.exhausted, _last(built)
     added = [path for path in optimizer.added if path and path != built]
     return "not_in_optimizer", added[-1] if added else built, _last(built) if added else ()
+
+
+def _words(run: Run, cause: str, path: Path, uids: Iterable[int]) -> Cause | None:
+    """What is known beyond the cause."""
+    if cause == "copied":
+        return _COPY
+    if cause != "not_in_optimizer":
+        return None
+    if path and any(optimizer.exhausted == path for optimizer in run.optimizers):
+        return _USED_UP
+    frozen = all((o := _sibling_optimizer(run, u)) is not None and u in o.frozen for u in uids)
+    return _FROZEN if frozen else None
 
 
 def _is_hidden(run: Run, model: str) -> bool:
