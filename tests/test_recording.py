@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import gradscope
-from gradscope import recording
+from gradscope import recording, runfile
 from gradscope.errors import GradscopeError, MissingExtraError, RunFileError
 from gradscope.report import Report
 from gradscope.runfile import read_run
@@ -166,7 +166,7 @@ def test_snapshots_count_what_was_handed_over(tmp_path, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(recording, "RunWriter", Writer)
+    monkeypatch.setattr(runfile, "RunWriter", Writer)
     with gradscope.watch(encoder=loop.encoder, decoder=loop.decoder, to=tmp_path / "x") as scope:
         for turn in range(20):
             loop.turn()
@@ -238,13 +238,15 @@ def test_a_failing_writer_is_told_once_and_training_goes_on(tmp_path, monkeypatc
     def fail(*args):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(recording.RunWriter, broken, fail)
+    monkeypatch.setattr(runfile.RunWriter, broken, fail)
     loop = Loop()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         with gradscope.watch(encoder=loop.encoder, decoder=loop.decoder, to=tmp_path / "run.gradscope") as scope:
-            for _ in range(10):
+            for turn in range(10):
                 loop.turn()
+                if turn == 5:  # what joins is written down at once
+                    torch.optim.SGD(loop.encoder.parameters(), lr=0.0).step()
     assert [w.category for w in told] == [RuntimeWarning]
     assert "no space left on device; the training goes on" in str(told[0].message)
     assert scope.report().run.backwards == 10

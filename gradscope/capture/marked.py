@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.overrides import _get_current_function_mode
 
-from gradscope.capture.source import EMPTY
-
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
 
@@ -56,7 +54,7 @@ class Marked:
     def look_around(self) -> None:
         """Look for optimizers that are there already: passes to what they hold are passes of this training, too."""
         with suppress(Exception):  # of whatever the user's variables hold
-            self._capture.watcher.look_around(EMPTY)
+            self._capture.watcher.book.find(sys._getframe(1))
 
     def end(self, *, whole: bool, failed: bool = False) -> None:
         """A marked step is over. `whole`: nothing of the turn lies outside of it. `failed`: with an exception."""

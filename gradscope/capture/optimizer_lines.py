@@ -138,7 +138,20 @@ def _groups(sources: Sources, built: Site | None, count: int) -> tuple[Path, ...
     rest = count - len(found)
     if len(looped) == 1 and rest > 0:
         found[looped[0] : looped[0]] = [found[looped[0]]] * rest
-    return tuple(site.path for site in found) if len(found) == count else ()
+    return tuple(_rate_set(sources, site) for site in found) if len(found) == count else ()
+
+
+def _rate_set(sources: Sources, group: Site) -> Path:
+    """The line that gives a group its rate: that of the one variable the rate is, else the group's own."""
+    pairs = zip(group.node.keys, group.node.values, strict=True) if isinstance(group.node, ast.Dict) else ()
+    rates = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "lr"]
+    names = {rate.id for rate in rates if isinstance(rate, ast.Name)}
+    made = [
+        bind.path
+        for bind, target, _ in sources.binds()
+        if isinstance(target, ast.Name) and target.id in names and bind.function is group.function
+    ]
+    return made[0] if len(made) == 1 and group.function is not None else group.path
 
 
 def _in_loop(site: Site) -> bool:

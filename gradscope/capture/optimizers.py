@@ -136,6 +136,12 @@ class OptimizerBook:
     def stepped(self, number: int) -> None:
         self.known[number].steps += 1
 
+    def find(self, frame: FrameType | None) -> None:
+        """Look for optimizers in the variables of running frames."""
+        for _, value in reachable(frame):
+            if isinstance(value, torch.optim.Optimizer) and self.uid(value) < 0:
+                self.see(value, EMPTY, only_known=True)
+
     def look_around(self, frame: FrameType | None) -> None:
         """Read the names of optimizers and schedulers from the variables of running frames."""
         for name, value in reachable(frame):

@@ -43,9 +43,13 @@ def draw_page_levels(report: Report) -> tuple[tuple[Level, ...], Drawing]:
     depths = range(min(deepest, MAX_DEPTH) + 1)
     drawn = [pair for depth, pair in enumerate(draw_levels(report, depths)) if pair[0].depth == depth]
     first = min(DEPTH, len(drawn) - 1)
+    svgs = {first: drawn[first][1].svg()}
+    while first and len(svgs[first] or "") > ROOM:  # a loop unrolled into hundreds of boxes: nobody reads it on a page
+        first -= 1
+        svgs[first] = drawn[first][1].svg()
     room, kept = ROOM, set[int]()
     for at in (*range(first, -1, -1), *range(first + 1, len(drawn))):
-        svg = drawn[at][1].svg()
+        svg = svgs[at] if at in svgs else drawn[at][1].svg()
         if svg is None or (kept and len(svg) > room):
             break
         room -= len(svg)
