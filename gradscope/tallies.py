@@ -1,14 +1,14 @@
-"""Events to tallies: what happened to each parameter, counted again from the facts.
+"""What happened to each parameter, counted: while capture watches, and again from the facts.
 
-Capture keeps exact tallies while it watches; this recounts them where those were not written in time: the steps between
-the last snapshot of a run file and the moment its process was killed.
+Capture keeps exact tallies; `Recount` goes on where they were not written in time: the steps between the last snapshot
+of a run file and the moment its process was killed.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gradscope.records import Backward, Location, OptimizerStep, Passes, Tally
 
@@ -17,7 +17,78 @@ if TYPE_CHECKING:
 
     from gradscope.records import Event, Optimizer, Parameter
 
-_NAMES = tuple(f.name for f in fields(Tally))
+ZERO = 1e-18
+"""A norm below this is zero: multiplied by any learning rate in use it is lost against any float32 weight."""
+
+
+@dataclass(slots=True)
+class Count:
+    """A Tally while it grows; the fields are those of `records.Tally`."""
+
+    backwards: int = 0
+    zero: int = 0
+    nonfinite: int = 0
+    measured: int = 0
+    first_backward: int | None = None
+    last_backward: int | None = None
+    first_nonfinite: int | None = None
+    first_nonfinite_step: int | None = None
+    zero_streak: int = 0
+    steps: int = 0
+    steps_none: int = 0
+    none_streak: int = 0
+    trainable_steps: int = 0
+    stepped_nonfinite: int = 0
+    compared: int = 0
+    unchanged: int = 0
+    norm_max: float | None = None
+    norm_last: float | None = None
+    ratio_last: float | None = None
+
+    @classmethod
+    def since(cls, tally: Tally) -> Count:
+        """What goes on counting from there."""
+        return cls(**{name: getattr(tally, name) for name in Tally.__slots__})
+
+    def delivered(self, backward: int, step: int, norm: float | None) -> None:
+        """One backward pass left a gradient of this norm (None: not measured)."""
+        self.backwards += 1
+        if self.first_backward is None:
+            self.first_backward = backward
+        self.last_backward = backward
+        if norm is None:
+            return
+        self.measured += 1
+        self.norm_last = norm
+        if not math.isfinite(norm):
+            self.nonfinite += 1
+            if self.first_nonfinite is None:
+                self.first_nonfinite, self.first_nonfinite_step = backward, step
+            return
+        self.norm_max = norm if self.norm_max is None else max(norm, self.norm_max)
+        if norm < ZERO:
+            self.zero += 1
+            self.zero_streak += 1
+        else:
+            self.zero_streak = 0
+
+    def delivered_well(self, first: int, last: int, norms: tuple[float, ...]) -> bool:
+        """Many passes at once, if all their norms are finite and none is zero; otherwise nothing is counted."""
+        if min(norms) < ZERO or not math.isfinite(sum(norms)):
+            return False
+        largest = max(norms)
+        self.backwards += len(norms)
+        self.measured += len(norms)
+        if self.first_backward is None:
+            self.first_backward = first
+        self.last_backward = last
+        self.norm_last = norms[-1]
+        self.norm_max = largest if self.norm_max is None or largest > self.norm_max else self.norm_max
+        self.zero_streak = 0
+        return True
+
+    def freeze(self) -> Tally:
+        return Tally(**{name: getattr(self, name) for name in Tally.__slots__})
 
 
 class Recount:
@@ -34,7 +105,7 @@ class Recount:
         self._given = tuple(lines)
         self._lines: dict[Location | None, tuple[int, set[int]]] = {}
         # Unfrozen copies: a new frozen Tally per parameter and event would take ten times as long.
-        self._counts: dict[int, Any] = {}
+        self._counts: dict[int, Count] = {}
         self._held = {optimizer.uid: optimizer.parameters for optimizer in optimizers}
         self._frozen = {uid for uid, parameter in parameters.items() if not parameter.trainable}
 
@@ -48,62 +119,31 @@ class Recount:
                 reached.update(event.norms)
                 self._lines[event.location] = (count + 1, reached)
                 for uid, norm in event.norms.items():
-                    _count_backward(self._count(uid), event, norm)
+                    self._count(uid).delivered(event.index, event.step, norm)
             elif isinstance(event, OptimizerStep):
                 for uid in self._held.get(event.optimizer, tuple(event.norms)):
-                    _count_step(self._count(uid), event, uid, uid not in self._frozen)
+                    _count_step(self._count(uid), event, uid, trainable=uid not in self._frozen)
 
     def tallies(self) -> dict[int, Tally]:
         """Per parameter, everything counted so far."""
-        return {**self._before, **{uid: Tally(**vars(count)) for uid, count in self._counts.items()}}
+        return {**self._before, **{uid: count.freeze() for uid, count in self._counts.items()}}
 
     def lines(self) -> tuple[Passes, ...]:
         """Per line that ran backward passes, how many and what they reached."""
         counted = tuple(Passes(at, count, frozenset(reached)) for at, (count, reached) in self._lines.items())
         return counted or self._given
 
-    def _count(self, uid: int) -> Any:
+    def _count(self, uid: int) -> Count:
         count = self._counts.get(uid)
         if count is None:
-            count = self._counts[uid] = _Count()
-            before = self._before.get(uid, _ZERO)
-            for name in _NAMES:
-                setattr(count, name, getattr(before, name))
+            count = self._counts[uid] = Count.since(self._before.get(uid, _ZERO))
         return count
-
-
-class _Count:
-    """A Tally that can be written to."""
 
 
 _ZERO = Tally()
 
 
-def _count_backward(count: Any, event: Backward, norm: float | None) -> None:
-    index = event.index
-    count.backwards += 1
-    count.last_backward = index
-    if count.first_backward is None:
-        count.first_backward = index
-    if norm is None:
-        return
-    count.measured += 1
-    count.norm_last = norm
-    if norm == 0.0:
-        count.zero += 1
-        count.zero_streak += 1
-    else:
-        count.zero_streak = 0
-    if math.isfinite(norm):
-        count.norm_max = norm if count.norm_max is None else max(norm, count.norm_max)
-    else:
-        count.nonfinite += 1
-        if count.first_nonfinite is None:
-            count.first_nonfinite = index
-            count.first_nonfinite_step = event.step
-
-
-def _count_step(count: Any, event: OptimizerStep, uid: int, trainable: bool) -> None:
+def _count_step(count: Count, event: OptimizerStep, uid: int, *, trainable: bool) -> None:
     count.steps += 1
     count.trainable_steps += trainable
     if uid in event.norms:

@@ -12,10 +12,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradscope.capture.count import Count
 from gradscope.capture.sample import Sample
 from gradscope.records import Backward, Clear, Event, Location, OptimizerStep, Passes, Tally
 from gradscope.records.columns import Cohort, Column
+from gradscope.tallies import Count
 
 HEAD, TAIL = 400, 400
 """Events kept from the beginning and from the end of a run."""
@@ -60,11 +60,8 @@ class Log:
     _updates: Sample[Event] = field(default_factory=lambda: Sample(_numbers, BETWEEN, NUMBERS))
     _widened: Clear | None = None
     _wide: set[int] = field(default_factory=set)
-    _rows: list[tuple[int, Column]] = field(default_factory=list)
+    _rows: list[tuple[int, int, Column]] = field(default_factory=list)
     _steps: dict[int, tuple[StepKind, int]] = field(default_factory=dict)
-    _spoilt: frozenset[int] = frozenset()
-    _spoilt_at: dict[int, int] = field(default_factory=dict)
-    """Per backward pass that brought a parameter its first NaN or Inf, the step."""
 
     def tick(self) -> int:
         self.clock += 1
@@ -170,17 +167,14 @@ class Log:
             count = self._counts[uid] = Count()
             return count
 
-    def delivered(self, backward: int, norms: Column, step: int = 0) -> None:
+    def delivered(self, backward: int, step: int, norms: Column) -> None:
         """A backward pass, in this step, delivered gradients with these norms."""
-        if self._rows and (norms.cohort is not self._rows[-1][1].cohort or len(self._rows) >= ROWS):
+        if self._rows and (norms.cohort is not self._rows[-1][2].cohort or len(self._rows) >= ROWS):
             self._settle_rows()
-        self._rows.append((backward, norms))
+        self._rows.append((backward, step, norms))
         if self.bad or not norms.finite:
             fresh = frozenset(uid for uid, norm in norms.items() if norm is not None and not math.isfinite(norm))
             self.bad = (self.bad - norms.cohort.everyone) | fresh
-            if not fresh <= self._spoilt:
-                self._spoilt |= fresh
-                self._spoilt_at[backward] = step
 
     def stepped(self, optimizer: int, kind: StepKind, norms: Column) -> None:
         """An optimizer stepped."""
@@ -201,18 +195,18 @@ class Log:
 
     def _settle_rows(self) -> None:
         rows, self._rows = self._rows, []
-        if len(rows) > 2 and all(norms.row for _, norms in rows):
+        if len(rows) > 2 and all(norms.row for *_, norms in rows):
             first, last = rows[0][0], rows[-1][0]
-            columns = zip(*(norms.row for _, norms in rows), strict=True)
-            for uid, column in zip(rows[0][1].cohort.uids, columns, strict=True):
+            columns = zip(*(norms.row for *_, norms in rows), strict=True)
+            for uid, column in zip(rows[0][2].cohort.uids, columns, strict=True):
                 count = self._of(uid)
                 if not count.delivered_well(first, last, column):
-                    for (backward, _), norm in zip(rows, column, strict=True):
-                        count.delivered(backward, norm)
+                    for (backward, step, _), norm in zip(rows, column, strict=True):
+                        count.delivered(backward, step, norm)
             return
-        for backward, norms in rows:
+        for backward, step, norms in rows:
             for uid, norm in norms.items():
-                self._of(uid).delivered(backward, norm)
+                self._of(uid).delivered(backward, step, norm)
 
     def _settle_steps(self) -> None:
         done, self._steps = self._steps, {}
@@ -229,9 +223,6 @@ class Log:
                     count.none_streak += times
 
     def tallies(self) -> dict[int, Tally]:
-        for count in self.counts.values():
-            if count.first_nonfinite is not None:
-                count.first_nonfinite_step = self._spoilt_at[count.first_nonfinite]
         return {uid: count.freeze() for uid, count in self.counts.items()}
 
 

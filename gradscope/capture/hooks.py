@@ -231,7 +231,7 @@ class Watcher(Ledger):
     def _count(self, event: Backward) -> None:
         column = event.norms
         assert isinstance(column, Column)
-        self.log.delivered(event.index, column, event.step)
+        self.log.delivered(event.index, event.step, column)
         self.suspicions.arrived(self.log, column, event.added)
 
     def catch_up(self) -> None:

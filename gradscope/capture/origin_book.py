@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 
 from gradscope.capture.backward import GraphWalk
-from gradscope.capture.count import ZERO
 from gradscope.capture.nonfinite import NonfiniteFinder
 from gradscope.capture.origins import Found, group
 from gradscope.capture.parameters import Registry
@@ -16,6 +15,7 @@ from gradscope.capture.steepest import told
 from gradscope.capture.tape import Tape
 from gradscope.capture.zeros import ZeroFinder
 from gradscope.records import Backward, Origin
+from gradscope.tallies import ZERO
 
 SUMMED_STEPS = 3
 """Turns in which it is looked whether the loss is a sum: it does not change later."""

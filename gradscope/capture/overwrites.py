@@ -14,11 +14,9 @@ import torch
 from gradscope.capture.backward import GraphWalk
 from gradscope.capture.tape import Op, Region, Tape
 from gradscope.capture.tensors import has_no_memory
+from gradscope.capture.values import REPLACES
 
-WRITES = {
-    "__setitem__", "copy_", "zero_", "fill_", "normal_", "uniform_", "random_", "bernoulli_", "trunc_normal_",
-    "exponential_", "cauchy_", "log_normal_", "geometric_", "eye_",
-}  # fmt: skip
+WRITES = {"__setitem__", *REPLACES} - {"data", "set_"}
 """In-place operations whose result holds nothing of what was there."""
 LARGEST = 1 << 24
 """Elements of a memory that are looked at."""

@@ -188,7 +188,6 @@ class StepProbe:
     def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool) -> Column:
         """The norms that are applied: those of the last pass if nobody wrote to the gradients since."""
         watcher = self.watcher
-        measure = measure and bool(grads) and not any(grad.is_meta for grad in grads)
         last = watcher.log.last()
         if (
             isinstance(last, Backward)
@@ -198,9 +197,11 @@ class StepProbe:
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
             return last.norms if last.norms.row or not measure else self._measured(cohort, grads)
-        return self._measured(cohort, grads) if measure else Column(cohort)
+        return self._measured(cohort, grads) if measure and grads else Column(cohort)
 
     def _measured(self, cohort: Cohort, grads: list[torch.Tensor]) -> Column:
+        if any(grad.is_meta for grad in grads):  # shapes without values
+            return Column(cohort)
         return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads)))
 
     # --- after -----------------------------------------------------------------------------------------------

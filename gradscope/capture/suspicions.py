@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gradscope.capture.count import ZERO
 from gradscope.capture.events import Log, StepKind
 from gradscope.records.columns import Column
+from gradscope.tallies import ZERO
 
 ZEROS = 3
 """Passes in a row that deliver only zeros: zero-initialised gates and LoRA need up to two to wake."""

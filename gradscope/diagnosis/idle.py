@@ -9,6 +9,7 @@ LAST, SHARE = 5, 0.5
 """Steps without a gradient at the end of a run, and their share of all, from which a gradient has stopped."""
 
 
+@once
 def stopped(run: Run) -> dict[int, int]:
     """Per parameter whose gradient has stopped: at how many steps of its optimizers since the last one."""
     since = {uid: t.none_streak for uid, t in run.tallies.items() if t.steps_none < t.steps} | _zeros(run)

@@ -16,7 +16,7 @@ from gradscope.records.columns import Cohort, Column
 
 def delivered(suspicions, log, norms, index=0):
     column = Column(Cohort(norms), list(norms.values()))
-    log.delivered(index, column)
+    log.delivered(index, index, column)
     suspicions.arrived(log, column)
 
 

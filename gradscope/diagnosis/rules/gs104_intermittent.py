@@ -34,9 +34,8 @@ _FIX = "if it is not meant, look for a condition that skips its loss or detaches
 def check(run: Run) -> Iterable[Finding]:
     """Per model one finding for what comes and goes, and one for what has stopped."""
     silent = stopped(run)
-    told = set(moving(run)) | {
-        p.replaces for p in run.parameters.values() if p.replaces is not None
-    }  # GS501 tells these
+    replaced = {p.replaces for p in run.parameters.values() if p.replaces is not None}  # GS501 tells of these
+    told = replaced | moving(run).keys()
     yield from _frozen(run, [u for u in kept_frozen(run) if u not in told])
     groups: dict[bool, list[int]] = {True: [], False: []}
     for uid, parameter in run.parameters.items():

@@ -1,0 +1,47 @@
+"""Counting: what capture counts as it happens and what is recounted from the facts are the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradscope.capture.events import Log
+from gradscope.records import Backward, Tally
+from gradscope.records.columns import Cohort, Column
+from gradscope.tallies import Count, Recount
+
+from .builders import make_parameter
+
+RUNS = {
+    "healthy": [(1.0, 2.0)] * 4,
+    "zero": [(0.0, 2.0), (0.0, 2.0), (0.0, 1.0)],
+    "so small that it is zero": [(1e-20, 2.0)] * 4,
+    "not a number from the third on": [(1.0, 2.0), (1.0, 2.0), (float("nan"), 2.0), (float("nan"), float("inf"))],
+    "not measured": [(None, None), (1.0, 1.0), (None, None)],
+    "zero, then NaN, then zero": [(0.0, 1.0), (float("nan"), 1.0), (0.0, 1.0)],
+}
+
+
+@pytest.mark.parametrize("norms", RUNS.values(), ids=RUNS)
+def test_live_and_recounted(norms):
+    cohort = Cohort((0, 1))
+    events = [Backward(i, 10 + i, i, (), Column(cohort, row)) for i, row in enumerate(norms)]
+    log = Log()
+    for event in events:
+        log.delivered(event.index, event.step, event.norms)
+    recount = Recount({}, {uid: make_parameter(uid, "net", f"{uid}.weight") for uid in (0, 1)}, ())
+    recount.add(events)
+
+    assert repr(recount.tallies()) == repr(log.tallies())  # NaN is not equal to itself
+
+
+def test_the_step_of_the_first_nan_is_kept():
+    log = Log()
+    for index, norm in enumerate([1.0, float("nan"), float("nan")]):
+        log.delivered(index, 100 + index, Column(Cohort((0,)), [norm]))
+    tally = log.tallies()[0]
+    assert (tally.first_nonfinite, tally.first_nonfinite_step) == (1, 101)
+
+
+def test_a_count_has_what_a_tally_has():
+    assert Count().freeze() == Tally()
+    assert Count.since(Tally(backwards=3, norm_last=0.5)).freeze() == Tally(backwards=3, norm_last=0.5)
