@@ -49,6 +49,7 @@ class Margins:
 
     def near_loss(self, graph: GraphWalk, number: int) -> bool:
         """Only reductions and sums of losses lie between a node and the loss: no weights and no target."""
+        own = self.tape.op_of_node(graph.steps[number].sequence)
         todo, seen = deque([number]), {number}
         while todo:
             at = todo.popleft()
@@ -58,7 +59,9 @@ class Margins:
                 seen.add(consumer)
                 step = graph.steps[consumer]
                 op = self.tape.op_of_node(step.sequence)
-                if base_name(step.name) not in _LOSS_ARITHMETIC or (op >= 0 and self._consumes(self.tape.ops[op])):
+                if base_name(step.name) not in _LOSS_ARITHMETIC or (
+                    op not in (-1, own) and self._consumes(self.tape.ops[op])
+                ):
                     return False
                 todo.append(consumer)
         return True

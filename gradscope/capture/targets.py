@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from gradscope.capture.margins import SUBTRACTIONS
 from gradscope.capture.tape import Tape
 
 MEANT = ("no_grad", "inference_mode", "detach", "data")
 """How people stop the gradient of a target."""
-_DIFFERENCES = {"sub", "sub_", "__sub__", "__rsub__", "__isub__", "rsub", "subtract"}
-_COMPARES = _DIFFERENCES | {
+_COMPARES = SUBTRACTIONS | {
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "cross_entropy", "kl_div",
     "binary_cross_entropy_with_logits", "cosine_similarity", "pairwise_distance", "dist", "cdist",
 }  # fmt: skip
-_SIZES = {"pow", "__pow__", "pow_", "square", "abs", "__abs__", "norm"}
+SIZES = {"pow", "__pow__", "pow_", "square", "square_", "abs", "__abs__", "abs_", "norm", "vector_norm", "linalg_norm"}
 _MOST = 20_000
 
 
@@ -51,14 +51,14 @@ class Targets:
         value = self._tape.values[meeting]
         if value.op < 0 or self._tape.ops[value.op].name not in _COMPARES:
             return False
-        if value.numel == 1 and self._tape.ops[value.op].name in _DIFFERENCES and not self._is_measured(meeting):
+        if value.numel == 1 and self._tape.ops[value.op].name in SUBTRACTIONS and not self._is_measured(meeting):
             return False
         return not rivals.isdisjoint(self._predictions(meeting))
 
     def _is_measured(self, difference: int) -> bool:
         """Whether a scalar difference is how far off something is; otherwise it is a sum of two terms of the loss."""
         following = [self._tape.ops[op] for c, _ in self._down[difference] if (op := self._tape.values[c].op) >= 0]
-        return any(op.name in _SIZES or [v for v, _ in op.inputs] == [difference, difference] for op in following)
+        return any(op.name in SIZES or [v for v, _ in op.inputs] == [difference, difference] for op in following)
 
     def _predictions(self, meeting: int) -> frozenset[int]:
         """What the side of a comparison that has a gradient was computed from."""

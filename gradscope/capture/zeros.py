@@ -10,6 +10,7 @@ from typing import Any
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
 from gradscope.capture.constants import behind
 from gradscope.capture.margins import Margins
+from gradscope.capture.met import met
 from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.overflow import overflow_behind
 from gradscope.capture.overwrites import overwritten
@@ -17,7 +18,7 @@ from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
-from gradscope.records import OVERWRITTEN
+from gradscope.records import MET, MET_ITSELF, OVERWRITTEN
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -173,6 +174,8 @@ class ZeroFinder:
             self._ask_base(graph, found)
         elif cause == "one_sided_clamp" or self.margins.floor(found.op):
             found.cause = "satisfied_margin" if self.margins.near_loss(graph, number) else "clamp_out_of_range"
+        if found.cause == "unknown" and self.margins.near_loss(graph, number):
+            self._ask_loss(found)
         return found
 
     def _is_overwritten(self, graph: GraphWalk, found: Found, number: int, operand: int) -> bool:
@@ -184,6 +187,16 @@ class ZeroFinder:
         path = resolve(over.victim.stack) if over.victim is not None else ()
         found.detail = f"overwrites what was computed at {path[-1]}" if path else ""
         return True
+
+    def _ask_loss(self, found: Found) -> None:
+        """A loss at its minimum is flat: its target is to blame where that is the prediction's own."""
+        equal = met(self.tape, found.op)
+        if equal is None:
+            return
+        found.cause, found.name = "satisfied_margin", MET
+        if equal.own is not None:
+            found.cause, found.name = "constant_output", MET_ITSELF
+            found.op, found.stack = equal.own.index, equal.own.stack
 
     def _dead_relu(self, op: int) -> str:
         """A ReLU whose inputs are all exactly zero is dead because a factor before it starts at zero."""

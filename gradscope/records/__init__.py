@@ -31,6 +31,8 @@ from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import LOAD as LOAD
+from gradscope.records.traced import MET as MET
+from gradscope.records.traced import MET_ITSELF as MET_ITSELF
 from gradscope.records.traced import OVERWRITTEN as OVERWRITTEN
 from gradscope.records.traced import SAVE as SAVE
 from gradscope.records.traced import WRAPPED as WRAPPED

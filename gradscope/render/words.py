@@ -175,7 +175,7 @@ def _calm(report: Report) -> str:
         return f"Gradients flow in {_all(len(flowing))}"
     states = {m.name: "none any more" if m.name in stopped else STATE_WORDS[m.state] for m in report.models}
     others = listing([f"{name}: {state}" for name, state in states.items() if name not in flowing], 3)
-    start = "Gradients" if report.passed or stopped else "Nothing wrong: gradients"
+    start = "Gradients" if report.passed or stopped or not flowing else "Nothing wrong: gradients"
     return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
 
 

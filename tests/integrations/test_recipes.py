@@ -24,6 +24,7 @@ SUITE = """
 import torch
 from torch import nn
 import pytest
+torch.manual_seed(0)
 encoder, decoder = nn.Linear(4, 3), nn.Linear(3, 1)
 optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.1)
 def step():

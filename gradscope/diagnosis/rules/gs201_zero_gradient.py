@@ -19,7 +19,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import OVERWRITTEN, Origin, Run
+from gradscope.records import MET, MET_ITSELF, OVERWRITTEN, Origin, Run
 
 CODE = ("GS201", "zero-gradient")
 
@@ -35,10 +35,21 @@ NOISE = 1e-4
 What is zero by mathematics is rounding noise in numbers: a LayerNorm over one element leaves about 1e-5 of what it is
 given (float32 resolution 6e-8, times 1/sqrt(eps) = 316 of the normalisation).
 """
-_OVERWRITTEN = Cause(
-    "what it computed is overwritten in place by a later line",
-    "write it somewhere else, or combine both with torch.cat or torch.stack",
-)
+_WORDS = {
+    OVERWRITTEN: Cause(
+        "what it computed is overwritten in place by a later line",
+        "write it somewhere else, or combine both with torch.cat or torch.stack",
+    ),
+    MET: Cause(
+        "its loss is exactly zero, because what it computes equals the target",
+        "check the targets, and that training does not begin where an earlier one ended",
+    ),
+    MET_ITSELF: Cause(
+        "its loss is always zero, because what it computes is compared with itself",
+        "compute the target from the data, or with a model of its own",
+    ),
+}
+"""Causes that are told by the name of an operation."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -58,7 +69,7 @@ def check(run: Run) -> Iterable[Finding]:
             design = is_design(run, model, mine, source)
             yield finding(
                 CODE,
-                Severity.INFO if design else Severity.ERROR,
+                _severity(source, design),
                 run,
                 model,
                 mine,
@@ -67,9 +78,15 @@ def check(run: Run) -> Iterable[Finding]:
                 says=_says(run, mine),
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
-                words=_OVERWRITTEN if source is not None and source.op == OVERWRITTEN else overflow_words(source),
+                words=_WORDS.get(source.op if source else "") or overflow_words(source),
                 detail=source.detail if source is not None and source.op == OVERWRITTEN else "",
             )
+
+
+def _severity(source: Origin | None, design: bool) -> Severity:
+    if design:
+        return Severity.INFO
+    return Severity.WARNING if source is not None and source.op == MET else Severity.ERROR
 
 
 def _source(run: Run, uid: int, origin: Origin | None) -> Origin | None:
