@@ -72,6 +72,18 @@ def test_a_guard_that_also_skips_good_gradients_is_told_itself():
     assert loud(guarded_run([1.0, NAN, 1.0, 1.0, NAN, 1.0])) == [("GS503", "pose", "never_reaches_step")]
 
 
+def test_a_guard_that_also_skips_what_is_well_in_other_parameters_is_told_itself():
+    run = make_run({"pose": {"weight": 1.0, "bias": 1.0}}, steps=6)
+    log = Log()
+    for index in range(6):
+        log.delivered(index, index, Column(Cohort((0, 1)), [NAN, 1.0]))
+    optimizer = replace(run.optimizers[0], steps=0, step_line=(STEP,))
+
+    told = loud(replace(run, tallies=log.tallies(), optimizers=(optimizer,)))
+
+    assert ("GS503", "pose", "never_reaches_step") in told
+
+
 def test_a_scaler_that_skips_every_step_is_told_as_that():
     through = (Location("train.py", 51, "main", "scaler.step(optimizer)"),)
     assert ("GS503", "pose", "scaler_always_skips") in loud(guarded_run([NAN] * 6, through))
