@@ -204,8 +204,10 @@ def resolve(stack: Stack) -> Path:
 
 
 def library_line(stack: Stack) -> str:
-    """`file:line` of the library frame an operation ran in; empty if it ran in the user's code."""
+    """`package/.../file:line` of the library frame an operation ran in; empty if it ran in the user's code."""
     if stack.library is None:
         return ""
     code, lasti = stack.library
-    return f"{os.sep.join(code.co_filename.split(os.sep)[-3:])}:{line_of(code, lasti)}"
+    _, installed, inside = code.co_filename.rpartition(f"{os.sep}site-packages{os.sep}")
+    shown = inside if installed else os.sep.join(code.co_filename.split(os.sep)[-3:])
+    return f"{shown}:{line_of(code, lasti)}"

@@ -33,9 +33,8 @@ def article(report: Report, finding: Finding, index: int, sources: Sources) -> M
         parts.append(_quote(finding.location, sources))
     if finding.fix:
         parts.append(tag("p", tag("b", "Fix: "), words(finding.fix), class_="fix"))
-    if finding.detail:
-        parts.append(tag("p", words(finding.detail)))
-    rows = [*_frames("Called from", callers(finding)), *_frames("Or at", finding.also)]
+    rows = [_row("Detail", words(finding.detail))] if finding.detail else []
+    rows += [*_frames("Called from", callers(finding)), *_frames("Or at", finding.also)]
     if finding.parameters:
         rows.append(_row("Parameters", _names(report, finding)))
     rows += [_row("Known", seen(finding)), _row("Rule", f"{finding.code} {finding.name}")]

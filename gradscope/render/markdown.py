@@ -45,13 +45,11 @@ def _finding(report: Report, finding: Finding) -> list[str]:
             parts.append(_fence(finding.location.text))
     if finding.fix:
         parts.append(f"**Fix:** {markdown_prose(finding.fix)}")
-    if finding.detail:
-        parts.append(markdown_prose(finding.detail))
     return [*parts, _facts(report, finding)]
 
 
 def _facts(report: Report, finding: Finding) -> str:
-    facts = []
+    facts = [f"- Detail: {markdown_prose(finding.detail)}"] if finding.detail else []
     if frames := callers(finding):
         facts.append(f"- Called from: {_frames(frames)}")
     if finding.also:

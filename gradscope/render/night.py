@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _INK = "#E6E9EC"
 _PANEL = "#1A1E23"
+_BLANK = "#2A3037"
+"""Boxes that are white by day."""
 _QUIET = "#A0A9B3"
 _CUT = "#F2675F"
 _GREYS = (0.14, 0.15, 0.22, 0.35)
@@ -30,13 +32,17 @@ def figure_rules() -> str:
 
 @cache
 def graph_rules(scope: str) -> str:
-    """Styles of the graphs inside `scope`, a selector: models are dark, their boxes keep their light ground and ink."""
+    """Styles of the graphs inside `scope`, a selector: models are dark, boxes with a colour keep it."""
     changed = {TEXT: _QUIET, CUT: _CUT, shade(DEAD, 0.6): "#C3C8CE", **_greys()}
     for colour in (*MODEL_COLOURS, CUT):
         changed |= {tint(colour, 0.14): shade(colour, 0.28), shade(colour, 0.6): tint(colour, 0.5)}
     hollow = {ZERO: "#C3C8CE", PAPER: _PANEL}
+    blank = f':is(path,polygon,ellipse)[fill="{PAPER}" i]'
+    on_paper = [f"{scope} {blank}{{fill:{_BLANK}}}", f"{scope} :has(> {blank}) > text{{fill:{_INK}}}"]
     on_grey = ",".join(f'{scope} :has(> [fill="{tint(DEAD, share)}" i]) > text' for share in (0.14, 0.22))
-    return _when_dark([f"{on_grey}{{fill:#C3C8CE}}", *_swaps(changed, scope), *_swaps(hollow, scope, ("stroke",))])
+    return _when_dark(
+        [f"{on_grey}{{fill:#C3C8CE}}", *on_paper, *_swaps(changed, scope), *_swaps(hollow, scope, ("stroke",))]
+    )
 
 
 def _greys() -> dict[str, str]:

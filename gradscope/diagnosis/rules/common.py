@@ -86,6 +86,11 @@ def fqns(run: Run, model: str, uids: Sequence[int]) -> tuple[str, ...]:
     return tuple(answer)
 
 
+def ran_in(cut: Cut) -> str:
+    """Where inside a library it happened, if the user's line only led there."""
+    return f"it ran in {cut.library}" if cut.library else ""
+
+
 def covers_model(run: Run, name: str, uids: Iterable[int]) -> bool:
     """Whether these are all trainable parameters of the model."""
     for model in run.models:

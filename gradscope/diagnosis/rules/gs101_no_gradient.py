@@ -30,6 +30,7 @@ from gradscope.diagnosis.rules.common import (
     is_idle,
     is_part,
     is_shift,
+    ran_in,
     subject,
     tally,
 )
@@ -154,7 +155,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
         also=also,
         fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
-        detail="" if cut.op in (SAVE, LOAD) else cut.library,
+        detail="" if cut.op in (SAVE, LOAD) else ran_in(cut),
         words=words,
     )
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import kept_frozen, stopped
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.records import Cut, Path, Run
 
@@ -79,7 +79,7 @@ def _off(run: Run, lost: dict[int, Cut]) -> Iterable[Finding]:
                 says="gets no gradient any more",
                 path=cut.path,
                 evidence=Evidence.TRACED,
-                detail=cut.library,
+                detail=ran_in(cut),
             )
 
 
