@@ -118,6 +118,12 @@ class Report:
         narrow = sys.stdout is not None and sys.stdout.isatty()
         return render_text(self, width=shutil.get_terminal_size().columns) if narrow else render_text(self)
 
+    def __repr__(self) -> str:
+        from gradscope.render.words import verdict
+
+        said = verdict(self)
+        return f"<Report: {said.headline}; {said.counts}>"
+
     def _repr_html_(self) -> str:
         return self._repr_mimebundle_()["text/html"]
 

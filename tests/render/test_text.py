@@ -158,3 +158,10 @@ def test_a_failure_lets_pass_no_more_than_it_is_about():
 
     assert said[0].endswith("If it is meant: gradient_flow(allow=['encoder'])")
     assert said[1].endswith("If it is meant: gradient_flow(allow=['decoder.scale.bias'])")
+
+
+def test_repr_is_one_line_that_gives_the_verdict():
+    said = repr(builders.sick_report())
+
+    assert said.startswith("<Report: ") and "\n" not in said and len(said) < 300
+    assert render_text(builders.sick_report()).splitlines()[0].lstrip("✗ ") in said
