@@ -163,5 +163,7 @@ def test_a_failure_lets_pass_no_more_than_it_is_about():
 def test_repr_is_one_line_that_gives_the_verdict():
     said = repr(builders.sick_report())
 
-    assert said.startswith("<Report: ") and "\n" not in said and len(said) < 300
+    assert said.startswith("<Report: ")
+    assert "\n" not in said
+    assert len(said) < 300
     assert render_text(builders.sick_report()).splitlines()[0].lstrip("✗ ") in said
