@@ -20,6 +20,7 @@ from gradscope.diagnosis.finding import Finding, Severity, State
 from gradscope.diagnosis.states import model_states, parameter_states
 from gradscope.errors import GradientFlowError, GradscopeError
 from gradscope.records import Location, Run
+from gradscope.records.sizes import applied_norm, last_norm, median_norm
 
 _IS_CODE = re.compile(r"GS\d+")
 
@@ -42,6 +43,8 @@ class ModelSummary:
     flowing: int
     grad_norm: float | None
     """2-norm over all its parameters at the last backward that reached it; None if none did."""
+    applied_norm: float | None = None
+    """The same as an optimizer last found it, if it was not what backward() left: unscaled, clipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Report:
                 parameters=len(model.parameters),
                 trainable=sum(self.run.parameters[u].trainable for u in model.parameters),
                 flowing=sum(self.states[u] in (State.FLOWING, State.INTERMITTENT) for u in model.parameters),
-                grad_norm=_norm(self.run, model.parameters),
+                grad_norm=last_norm(self.run, model.parameters),
+                applied_norm=applied_norm(self.run, model.parameters),
             )
             for model, state in model_states(self.run)
         )
@@ -106,7 +110,7 @@ class Report:
         return FlowRow(
             location,
             counted.count if counted else len(events),
-            {model.name: _median_norm(events, model.parameters) for model in self.run.models},
+            {model.name: median_norm(events, model.parameters) for model in self.run.models},
             frozenset(model.name for model in self.run.models if not reached.isdisjoint(model.parameters)),
         )
 
@@ -266,25 +270,3 @@ def allowed(finding: Finding, allow: Iterable[str]) -> bool:
         return True
     names = [f"{finding.model}.{fqn}" for fqn in finding.parameters]
     return bool(names) and all(any(n == a or n.startswith(f"{a}.") for a in allow) for n in names)
-
-
-def _norm(run: Run, uids: tuple[int, ...]) -> float | None:
-    if run.job is not None and any(uid in run.parts for uid in uids):
-        # Of parts, only the job's tallies know the norm of the whole.
-        return _event_norm({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
-    for event in reversed(run.passes):
-        norm = _event_norm(event.norms, uids)
-        if norm is not None:
-            return norm
-    return _event_norm({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
-
-
-def _median_norm(events: list[Any], uids: tuple[int, ...]) -> float | None:
-    norms = sorted(n for n in (_event_norm(event.norms, uids) for event in events) if n is not None)
-    return norms[len(norms) // 2] if norms else None
-
-
-def _event_norm(norms: Any, uids: tuple[int, ...]) -> float | None:
-    """2-norm over the measured parameters of one event; None if none of them received a gradient."""
-    found = [norm for norm in map(norms.get, uids) if norm is not None]
-    return sum(n * n for n in found) ** 0.5 if found else None

@@ -24,6 +24,7 @@ from gradscope.records.columns import Cohort, Column
 if TYPE_CHECKING:
     from gradscope.capture.hooks import Watcher
 
+SCALED = "scaler.step"
 FIRST, THEN = 3, 50
 """Steps whose updates are compared when nothing is traced: the first few, then every fiftieth."""
 FAINT = 1e-6
@@ -149,6 +150,7 @@ class StepProbe:
             usual.cohort,
             here,
             measure=opened.snapshot is not None or (bool(strange) and watcher.budget.due(watcher.log.optimizer_steps)),
+            unscaled=opened.stack.has(SCALED),
         )
 
     def _as_usual(self, uid: int, params: list[torch.Tensor], grads: list[torch.Tensor | None]) -> Usual:
@@ -185,12 +187,16 @@ class StepProbe:
         watcher.gradients.holding.update(strange)
         watcher.gradients.note(strange, [grads[places[uid]] for uid in strange])
 
-    def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool) -> Column:
-        """The norms that are applied: those of the last pass if nobody wrote to the gradients since."""
+    def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool, unscaled: bool) -> Column:
+        """The norms that are applied: those of the last pass if nobody wrote to the gradients since.
+
+        A GradScaler writes to them, and torch does not count that as a new version of the tensor.
+        """
         watcher = self.watcher
         last = watcher.log.last()
         if (
             isinstance(last, Backward)
+            and not unscaled
             and not watcher.ranks.averages
             and isinstance(last.norms, Column)
             and last.norms.cohort.everyone == cohort.everyone

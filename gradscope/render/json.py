@@ -39,6 +39,7 @@ def to_dict(report: Report) -> dict[str, Any]:
                 "trainable": model.trainable,
                 "flowing": model.flowing,
                 "grad_norm": _norm(model.grad_norm),
+                "applied_norm": _norm(model.applied_norm),
             }
             for model in report.models
         ],

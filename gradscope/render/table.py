@@ -97,7 +97,12 @@ def state_of(model: ModelSummary) -> Cell:
 
 
 def models_table(models: Iterable[ModelSummary]) -> Table:
-    """One row per model: class, state, how many of its trainable parameters flow, gradient norm."""
+    """One row per model: class, state, how many of its trainable parameters flow, gradient norm.
+
+    What was applied is told beside it where somebody changed the gradients before the step: a scaler, clipping.
+    """
+    models = tuple(models)
+    changed = any(model.applied_norm is not None for model in models)
     rows = tuple(
         (
             Cell(model.name),
@@ -105,11 +110,19 @@ def models_table(models: Iterable[ModelSummary]) -> Table:
             state_of(model),
             Cell(f"{model.flowing}/{model.trainable}" if model.trainable else ABSENT, value=model.flowing),
             norm_cell(model.grad_norm, expected=model.state is State.NONE),
+            *((_applied_cell(model),) if changed else ()),
         )
         for model in models
     )
     titles = (Column("model", code=True), Column("class", code=True), Column("state"))
-    return Table((*titles, Column("flowing", number=True), Column("grad norm", number=True)), rows)
+    norms = (Column("grad norm", number=True), *((Column("applied", number=True),) if changed else ()))
+    return Table((*titles, Column("flowing", number=True), *norms), rows)
+
+
+def _applied_cell(model: ModelSummary) -> Cell:
+    if model.applied_norm is None:
+        return Cell(ABSENT if model.grad_norm is None else "as it was", Tone.QUIET)
+    return norm_cell(model.applied_norm)
 
 
 def ranks_table(job: Job, most: int) -> Table:

@@ -420,6 +420,39 @@ def test_scaler_accumulates_scaled_and_applies_unscaled():
     assert total(run.step_events[0].norms) == pytest.approx(expected / 4, rel=1e-4)
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_what_a_scaler_scaled_is_told_beside_what_is_applied(by_hand):
+    pair = Pair("")
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    with gradscope.watch(encoder=pair.encoder, decoder=pair.decoder) as scope:
+        for _ in range(2):
+            pair.optimizer.zero_grad()
+            scaler.scale(pair.loss()).backward()
+            scaled = [total({p: float(p.grad.norm()) for p in m.parameters()}) for m in (pair.encoder, pair.decoder)]
+            if by_hand:
+                scaler.unscale_(pair.optimizer)
+            scaler.step(pair.optimizer)
+            scaler.update()
+    report = scope.report()
+
+    assert [m.grad_norm for m in report.models] == pytest.approx(scaled)
+    assert [m.applied_norm for m in report.models] == pytest.approx([norm / 1024 for norm in scaled])
+    assert "grad norm  applied" in str(report)
+
+
+def test_what_nobody_changed_has_no_column_of_its_own():
+    pair = Pair("")
+    with gradscope.watch(encoder=pair.encoder, decoder=pair.decoder) as scope:
+        for _ in range(2):
+            pair.optimizer.zero_grad()
+            pair.loss().backward()
+            pair.optimizer.step()
+    report = scope.report()
+
+    assert [m.applied_norm for m in report.models] == [None, None]
+    assert "applied" not in str(report)
+
+
 @pytest.mark.parametrize(("skipped", "told"), [((2, 5), (2, 7)), ((2,), (2, 2))])
 def test_steps_that_a_scaler_skips_are_told(skipped, told):
     pair = Pair("")

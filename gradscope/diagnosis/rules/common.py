@@ -136,11 +136,17 @@ def is_shift(run: Run, uid: int) -> bool:
     for other in run.parameters.values():
         if other.uid != uid and len(other.shape) > 1:
             for owner in other.owners:
-                if owner.model == model and owner.fqn.rpartition(".")[0] == head:
+                if owner.model == model and _module(owner.fqn) == head:
                     count = tally(run, other.uid)
                     if count.backwards and count.zero < count.measured:
                         return True
     return False
+
+
+def _module(fqn: str) -> str:
+    """The module that a parameter, or the original of a parametrized one, belongs to."""
+    module, parametrized, _ = f".{fqn}".partition(".parametrizations.")
+    return (module if parametrized else module.rpartition(".")[0]).removeprefix(".")
 
 
 def subject(run: Run, model: str, uids: Sequence[int]) -> str:

@@ -1,0 +1,48 @@
+"""Sizes: the 2-norm over the parameters of a model, out of the facts of a run. None where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isclose
+
+from gradscope.records import Backward, OptimizerStep, Run
+
+SAME = 0.01
+"""Relative difference below which two norms are not told apart: what is shown has three digits."""
+
+
+def last_norm(run: Run, uids: Sequence[int]) -> float | None:
+    """At the last pass that reached them."""
+    if run.job is not None and any(uid in run.parts for uid in uids):
+        # Of parts, only the job's tallies know the norm of the whole.
+        return _size({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
+    for event in reversed(run.passes):
+        norm = _size(event.norms, uids)
+        if norm is not None:
+            return norm
+    return _size({uid: tally.norm_last for uid, tally in run.tallies.items()}, uids)
+
+
+def applied_norm(run: Run, uids: Sequence[int]) -> float | None:
+    """What the last step found that was measured, if the pass before it had left something else."""
+    applied = None
+    for event in reversed(run.events):
+        if applied is None and isinstance(event, OptimizerStep):
+            applied = _size(event.norms, uids)
+        elif applied is not None and isinstance(event, Backward):
+            left = _size(event.norms, uids)
+            if left is not None:
+                return None if isclose(applied, left, rel_tol=SAME) else applied
+    return None
+
+
+def median_norm(events: Iterable[Backward], uids: Sequence[int]) -> float | None:
+    """Over the passes that reached them."""
+    norms = sorted(n for n in (_size(event.norms, uids) for event in events) if n is not None)
+    return norms[len(norms) // 2] if norms else None
+
+
+def _size(norms: Mapping[int, float | None], uids: Sequence[int]) -> float | None:
+    """2-norm over the measured parameters of one event; None if none of them received a gradient."""
+    found = [norm for norm in map(norms.get, uids) if norm is not None]
+    return sum(n * n for n in found) ** 0.5 if found else None
