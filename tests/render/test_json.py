@@ -12,7 +12,7 @@ from gradscope.render.json import render_json, to_dict
 REPORT = {
     "schema", "gradscope", "torch", "ok", "steps", "backwards", "models", "flow", "findings", "notes",
 }  # fmt: skip
-MODEL = {"name", "class", "state", "parameters", "trainable", "flowing", "grad_norm"}
+MODEL = {"name", "class", "state", "parameters", "trainable", "flowing", "grad_norm", "applied_norm"}
 FINDING = {
     "code", "name", "severity", "model", "parameters", "state", "cause", "evidence", "location", "path", "also",
     "message", "fix", "steps", "detail",
