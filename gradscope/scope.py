@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
-from gradscope.capture.marked import Marked, OneStep
+from gradscope.capture.marked import Marked, OneStep, Steps
 from gradscope.capture.parameters import Tensors
 from gradscope.capture.summaries import StepSummary, Teller
 from gradscope.capture.variables import arguments_of, variable_name
@@ -62,7 +62,7 @@ class Scope:
         self._marked = Marked(self._capture)
         self._capture.watcher.budget.share = budget
         self._capture.histograms.every = histograms
-        idle = set(expect_no_grad)
+        idle = {expect_no_grad} if isinstance(expect_no_grad, str) else set(expect_no_grad)
         for name, model in models.items():
             self._capture.registry.add_model(name, model, idle=name in idle)
         unknown = idle - set(models)
@@ -78,7 +78,16 @@ class Scope:
         _scopes.append(weakref.ref(self))
 
     def add(self, **models: Model) -> None:
-        """Watch more models, also after training began."""
+        """Watch more models, also after training began.
+
+        Raises GradscopeError if there are none or the scope is closed, and what `watch` raises for a model.
+        """
+        if not models:
+            raise GradscopeError("nothing to add: call scope.add(decoder=decoder)")
+        if not self._capture.is_open:
+            raise GradscopeError(
+                f"cannot watch {', '.join(models)}: this scope is closed; call gradscope.watch() again"
+            )
         for name, model in models.items():
             self._capture.registry.add_model(name, model)
         self._capture.watcher.attach_parameters(list(self._capture.registry.entries))
@@ -96,6 +105,8 @@ class Scope:
         """
         if function is None:
             return OneStep(self._marked)
+        if not callable(function):
+            raise GradscopeError(f"scope.step() takes the function that does one step, and {function!r} is none")
 
         @functools.wraps(function)
         def stepped(*args: Any, **kwargs: Any) -> Any:
@@ -104,14 +115,9 @@ class Scope:
 
         return stepped
 
-    def steps(self, iterable: Iterable[T]) -> Iterator[T]:
-        """Iterate over batches; each turn of the loop is a step."""
-        try:
-            for item in iterable:
-                with OneStep(self._marked, whole=True):
-                    yield item
-        finally:
-            self._marked.stop()
+    def steps(self, iterable: Iterable[T]) -> Steps[T]:
+        """Iterate over batches; each turn of the loop is a step. Has the length of what it iterates over."""
+        return Steps(self._marked, iterable)
 
     def report(self, *, ranks: bool = False, timeout: float = 30.0) -> Report:
         """What happened so far and what is wrong with it.

@@ -707,3 +707,42 @@ def test_what_two_models_share_is_told_of_each():
     found = {finding.model: finding.parameters for finding in scope.report().findings}
 
     assert found == {"first": ("weight", "bias"), "twin": ("weight", "bias")}
+
+
+def test_of_marks_within_marks_the_outer_ones_count(parts):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for _ in scope.steps(range(4)):
+            with scope.step():
+                step(encoder, decoder, optimizer)
+        assert scope.report().run.steps == 4
+
+
+def test_steps_are_as_many_as_the_batches(parts):
+    encoder, decoder, _ = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        assert len(scope.steps([1, 2, 3])) == 3
+        assert list(scope.steps(iter([1, 2]))) == [1, 2]
+        assert scope.steps(iter([]))
+        with pytest.raises(TypeError, match="no len"):
+            len(scope.steps(iter([1, 2])))
+
+
+def test_a_name_alone_is_expected_to_get_no_gradient(parts):
+    encoder, decoder, optimizer = parts
+    with gradscope.watch(encoder=encoder, decoder=decoder, expect_no_grad="encoder") as scope:
+        for _ in scope.steps(range(5)):
+            step(encoder, decoder, optimizer, cut=True)
+    assert scope.report().ok
+
+
+def test_wrong_use_of_a_scope_is_told(parts):
+    encoder, decoder, _ = parts
+    scope = gradscope.watch(encoder=encoder)
+    with pytest.raises(GradscopeError, match=r"scope\.step\(\) takes the function that does one step, and 3 is none"):
+        scope.step(3)
+    with pytest.raises(GradscopeError, match=r"nothing to add: call scope\.add"):
+        scope.add()
+    scope.close()
+    with pytest.raises(GradscopeError, match="cannot watch decoder: this scope is closed"):
+        scope.add(decoder=decoder)

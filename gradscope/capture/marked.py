@@ -8,8 +8,9 @@ the mode on top of the thread's stack is ours and nothing lies below it that som
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ContextDecorator, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.overrides import _get_current_function_mode
@@ -17,6 +18,7 @@ from torch.overrides import _get_current_function_mode
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
 
+T = TypeVar("T")
 LONGEST = 8
 """Marks after which tracing ends whatever it saw: an optimizer that steps in every hundredth turn is not waited for."""
 
@@ -122,11 +124,13 @@ class OneStep(ContextDecorator):
     def __enter__(self) -> None:
         self._used = True
         self._marked.inside += 1
-        self._marked.begin(whole=self._whole)
+        if self._marked.inside == 1:  # of marks within marks the outer ones count
+            self._marked.begin(whole=self._whole)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._marked.inside -= 1
-        self._marked.end(whole=self._whole, failed=kind is not None)
+        if not self._marked.inside:
+            self._marked.end(whole=self._whole, failed=kind is not None)
 
     def __call__(self, function: Any) -> Any:
         self._used = True
@@ -135,6 +139,32 @@ class OneStep(ContextDecorator):
     def __del__(self) -> None:
         if not self._used and not sys.is_finalizing():
             self._marked.between()
+
+
+class Steps(Iterator[T]):
+    """What `scope.steps()` gives: the items of an iterable, each in a turn of the loop of its own."""
+
+    def __init__(self, marked: Marked, iterable: Iterable[T]) -> None:
+        self._iterable = iterable
+        self._turns = _turns(marked, iterable)
+
+    def __next__(self) -> T:
+        return next(self._turns)
+
+    def __len__(self) -> int:
+        return len(self._iterable)  # type: ignore[arg-type]
+
+    def __bool__(self) -> bool:
+        return True  # like any iterator, also of what has no length
+
+
+def _turns(marked: Marked, iterable: Iterable[T]) -> Iterator[T]:
+    try:
+        for item in iterable:
+            with OneStep(marked, whole=True):
+                yield item
+    finally:
+        marked.stop()
 
 
 def _may_stay(tracer: object) -> bool:
