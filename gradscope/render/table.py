@@ -161,6 +161,20 @@ def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
     return Table((*titles, *(Column(name, number=True, code=True) for name in names)), rows)
 
 
+def turned_flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
+    """The same turned round: one row per given model, one column per backward line, for names that are long."""
+    rows = tuple(
+        (
+            Cell(model.name),
+            *(_flow_cell(row, model.name, expected=model.state is State.NONE) for row in report.flow),
+        )
+        for model in models
+    )
+    places = [brief(row.location) if row.location else place(None) for row in report.flow]
+    titles = [f"{where} x{row.count}" for where, row in zip(places, report.flow, strict=True)]
+    return Table((Column("model", code=True), *(Column(title, number=True, code=True) for title in titles)), rows)
+
+
 def _flow_cell(row: FlowRow, model: str, *, expected: bool) -> Cell:
     norm = row.models.get(model)
     return Cell(UNKNOWN, Tone.QUIET) if norm is None and model in row.reached else norm_cell(norm, expected=expected)

@@ -16,7 +16,7 @@ from gradscope.diagnosis.finding import Finding, Severity
 from gradscope.records import Location
 from gradscope.render.escape import paragraph, plain
 from gradscope.render.grid import Paint, grid, shortened
-from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table
+from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table, turned_flow_table
 from gradscope.render.words import callers, census, count, fold, gap, listing, seen, split_models, verdict, victims
 
 if TYPE_CHECKING:
@@ -108,8 +108,12 @@ def _flow(report: Report, style: _Style) -> list[list[str]]:
     if not report.flow:
         return []
     title = "flow: median gradient norm that each backward line left in each model"
-    content = flow_table(report, split_models(report, _MODELS)[0])
-    return [[title, *grid(content, style.paint, width=style.width, fixed=3, shrinks=(1, _LINE))]]
+    models = split_models(report, _MODELS)[0]
+    lines = grid(flow_table(report, models), style.paint, width=style.width, fixed=3, shrinks=(1, _LINE))
+    if "" in lines:  # in several blocks
+        turned = grid(turned_flow_table(report, models), style.paint, width=style.width, fixed=1)
+        lines = lines if "" in turned else turned
+    return [[title, *lines]]
 
 
 def _ranks(report: Report, style: _Style) -> list[list[str]]:

@@ -87,13 +87,16 @@ def test_a_long_path_is_folded_in_the_middle():
     assert text.count("walk(child)") == 8
 
 
-def test_the_matrix_goes_on_below_when_there_are_many_models():
+@pytest.mark.parametrize(("backwards", "turned"), [(1, True), (9, False)])
+def test_a_matrix_of_many_models_is_turned_round_or_goes_on_below(backwards, turned):
     names = [f"expert_number_{i}" for i in range(12)]
-    report = builders.make_report(builders.make_run({name: {"w": 1.0} for name in names}), [builders.make_finding()])
-    lines = render_text(report, width=80).splitlines()
+    places = [(Location("train.py", 20 + i, "", "loss.backward()"), names) for i in range(backwards)]
+    run = builders.make_run({name: {"w": 1.0} for name in names}, lines=places)
+    lines = render_text(builders.make_report(run, [builders.make_finding()]), width=80).splitlines()
 
     assert all(len(line) <= 80 for line in lines)
-    assert sum(line.startswith("  backward ") for line in lines) > 1
+    assert sum(line.startswith("  backward ") for line in lines) == (0 if turned else 3)
+    assert ("  model             train.py:20 x8" in lines) is turned
 
 
 def test_of_very_many_models_only_those_in_trouble_have_a_row():
