@@ -95,7 +95,7 @@ def test_a_matrix_of_many_models_is_turned_round_or_goes_on_below(backwards, tur
     lines = render_text(builders.make_report(run, [builders.make_finding()]), width=80).splitlines()
 
     assert all(len(line) <= 80 for line in lines)
-    assert sum(line.startswith("  backward ") for line in lines) == (0 if turned else 3)
+    assert sum(line.startswith("  backward ") for line in lines) == (0 if turned else 6)
     assert ("  model             train.py:20 x8" in lines) is turned
 
 
