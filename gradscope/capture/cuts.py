@@ -255,7 +255,10 @@ class CutFinder:
     # --- computed and dropped --------------------------------------------------------------------------------
 
     def _unused(self, carry: set[int], cut: set[int]) -> list[Candidate]:
-        """Live values that lead nowhere: a loss never used, an output never read. What was `cut` leads somewhere."""
+        """Live values that lead nowhere: a loss never used, an output never read. What was `cut` leads somewhere.
+
+        A spare output, beside which its operation made another that was used (hidden states of an LSTM), comes last.
+        """
         best: Candidate | None = None
         for value in carry:
             if value in self.distance or any(live for _, live in self.down[value]):
@@ -268,7 +271,8 @@ class CutFinder:
                 rank = LATE_LOSS if self._just_before_step(op.index) else UNUSED_LOSS
             if value in cut and rank != LATE_LOSS:
                 continue
-            candidate = Candidate("unused_output", bound_in(op.stack), op, rank)
+            spare = any(live for other in op.outputs if other != value for _, live in self.down[other])
+            candidate = Candidate("unused_output", bound_in(op.stack), op, rank, far=int(spare))
             if best is None or candidate.order < best.order:
                 best = candidate
         return [best] if best is not None else []

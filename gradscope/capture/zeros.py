@@ -18,6 +18,7 @@ from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
+from gradscope.capture.zero_makers import Makers
 from gradscope.records import MET, MET_ITSELF, OVERWRITTEN
 
 NOISE = 1e-4
@@ -29,10 +30,21 @@ _OTHER_FACTOR = {
 }  # fmt: skip
 """Per product node: which argument of the torch call is the other factor of each of the node's inputs."""
 
-_CUT_OFF = {
-    "relu", "relu_", "threshold", "prelu", "relu6", "rrelu", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh",
-    "clamp_",
-}  # fmt: skip
+_JOINS = ("Stack", "Cat")
+_VIEWS = (
+    "View",
+    "UnsafeView",
+    "Reshape",
+    "Permute",
+    "Transpose",
+    "T",
+    "Unsqueeze",
+    "Squeeze",
+    "Expand",
+    "Clone",
+    "Alias",
+)
+"""Nodes that pass on what they are given, elsewhere in memory."""
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "mul_", "__imul__")
 _MARGIN_LOSSES = (
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "multi_margin_loss",
@@ -49,6 +61,7 @@ class ZeroFinder:
         self.registry = registry
         self.hook_lines = hook_lines
         self.margins = Margins(tape)
+        self.makers = Makers(tape, registry, self.margins)
 
     def find(self, graph: GraphWalk, delivered: dict[int, float | None]) -> list[Found]:
         """One origin for each parameter that was sent zeros, or whose gradient became zero on arrival."""
@@ -163,18 +176,23 @@ class ZeroFinder:
         if overflow is not None:
             found.cause, found.op, found.stack, found.name = overflow.bad, overflow.index, overflow.stack, overflow.name
             return found
-        if found.op >= 0 and self.tape.ops[found.op].name in _MARGIN_LOSSES:
+        made = self.tape.ops[found.op].name if found.op >= 0 else ""
+        if made in _MARGIN_LOSSES:
             found.cause = "satisfied_margin"
+        elif made == "autograd.grad":  # of what is linear in pieces, such as a ReLU
+            found.cause = "zero_derivative"
         elif cause == "relu":
             hinge = self.margins.hinge(graph, found.op)
-            found.cause = "satisfied_margin" if hinge else self._dead_relu(found.op)
+            found.cause = "satisfied_margin" if hinge else self.makers.dead_relu(found.op)
         elif cause in ("operand_zero", "disjoint", "zero_multiplier") and base_name(step.name) in _OTHER_FACTOR:
             self._ask_operand(graph, found, step, operand, cause)
         elif cause in ("operand_zero", "disjoint"):
             self._ask_base(graph, found)
         elif cause == "one_sided_clamp" or self.margins.floor(found.op):
             found.cause = "satisfied_margin" if self.margins.near_loss(graph, number) else "clamp_out_of_range"
-        if found.cause == "unknown" and self.margins.near_loss(graph, number):
+        if found.cause == "unknown" and base_name(step.name) in _JOINS:
+            self._ask_user(graph, found, number)
+        elif found.cause == "unknown" and self.margins.near_loss(graph, number):
             self._ask_loss(found)
         return found
 
@@ -198,12 +216,21 @@ class ZeroFinder:
             found.cause, found.name = "constant_output", MET_ITSELF
             found.op, found.stack = equal.own.index, equal.own.stack
 
-    def _dead_relu(self, op: int) -> str:
-        """A ReLU whose inputs are all exactly zero is dead because a factor before it starts at zero."""
-        inputs = self.tape.ops[op].inputs if op >= 0 else ()
-        if inputs and self.tape.values[inputs[0][0]].size == 0.0 and self._maker(inputs[0][0], 0)[0] == "zero_init":
-            return "zero_init"
-        return "dead_relu"
+    def _ask_user(self, graph: GraphWalk, found: Found, number: int) -> None:
+        """Of several things put together one is multiplied by zeros, with only views between: by what, if it is known."""
+        path = {found.op}
+        while len(graph.consumers[number]) == 1 and base_name(graph.steps[number].name) not in _OTHER_FACTOR:
+            if not base_name(graph.steps[number].name).startswith((*_JOINS, *_VIEWS)):
+                return
+            number = graph.consumers[number][0][0]
+            path.add(self.tape.op_of_node(graph.steps[number].sequence))
+        user = found_at(self.tape, "zero", "unknown", -1, graph.steps[number])
+        for value, _ in self.tape.ops[user.op].inputs if user.op >= 0 else ():
+            answer, source = self.makers.of(value) if self.tape.values[value].op not in path else ("", -1)
+            if answer:
+                found.op, found.stack, found.name = user.op, user.stack, user.name
+                self._answered(graph, found, answer, source)
+                return
 
     def _ask_base(self, graph: GraphWalk, found: Found) -> None:
         """The derivative of a power, an absolute value or a norm is zero because all it was given is zero."""
@@ -213,7 +240,7 @@ class ZeroFinder:
             return
         value = self.tape.values[inputs[0][0]]
         made = self.tape.ops[value.op] if value.op >= 0 else None
-        answer, source = self._maker(inputs[0][0], 0)
+        answer, source = self.makers.of(inputs[0][0])
         if answer:
             self._answered(graph, found, answer, source)
         elif made is not None and made.name in _PRODUCTS:
@@ -223,7 +250,7 @@ class ZeroFinder:
     def _answered(self, graph: GraphWalk, found: Found, answer: str, source: int) -> None:
         """Who made a zero is known: blame it, unless it only passed on what it was told (a mask)."""
         found.cause = answer
-        if source < 0 or answer not in ("dead_relu", "constant_output"):
+        if source < 0 or answer not in ("dead_relu", "constant_output", "zero_derivative"):
             return
         found.op, found.stack = source, self.tape.ops[source].stack
         if answer == "dead_relu" and self.margins.hinge(graph, source):
@@ -236,39 +263,9 @@ class ZeroFinder:
         other = _OTHER_FACTOR[base_name(step.name)].get(operand, -1)
         if not 0 <= other < len(inputs):
             return
-        answer, source = self._maker(inputs[other][0], 0)
+        answer, source = self.makers.of(inputs[other][0])
         if answer:
             self._answered(graph, found, answer, source)
-
-    def _maker(self, value: int, depth: int) -> tuple[str, int]:
-        maker = self.tape.values[value]
-        if maker.param >= 0:
-            tensor = self.registry.tensor(maker.param)
-            return ("zero_init", -1) if tensor is not None and not bool(tensor.detach().any()) else ("", -1)
-        if maker.op < 0 or depth > 12:
-            return "", -1
-        op = self.tape.ops[maker.op]
-        if maker.size == 0.0 and (op.name in _CUT_OFF or self.margins.floor(op.index)):
-            return "dead_relu", op.index
-        if op.index in self.tape.constant and maker.size == 0.0:
-            return "constant_output", op.index
-        if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
-            return "masked", op.index
-        cast = not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half")
-        if cast and any(not self.tape.values[v].floating for v, _ in op.inputs):
-            return "masked", op.index
-        for parent in sorted((v for v, _ in op.inputs), key=self._blamelessness):
-            cause, source = self._maker(parent, depth + 1)
-            if cause and (cause != "zero_init" or maker.size == 0.0):  # a zero bias makes nothing zero
-                return cause, source
-        if op.name == "autograd.grad" and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
-            return "zero_derivative", -1
-        return "", -1
-
-    def _blamelessness(self, value: int) -> tuple[bool, bool]:
-        """Of several factors a parameter is asked first, then one that is zero."""
-        made = self.tape.values[value]
-        return made.param < 0, made.size != 0.0
 
     def _lost_on_arrival(self, graph: GraphWalk, leaf: int, uid: int, ways: int) -> Found | None:
         variable = graph.leaves[leaf]

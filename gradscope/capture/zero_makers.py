@@ -1,0 +1,60 @@
+"""Who made a zero: of a factor that is zero, the operation or the parameter that first was."""
+
+from __future__ import annotations
+
+from gradscope.capture.margins import Margins
+from gradscope.capture.parameters import Registry
+from gradscope.capture.tape import Tape
+
+_CUT_OFF = {
+    "relu", "relu_", "threshold", "prelu", "relu6", "rrelu", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh",
+    "clamp_",
+}  # fmt: skip
+_DEPTH = 12
+
+
+class Makers:
+    """Answers for one tape."""
+
+    def __init__(self, tape: Tape, registry: Registry, margins: Margins) -> None:
+        self.tape = tape
+        self.registry = registry
+        self.margins = margins
+
+    def of(self, value: int, depth: int = 0) -> tuple[str, int]:
+        """The cause, and the operation where it lies; "" and -1 where they are not known."""
+        maker = self.tape.values[value]
+        if maker.param >= 0:
+            tensor = self.registry.tensor(maker.param)
+            return ("zero_init", -1) if tensor is not None and not bool(tensor.detach().any()) else ("", -1)
+        if maker.op < 0 or depth > _DEPTH:
+            return "", -1
+        op = self.tape.ops[maker.op]
+        if maker.size == 0.0 and (op.name in _CUT_OFF or self.margins.floor(op.index)):
+            return "dead_relu", op.index
+        if op.index in self.tape.constant and maker.size == 0.0:
+            return "constant_output", op.index
+        if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
+            return "masked", op.index
+        cast = not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half")
+        if cast and any(not self.tape.values[v].floating for v, _ in op.inputs):
+            return "masked", op.index
+        for parent in sorted((v for v, _ in op.inputs), key=self._blamelessness):
+            cause, source = self.of(parent, depth + 1)
+            if cause and (cause != "zero_init" or maker.size == 0.0):  # a zero bias makes nothing zero
+                return cause, source
+        if op.name == "autograd.grad" and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
+            return "zero_derivative", op.index
+        return "", -1
+
+    def _blamelessness(self, value: int) -> tuple[bool, bool]:
+        """Of several factors a parameter is asked first, then one that is zero."""
+        made = self.tape.values[value]
+        return made.param < 0, made.size != 0.0
+
+    def dead_relu(self, op: int) -> str:
+        """A ReLU whose inputs are all exactly zero is dead because a factor before it starts at zero."""
+        inputs = self.tape.ops[op].inputs if op >= 0 else ()
+        if inputs and self.tape.values[inputs[0][0]].size == 0.0 and self.of(inputs[0][0])[0] == "zero_init":
+            return "zero_init"
+        return "dead_relu"
