@@ -217,7 +217,7 @@ class ZeroFinder:
             found.op, found.stack = equal.own.index, equal.own.stack
 
     def _ask_user(self, graph: GraphWalk, found: Found, number: int) -> None:
-        """Of several things put together one is multiplied by zeros, with only views between: by what, if it is known."""
+        """Of several things put together one is multiplied by zeros, only views between: by what, if known."""
         path = {found.op}
         while len(graph.consumers[number]) == 1 and base_name(graph.steps[number].name) not in _OTHER_FACTOR:
             if not base_name(graph.steps[number].name).startswith((*_JOINS, *_VIEWS)):
