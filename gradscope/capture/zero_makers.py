@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradscope.capture.margins import Margins
 from gradscope.capture.parameters import Registry
+from gradscope.capture.source import Stack
 from gradscope.capture.tape import Tape
 
 _CUT_OFF = {
@@ -46,6 +47,20 @@ class Makers:
         if op.name == "autograd.grad" and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
             return "zero_derivative", op.index
         return "", -1
+
+    def apart(self, number: int) -> Stack:
+        """Where an operation ran; not in the line of a helper that elsewhere made something else than zeros."""
+        op, values = self.tape.ops[number], self.tape.values
+        frames, shared = op.stack.frames, 0
+        for other in self.tape.ops:
+            if (
+                other.name == op.name
+                and other.stack.frames[:1] == frames[:1]
+                and any(values[v].size for v in other.outputs)
+            ):
+                same = [a == b for a, b in zip(frames, other.stack.frames, strict=False)]
+                shared = max(shared, same.index(False) if False in same else 0)
+        return Stack(frames[shared:]) if shared else op.stack
 
     def _blamelessness(self, value: int) -> tuple[bool, bool]:
         """Of several factors a parameter is asked first, then one that is zero."""

@@ -252,7 +252,7 @@ class ZeroFinder:
         found.cause = answer
         if source < 0 or answer not in ("dead_relu", "constant_output", "zero_derivative"):
             return
-        found.op, found.stack = source, self.tape.ops[source].stack
+        found.op, found.stack = source, self.makers.apart(source)
         if answer == "dead_relu" and self.margins.hinge(graph, source):
             found.cause = "satisfied_margin"
 
