@@ -3,17 +3,19 @@
 #   PYTHON=python3.12   the interpreter to start from
 #   VENV=.venv          the environment to make
 #   PIP_FLAGS=...       e.g. an index with the CPU build of torch
+#   CONSTRAINTS=...     constraints-lowest.txt for the oldest versions that are supported, in another VENV
 #   ARGS=...            arguments for pytest
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
+CONSTRAINTS ?= constraints.txt
 ARGS ?=
 
 START := $(shell date +%s)
 TOOK = echo "make $@: $$(( $$(date +%s) - $(START) )) s"
 BIN := $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint $(CONSTRAINTS) $(PIP_FLAGS)
 
 .PHONY: help demo test integrations lint format clean
 
@@ -46,7 +48,7 @@ clean:  ## Remove the environment
 	rm -rf $(VENV)
 
 # torch first and pinned: whatever comes later then finds it there instead of fetching a newer one
-$(VENV)/.package: pyproject.toml constraints.txt
+$(VENV)/.package: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "gradscope needs Python 3.11 or newer, and '$(PYTHON)' is not: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \

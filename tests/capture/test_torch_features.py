@@ -374,9 +374,15 @@ def train(feature, watching):
     return pair.state(), session.report()
 
 
+NOT_TRACED_IN_2_6 = ("exported_on_the_way", "compiled_optimizer_step")
+"""What torch 2.6 does otherwise, or not at all, under any torch function mode."""
+
+
 @pytest.mark.parametrize("watching", ["watched", "traced"])
 @pytest.mark.parametrize("feature", [*BUILDS, *LOOPS])
 def test_report_is_right_and_nothing_is_changed(feature, watching):
+    if watching == "traced" and feature in NOT_TRACED_IN_2_6 and torch.__version__.startswith("2.6."):
+        pytest.skip("not while a mode is active, in torch 2.6")
     with warnings.catch_warnings(record=True) as expected:
         warnings.simplefilter("always")
         before, _ = train(feature, None)

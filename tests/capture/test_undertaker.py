@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -45,7 +46,11 @@ ENDS = {
 def test_a_chain_of_100_000_nodes_ends_in_peace(end: str, waiting: str) -> None:
     command = [sys.executable, "-c", CHAIN + end]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, waiting), done.stderr
+    assert done.returncode == 0, done.stderr
+    if version("torch").startswith("2.6."):  # which frees more of a chain by itself
+        assert done.stdout.splitlines()[-1:] == waiting.splitlines()[-1:]
+    else:
+        assert done.stdout == waiting
 
 
 def test_what_is_let_go_is_freed() -> None:

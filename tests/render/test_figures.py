@@ -246,7 +246,7 @@ def test_an_empty_figure_has_its_title(plot):
 def test_updates_show_the_usual_band():
     ax = figures.plot_updates(report_for_figures()).axes[0]
 
-    assert any(p.get_y() == pytest.approx(3e-4) for p in ax.patches)
+    assert any(p.get_path().get_extents(p.get_transform() - ax.transData).y0 == pytest.approx(3e-4) for p in ax.patches)
     assert "encoder (no gradient)" in [t.get_text() for t in ax.get_legend().get_texts()]
 
 
