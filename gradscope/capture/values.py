@@ -81,7 +81,7 @@ class Values:
         """A parameter was written to: with other values, or with its own, clamped or scaled ("projected")."""
         entry, stack = self.registry.entries[uid], op.stack
         entry.init_at = stack
-        if not stack.has("init"):
+        if not stack.has("init") and (len(op.inputs) > 1 or name in ("data", "set_")):  # fills load nothing
             entry.loaded = True
         by = "load_state_dict" if stack.has("load_state_dict") else name
         self.writes.value_written(uid, stack, "projected" if self._projects(uid, op, name) else by)
