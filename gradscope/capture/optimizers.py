@@ -109,8 +109,10 @@ class OptimizerBook:
             return
         ids = [list(map(id, group["params"])) for group in optimizer.param_groups]
         if ids == known.ids:
-            rates = [group.get("lr") for group in optimizer.param_groups]
-            known.groups = tuple(Group(g.parameters, _rate(lr)) for g, lr in zip(known.groups, rates, strict=True))
+            known.groups = tuple(
+                Group(old.parameters, *_rates(group))
+                for old, group in zip(known.groups, optimizer.param_groups, strict=True)
+            )
         else:
             if known.steps:
                 known.joined.extend(range(len(known.groups), len(ids)))
@@ -123,7 +125,7 @@ class OptimizerBook:
         known.eps = float(eps) if isinstance(eps, (int, float)) else None
 
     def _group(self, group: dict[str, Any]) -> Group:
-        return Group(tuple(map(self.registry.hold, group["params"])), _rate(group.get("lr")))
+        return Group(tuple(map(self.registry.hold, group["params"])), *_rates(group))
 
     def _add(self, optimizer: Any) -> int:
         self.known.append(Known(weakref.ref(optimizer), type(optimizer).__name__))
@@ -205,8 +207,9 @@ class OptimizerBook:
         return (lines.built,) * first + lines.added if lines.added and first > 0 else ()
 
 
-def _rate(value: Any) -> float | None:
-    return float(value) if value is not None else None
+def _rates(group: Mapping[str, Any]) -> tuple[float | None, ...]:
+    """What it is and, with a scheduler, what it was at first."""
+    return tuple(float(rate) if rate is not None else None for rate in map(group.get, ("lr", "initial_lr")))
 
 
 @dataclass(frozen=True, slots=True)

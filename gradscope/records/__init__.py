@@ -134,6 +134,8 @@ class Group:
 
     parameters: tuple[int, ...]
     lr: float | None
+    initial_lr: float | None = None
+    """What a scheduler started from; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Pa
     if not rates or not lost:
         return "", ()
     added = optimizer.added[number] if number < len(optimizer.added) and optimizer.added[number] else optimizer.built
+    if largest == 0.0 and optimizer.groups[number].initial_lr == 0.0:
+        return "zero_lr", added  # from which no scheduler leads away
     if largest == 0.0:
         return ("scheduler_to_zero" if optimizer.scheduled else "zero_lr"), optimizer.scheduler_line or added
     if lost >= STEPS and lost >= SHARE * len(rates):
