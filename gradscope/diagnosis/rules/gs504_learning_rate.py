@@ -24,16 +24,20 @@ SHARE = 0.25
 
 
 def check(run: Run) -> Iterable[Finding]:
-    """One finding per parameter group and model."""
+    """One finding per line to blame and model, whatever the number of groups."""
     for optimizer in run.optimizers:
         events = [e for e in run.step_events if e.optimizer == optimizer.uid]
         if len(events) < STEPS:
             continue
+        stuck: dict[tuple[str, str, Path], list[int]] = {}
         for number, group in enumerate(optimizer.groups):
-            rates = [e.lrs[number] for e in events if number < len(e.lrs) and e.lrs[number] is not None]
-            cause, path = _why(optimizer, number, [r for r in rates if r is not None])
-            uids = [u for u in group.parameters if tally(run, u).backwards]
-            for model, mine in by_model(run, uids) if cause else ():
+            rates = [r for e in events if number < len(e.lrs) and (r := e.lrs[number]) is not None]
+            cause, path = _why(optimizer, number, rates)
+            if cause:
+                says = "is not updated any more" if rates[0] else "is never updated"
+                stuck.setdefault((cause, says, path), []).extend(group.parameters)
+        for (cause, says, path), uids in stuck.items():
+            for model, mine in by_model(run, [u for u in uids if tally(run, u).backwards]):
                 yield finding(
                     CODE,
                     Severity.ERROR,
@@ -42,7 +46,7 @@ def check(run: Run) -> Iterable[Finding]:
                     mine,
                     state="flowing",
                     cause=cause,
-                    says="is not updated any more" if rates[0] else "is never updated",
+                    says=says,
                     path=path,
                     evidence=Evidence.OBSERVED,
                     also=optimizer.built[-1:],
