@@ -97,6 +97,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
     if not model.trainable:
         held = f"{count(model.parameters, 'parameter')}, none trainable"
     frozen = model.parameters - model.trainable if model.trainable else 0
+    applied = f", applied {number(model.applied_norm)}" if model.applied_norm is not None else ""
     return tag(
         "article",
         tag("h3", tag("code", model.name)),
@@ -104,7 +105,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
         tag("p", state_of(model).text, class_=f"state t-{state_of(model).tone}"),
         tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=held),
         tag("p", held + (f", {frozen} frozen" if frozen else ""), class_="quiet"),
-        tag("p", "last gradient norm ", tag("b", number(model.grad_norm)), class_="quiet"),
+        tag("p", "last gradient norm ", tag("b", number(model.grad_norm)), applied, class_="quiet"),
         tag("ul", *loud, class_="links") if loud else "",
         class_=f"card b-{STATE_TONES[model.state]}",
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import builders
 import pytest
 
+from gradscope.records import OptimizerStep
 from gradscope.render import html, sections
 from gradscope.render.html import render_cell, render_page
 from gradscope.render.pictures import Drawn
@@ -179,3 +181,11 @@ def test_the_same_report_gives_the_same_characters():
 
 def test_an_empty_report_is_a_page():
     Page(render_page(builders.make_report(builders.make_run({}, steps=0))))
+
+
+def test_a_card_tells_what_was_applied_where_it_is_something_else():
+    run = builders.make_run({"encoder": {"w": 2.0}}, steps=2)
+    halved = [replace(e, norms={0: 1.0}) if isinstance(e, OptimizerStep) else e for e in run.events]
+
+    assert "applied" not in render_page(builders.make_report(run, []), sources={})
+    assert ", applied 1" in render_page(builders.make_report(replace(run, events=tuple(halved)), []), sources={})
