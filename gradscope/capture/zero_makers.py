@@ -6,6 +6,7 @@ from gradscope.capture.margins import Margins
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Tape
+from gradscope.records import DERIVATIVE
 
 _CUT_OFF = {
     "relu", "relu_", "threshold", "prelu", "relu6", "rrelu", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh",
@@ -44,7 +45,7 @@ class Makers:
             cause, source = self.of(parent, depth + 1)
             if cause and (cause != "zero_init" or maker.size == 0.0):  # a zero bias makes nothing zero
                 return cause, source
-        if op.name == "autograd.grad" and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
+        if op.name == DERIVATIVE and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
             return "zero_derivative", op.index
         return "", -1
 

@@ -19,7 +19,7 @@ from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.capture.zero_makers import Makers
-from gradscope.records import MET, MET_ITSELF, OVERWRITTEN
+from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -179,8 +179,9 @@ class ZeroFinder:
         made = self.tape.ops[found.op].name if found.op >= 0 else ""
         if made in _MARGIN_LOSSES:
             found.cause = "satisfied_margin"
-        elif made == "autograd.grad":  # of what is linear in pieces, such as a ReLU
-            found.cause = "zero_derivative"
+        elif made == DERIVATIVE:  # of what is linear in pieces, such as a ReLU
+            found.cause, found.name = "zero_derivative", DERIVATIVE
+            found.stack = self.makers.apart(found.op)
         elif cause == "relu":
             hinge = self.margins.hinge(graph, found.op)
             found.cause = "satisfied_margin" if hinge else self.makers.dead_relu(found.op)
@@ -253,6 +254,8 @@ class ZeroFinder:
         if source < 0 or answer not in ("dead_relu", "constant_output", "zero_derivative"):
             return
         found.op, found.stack = source, self.makers.apart(source)
+        if self.tape.ops[source].name == DERIVATIVE:
+            found.name = DERIVATIVE
         if answer == "dead_relu" and self.margins.hinge(graph, source):
             found.cause = "satisfied_margin"
 

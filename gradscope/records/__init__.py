@@ -29,6 +29,7 @@ from gradscope.records.lines import Path as Path
 from gradscope.records.ranks import Across as Across
 from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
+from gradscope.records.traced import DERIVATIVE as DERIVATIVE
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import LOAD as LOAD
 from gradscope.records.traced import MET as MET

@@ -15,6 +15,8 @@ WRAPPED = "Parameter"
 """As an operation's name: a parameter was made out of what others had computed."""
 OVERWRITTEN = "overwritten"
 """In place of an operation's name: it wrote in place over all that the parameters had made."""
+DERIVATIVE = "autograd.grad"
+"""As an operation's name: the call of torch that differentiates."""
 MET, MET_ITSELF = "equals its target", "is its own target"
 """In place of an operation's name: a loss of exactly zero, whose target comes from elsewhere or from the prediction."""
 

@@ -19,7 +19,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import MET, MET_ITSELF, OVERWRITTEN, Origin, Run
+from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, Origin, Run
 
 CODE = ("GS201", "zero-gradient")
 
@@ -39,6 +39,10 @@ _WORDS = {
     OVERWRITTEN: Cause(
         "what it computed is overwritten in place by a later line",
         "write it somewhere else, or combine both with torch.cat or torch.stack",
+    ),
+    DERIVATIVE: Cause(
+        "what is differentiated is linear in pieces (ReLU), so its next derivative is exactly zero",
+        "use a smooth activation such as tanh, softplus or SiLU in what is differentiated",
     ),
     MET: Cause(
         "its loss is exactly zero, because what it computes equals the target",
