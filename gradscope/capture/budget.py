@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter, thread_time
+from time import perf_counter
 
 _SETTLED, _LONG = 8, 256
 """Turns of the loop over which the share is judged: so many, or four times as many as there are between two norms."""
@@ -33,15 +33,18 @@ class Budget:
         self._turns = 0
 
     def spent(self, started: float) -> None:
-        """We were at work since then, by `thread_time`: what others take of the machine is not ours."""
-        seconds = thread_time() - started
+        """We were at work since then. What others take of the machine makes the run as much longer as our part of it.
+
+        The clock of the thread's own CPU time would need a system call, which takes longer than a hook.
+        """
+        seconds = perf_counter() - started
         self.total += seconds
         self._own += seconds - self._aside
         self._aside = 0.0
 
     def sampled(self, started: float) -> None:
         """Of what will be told as spent, this was for looking at an update."""
-        seconds = thread_time() - started
+        seconds = perf_counter() - started
         self._aside += seconds
         if self.share is not None and self.total > self.free:
             self._rests_until = perf_counter() + 2 * seconds / self.share

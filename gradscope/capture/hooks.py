@@ -11,7 +11,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from time import thread_time
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -154,7 +154,7 @@ class Watcher(Ledger):
         """Close the open backward pass: measure, log, tally."""
         if not self._open:
             return
-        started = thread_time()
+        started = perf_counter()
         stack, extra = self._stack, self._extra
         self._open, self._stack, self._extra, self._bracket = False, EMPTY, {}, False
         try:

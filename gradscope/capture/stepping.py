@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
-from time import thread_time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -84,7 +84,7 @@ class StepProbe:
 
     @_disable_dynamo  # a compiled step would take the hooks apart and compile them, too
     def _before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        started = thread_time()
+        started = perf_counter()
         try:
             closure = len(args) > 1 or bool(kwargs.get("closure"))
             for probe in self.watcher.before_optimizer:
@@ -122,7 +122,7 @@ class StepProbe:
 
     def _sample(self, optimizer: Any) -> Snapshot | None:
         """What the step is about to change, and what changed without any step."""
-        watcher, started = self.watcher, thread_time()
+        watcher, started = self.watcher, perf_counter()
         if not watcher.budget.rested:
             return None
         held = {u for other in watcher.book.known for u in other.uids}
@@ -214,7 +214,7 @@ class StepProbe:
 
     @_disable_dynamo
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        started = thread_time()
+        started = perf_counter()
         try:
             uid = self.watcher.book.uid(optimizer)
             opened = self._opened.pop(uid, None) if uid >= 0 else None
@@ -237,7 +237,7 @@ class StepProbe:
         assert opened.kind is not None
         changes = _NO_CHANGES
         if opened.snapshot is not None:
-            started = thread_time()
+            started = perf_counter()
             changes = opened.snapshot.compare(opened.norms)
             watcher.budget.sampled(started)
         event = OptimizerStep(
