@@ -221,7 +221,7 @@ class CutFinder:
         todo, seen = [start], {start}
         while todo:
             value = todo.pop()
-            if values[value].param >= 0 and value != start:
+            if values[value].param >= 0 and value != start and value not in self.tape.born:
                 if values[value].op >= 0:
                     copy = copy or self.tape.ops[values[value].op]
                     best = min(best, distance.get(value, _FAR))
@@ -236,7 +236,7 @@ class CutFinder:
                     scalar = values[value].numel == 1 and values[child].numel == 1 and values[value].floating
                     if scalar and self._is_sum(child):
                         return DEAD_TERM, None
-                    if values[child].param >= 0:
+                    if values[child].param >= 0 and child not in self.tape.born:
                         todo.append(child)
                         continue
                     free = True
