@@ -20,6 +20,7 @@ from gradscope.diagnosis.idle import kept_frozen, stopped
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.records import Cut, Path, Run
+from gradscope.records.former import left_behind
 
 CODE = ("GS104", "intermittent")
 TIMES = 2
@@ -35,7 +36,7 @@ def check(run: Run) -> Iterable[Finding]:
     """Per model one finding for what comes and goes, and one for what has stopped."""
     silent = stopped(run)
     replaced = {p.replaces for p in run.parameters.values() if p.replaces is not None}  # GS501 tells of these
-    told = replaced | moving(run).keys()
+    told = replaced | left_behind(run) | moving(run).keys()
     yield from _frozen(run, [u for u in kept_frozen(run) if u not in told])
     groups: dict[bool, list[int]] = {True: [], False: []}
     for uid, parameter in run.parameters.items():
