@@ -56,6 +56,7 @@ class Capture:
         self.calls = ModuleCalls(self.registry, discover=discover)
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
+        self.calls.on_parameter.append(self.watcher.inbox.expect)
         self._open = False
         self._settled: Settled | None = None
         self.whole = True

@@ -82,3 +82,30 @@ def test_what_was_delivered_before_all_parameters_were_replaced_stays_in_the_flo
         earlier, later = scope.report().to_dict()["flow"]
     assert earlier["models"]["model"] == pytest.approx(norm)
     assert later["models"]["model"] is not None
+
+
+@pytest.mark.parametrize("how", ["assigned", "child"])
+def test_the_first_pass_after_everything_was_replaced_is_not_missed(how):
+    model = nn.Sequential(nn.Linear(3, 1))
+    optimizer = sgd(model)
+    with gradscope.watch(model=model) as scope:
+        train(model, optimizer, range(5))
+        if how == "assigned":
+            assign(model)
+        else:
+            model[0] = nn.Linear(3, 1)
+        train(model, optimizer, range(5))
+        report = scope.report()
+        new = list(model.parameters())
+        assert {len(p._post_accumulate_grad_hooks) for p in new} == {1}
+    assert (report.run.steps, report.run.backwards, [row.count for row in report.flow]) == (10, 10, [10])
+    assert [f.cause for f in report.findings] == ["stale_parameter"]
+    assert not any(p._post_accumulate_grad_hooks for p in new)
+
+
+def test_what_is_given_and_never_reached_keeps_no_hook():
+    model = nn.Sequential(nn.Linear(3, 1))
+    with gradscope.watch(model=model):
+        model.extra = nn.Parameter(torch.zeros(1))
+        extra = model.extra
+    assert not extra._post_accumulate_grad_hooks
