@@ -20,6 +20,7 @@ from gradscope.diagnosis.finding import Finding, Severity, State
 from gradscope.diagnosis.states import model_states, parameter_states
 from gradscope.errors import GradientFlowError, GradscopeError
 from gradscope.records import Location, Run
+from gradscope.records.former import ever
 from gradscope.records.sizes import applied_norm, last_norm, median_norm
 
 _IS_CODE = re.compile(r"GS\d+")
@@ -110,8 +111,8 @@ class Report:
         return FlowRow(
             location,
             counted.count if counted else len(events),
-            {model.name: median_norm(events, model.parameters) for model in self.run.models},
-            frozenset(model.name for model in self.run.models if not reached.isdisjoint(model.parameters)),
+            {name: median_norm(events, uids) for name, uids in ever(self.run).items()},
+            frozenset(name for name, uids in ever(self.run).items() if not reached.isdisjoint(uids)),
         )
 
     # --- saying it -------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class Capture:
         self.calls = ModuleCalls(self.registry, discover=discover)
         self.calls.on_first.append(self.watcher.ranks.entered)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
+        self.calls.on_parameter.append(self.watcher.inbox.expect)
         self._open = False
         self._settled: Settled | None = None
         self.whole = True
@@ -129,9 +130,12 @@ class Capture:
     def settle(self) -> None:
         """Reduce what was traced to facts and let the tape go. Without a backward pass it explains nothing."""
         if self.tape is not None and self.tape.roots:
+            from gradscope.capture.facts import lost
+
             run = self._facts("")
             self.traced_steps = run.traced
-            self._settled = Settled(run.cuts, run.never_used, run.unseen, run.graph, run.built, self._settled)
+            gone = lost(run)
+            self._settled = Settled(run.cuts, run.never_used, run.unseen, run.graph, run.built, gone, self._settled)
         self.tape = None
         self.sizes.clear()
 

@@ -14,7 +14,7 @@ on the tape leads through a place where the value went on and the gradient did n
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gradscope.capture import operations
@@ -101,19 +101,7 @@ class CutFinder:
         first = self.tape.roots[0].op if self.tape.roots else 0
         order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
         places = [together[key] for key in sorted(together, key=order.__getitem__)]
-        return tuple(_record(candidate, frozenset(members)) for candidate, members in places)
-
-    def find_since(self, last: Mapping[int, int]) -> tuple[Cut, ...]:
-        """Of parameters whose last gradient came in these backward passes: where gradients have been off since."""
-        together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
-        for uid, index in last.items():
-            before = max((root.op for root in self.tape.roots if root.backward <= index), default=-1)
-            found = self.candidates(uid)
-            usual = {c.place for c in found if c.when < before}  # off there also while gradients came
-            later = [c for c in found if c.when >= before and c.place not in usual]
-            if later and later[0].cause in ("no_grad", "inference_mode") and later[0].evidence == "traced":
-                together.setdefault(later[0].place, (later[0], set()))[1].add(uid)
-        return tuple(_record(candidate, frozenset(uids)) for candidate, uids in together.values())
+        return tuple(record(candidate, frozenset(members)) for candidate, members in places)
 
     # --- candidates ------------------------------------------------------------------------------------------
 
@@ -221,7 +209,7 @@ class CutFinder:
         todo, seen = [start], {start}
         while todo:
             value = todo.pop()
-            if values[value].param >= 0 and value != start:
+            if values[value].param >= 0 and value != start and value not in self.tape.born:
                 if values[value].op >= 0:
                     copy = copy or self.tape.ops[values[value].op]
                     best = min(best, distance.get(value, _FAR))
@@ -236,7 +224,7 @@ class CutFinder:
                     scalar = values[value].numel == 1 and values[child].numel == 1 and values[value].floating
                     if scalar and self._is_sum(child):
                         return DEAD_TERM, None
-                    if values[child].param >= 0:
+                    if values[child].param >= 0 and child not in self.tape.born:
                         todo.append(child)
                         continue
                     free = True
@@ -283,7 +271,8 @@ class CutFinder:
         return 0 < at < len(self.marks) and self.marks[at - 1][1] == "root" and self.marks[at][1] == "step"
 
 
-def _record(candidate: Candidate, uids: frozenset[int]) -> Cut:
+def record(candidate: Candidate, uids: frozenset[int]) -> Cut:
+    """The fact that these parameters were cut there."""
     op = candidate.op
     library = library_line(op.stack) if op is not None else ""
     stack = candidate.stack if candidate.stack.frames else (op.stack if op is not None else EMPTY)

@@ -13,6 +13,7 @@ from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
+from gradscope.capture.since import find_since
 from gradscope.records import Graph, Run
 from gradscope.records.zeros import zeros_left
 
@@ -118,7 +119,7 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     called = frozenset(u for cut in instead for u in cut.parameters)
     run = dataclasses.replace(
         run,
-        cuts=(*instead, *finder.find(set(silent) - unseen - called), *finder.find_since(_lost(run))),
+        cuts=(*instead, *finder.find(set(silent) - unseen - called), *find_since(finder, lost(run))),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),
@@ -127,12 +128,15 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
 
 
-def _lost(run: Run) -> dict[int, int]:
-    """Parameters that got gradients and whose optimizers have found none for some steps: the last pass of each."""
+def lost(run: Run) -> dict[int, int]:
+    """Parameters that got gradients and whose optimizers find none any more, or old zeros: the last pass of each."""
     return {
         uid: t.last_backward
         for uid, t in run.tallies.items()
-        if t.last_backward is not None and LOST <= t.none_streak < t.steps and run.parameters[uid].trainable
+        if t.last_backward is not None
+        and t.none_streak < t.steps
+        and max(t.none_streak, run.backwards - 1 - t.last_backward) >= LOST
+        and run.parameters[uid].trainable
     }
 
 

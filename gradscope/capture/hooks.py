@@ -61,7 +61,7 @@ class Watcher(Ledger):
         self.early: set[int] = set()
         """Parameters whose first gradient came before they were hooked."""
         self.ranks = Ranks(self)
-        self._inbox = Inbox(registry, self._begins, self._ends)
+        self.inbox = Inbox(registry, self._begins, self._ends)
         self._stepping = StepProbe(self)
         self._open = self._bracket = self._closed = False
         self._stack = EMPTY
@@ -87,8 +87,8 @@ class Watcher(Ledger):
         for model in self.registry.models:
             module = model.module() if model.module is not None else None
             if module is not None and model.lazy:
-                self._inbox.wait_for_lazy(module)
-        fresh = self._inbox.attach(uids)
+                self.inbox.wait_for_lazy(module)
+        fresh = self.inbox.attach(uids)
         self.unseen.update(fresh)
         return fresh
 
@@ -98,7 +98,7 @@ class Watcher(Ledger):
             return
         self.catch_up()
         self._closed = True
-        self._inbox.detach()
+        self.inbox.detach()
         self._stepping.detach()
         self.ranks.close()
         self.gradients.clear()
@@ -109,7 +109,7 @@ class Watcher(Ledger):
         self.failures.append(f"the {probe} probe failed and was detached: {type(error).__name__}: {error}")
         self._open = False
         self._closed = True
-        self._inbox.detach()
+        self.inbox.detach()
         self._stepping.detach()
         self.ranks.close()
 
@@ -148,7 +148,7 @@ class Watcher(Ledger):
             self.finish_backward()
             self.loop.stop_at_limit()
         if self.ranks.averages:
-            self._inbox.afterwards(self.ranks.averaged)
+            self.inbox.afterwards(self.ranks.averaged)
 
     def finish_backward(self) -> None:
         """Close the open backward pass: measure, log, tally."""
@@ -159,7 +159,7 @@ class Watcher(Ledger):
         self._open, self._stack, self._extra, self._bracket = False, EMPTY, {}, False
         try:
             with no_collection():
-                self._log_backward(self._inbox.take(), stack, extra)
+                self._log_backward(self.inbox.take(), stack, extra)
         except Exception as error:  # noqa: BLE001 - shields the user's backward
             self.failed("hooks", error)
         self.budget.spent(started)
@@ -263,7 +263,7 @@ class Watcher(Ledger):
 
     def read_again(self) -> list[int]:
         """Read the names of parameters again if some may have come; returns those that were hooked now."""
-        fresh = self.attach_parameters(list(self._inbox.waiting)) if self._inbox.waiting else []
+        fresh = self.attach_parameters(list(self.inbox.waiting)) if self.inbox.waiting else []
         if not self.discover and (self.registry.dirty or self.log.step - self._read >= _READ_AGAIN):
             self._read = self.log.step
             self.registry.refresh()

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,6 +23,9 @@ from torch.nn.parameter import is_lazy
 from gradscope.capture.parameters import Registry
 
 _task: Callable[[], int] = torch._C._current_graph_task_id
+
+EXPECTED = 64
+"""Nameless parameters that are hooked; one that the pass reaches is enough."""
 
 
 class Inbox:
@@ -38,8 +42,19 @@ class Inbox:
         self._ends = weakref.WeakMethod(ends)
         self._handles: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
         self._lazy: dict[int, Any] = {}
+        self._expected: list[Any] = []
+        """Hooks on parameters that have no name yet: by them a pass is noticed, and the names are read then."""
+        self._over = False
 
     # --- hooks -----------------------------------------------------------------------------------------------
+
+    def expect(self, parameter: torch.Tensor) -> None:
+        """A watched module is about to hold this parameter: a pass that reaches nothing else is one as well."""
+        if self._over or len(self._expected) >= EXPECTED or not parameter.requires_grad or is_lazy(parameter):
+            return
+        if parameter.is_leaf and self.registry.uid(parameter) < 0:
+            with contextlib.suppress(RuntimeError):  # a stand-in that takes no hooks
+                self._expected.append(parameter.register_post_accumulate_grad_hook(_notice(self)))  # type: ignore[no-untyped-call]
 
     def attach(self, uids: Iterable[int]) -> list[int]:
         """Hook those that can be and are not yet; returns them."""
@@ -61,7 +76,14 @@ class Inbox:
             handle = tensor.register_post_accumulate_grad_hook(_hook(self, uid))  # type: ignore[no-untyped-call]
             self._handles[uid] = (weakref.ref(tensor), handle)
             fresh.append(uid)
+        if fresh:
+            self._expect_no_more()
         return fresh
+
+    def _expect_no_more(self) -> None:
+        for handle in self._expected:
+            handle.remove()
+        self._expected.clear()
 
     def wait_for_lazy(self, module: nn.Module) -> None:
         """Hook the lazy parameters of a model as soon as their module has run."""
@@ -78,6 +100,8 @@ class Inbox:
 
     def detach(self) -> None:
         """Remove every hook."""
+        self._over = True
+        self._expect_no_more()
         for _, handle in self._handles.values():
             handle.remove()
         for handle in self._lazy.values():
@@ -128,6 +152,14 @@ def _hook(inbox: Inbox, uid: int) -> Callable[[torch.Tensor], None]:
         # may step and free the gradient at once.
         if parameter.grad is not None:
             add(uid)
+
+    return hook
+
+
+def _notice(inbox: Inbox) -> Callable[[torch.Tensor], None]:
+    def hook(_: torch.Tensor) -> None:
+        if _task() != inbox.task:
+            inbox.switch(_task())
 
     return hook
 

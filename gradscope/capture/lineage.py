@@ -72,6 +72,7 @@ class Tracer(TorchFunctionMode):
         self.listener = listener
         self.wrapping = Wrapping()
         self.values = Values(tape, registry, listener, self.wrapping.line_of)
+        registry.on_add = self.values.adopt
         self.saved = Saved(tape)
         self.active = True
         self.modules: list[int] = []
@@ -87,6 +88,7 @@ class Tracer(TorchFunctionMode):
     def retire(self) -> None:
         """See nothing more."""
         self.active = False
+        self.registry.on_add = None
         self.wrapping.undo()
 
     def see(self, tensor: torch.Tensor, stack: Stack) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -34,11 +34,15 @@ class ModuleCalls:
         """Called when a module begins to run inside no other."""
         self.on_child: list[Callable[[nn.Module, nn.Module | None], None]] = []
         """Called with each module that is given a child, and the child."""
+        self.on_parameter: list[Callable[[nn.Parameter], None]] = []
+        """Called with each parameter that a watched module is given, itself or in a child."""
         self._numbers: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
 
     def parameter_registered(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
         """A module was given a parameter."""
         self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
+        if parameter is not None:
+            self._new(module, (parameter,))
         if parameter is not None and self.discover:
             self.registry.registered(parameter, snapshot(sys._getframe(1)))
 
@@ -47,8 +51,16 @@ class ModuleCalls:
         for probe in self.on_child:
             probe(module, child)
         self.registry.dirty |= self.discover or id(module) in self.registry.module_ids
+        if child is not None:
+            self._new(module, child.parameters())
         if child is not None and self.discover:
             self.registry.built[id(child)] = (weakref.ref(child), snapshot(sys._getframe(1)))
+
+    def _new(self, module: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
+        if id(module) in self.registry.module_ids:
+            for parameter in parameters:
+                for told in self.on_parameter:
+                    told(parameter)
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         """A module begins to run."""

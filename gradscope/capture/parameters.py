@@ -62,6 +62,8 @@ class Registry:
     """Ids of the modules inside the models: what is registered elsewhere concerns nobody."""
     original: Callable[[torch.Tensor], torch.Tensor] | None = None
     """Tells the parameter for which another one stands in."""
+    on_add: Callable[[torch.Tensor, int], None] | None = None
+    """Told of each tensor that becomes a parameter here: it may have been read before, as any other."""
     _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack]] = field(default_factory=dict)
     _ids: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -98,6 +100,8 @@ class Registry:
         )
         self._ids[id(tensor)] = (weakref.ref(tensor), uid)
         self.dirty = True
+        if self.on_add is not None:
+            self.on_add(tensor, uid)
         return uid
 
     def line_of(self, uid: int) -> Stack | None:

@@ -17,11 +17,13 @@ class Settled:
     unseen: frozenset[int]
     graph: Graph | None
     built: Mapping[str, Path]
+    lost: Mapping[int, int]
+    """Parameters that got no gradient any more, and the last pass that had left one."""
     before: Settled | None = None
 
     def onto(self, run: Run, steps: int) -> Run:
         """A run with these facts added. A cut of a parameter that got a gradient later is no fact any more."""
-        silent = {u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards}
+        silent = {u for u in run.parameters if not (t := run.tallies.get(u)) or not t.backwards} | self._still(run)
         cuts = dict.fromkeys(cut for cut in (*run.cuts, *self._all_cuts()) if cut.parameters & silent)
         unused, unseen = self._never_used(), run.unseen | self._unseen()
         if run.traced:
@@ -42,6 +44,11 @@ class Settled:
     def _graph(self) -> Graph | None:
         """The newest there is."""
         return self.graph or (self.before._graph() if self.before is not None else None)
+
+    def _still(self, run: Run) -> set[int]:
+        """Those that had lost their gradient, and that none has reached since."""
+        before = self.before._still(run) if self.before is not None else set()
+        return before | {u for u, last in self.lost.items() if run.tallies[u].last_backward == last}
 
     def _all_cuts(self) -> tuple[Cut, ...]:
         return (*self.cuts, *(self.before._all_cuts() if self.before is not None else ()))

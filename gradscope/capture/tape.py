@@ -116,6 +116,8 @@ class Tape:
     """Values whose gradient the user put a hook on, and where."""
     params: dict[int, list[int]] = field(default_factory=dict)
     """Per uid, the values that are versions of this parameter."""
+    born: set[int] = field(default_factory=set)
+    """Those of them that are no write to a parameter: an ordinary tensor that became one."""
     constant: set[int] = field(default_factory=set)
     """Operations whose result is the same whatever they are given."""
     bad_data: dict[int, str] = field(default_factory=dict)

@@ -178,11 +178,29 @@ class Values:
             else:
                 parents = self._from_numbers(tensor)
         value = self._add(made, parents, tensor, uid)
-        memory = storage_pointer(tensor) if uid >= 0 else 0
-        if memory:
-            self._storage[memory] = uid
+        if uid >= 0:
+            self._remember_storage(tensor, uid)
         self.tape.bind(tensor, value)
         return value
+
+    def adopt(self, tensor: torch.Tensor, uid: int) -> None:
+        """A tensor turned out to be a parameter, maybe after it was read: an optimizer holds it."""
+        self._remember_storage(tensor, uid)
+        known = self.tape.find(tensor)
+        value = self.tape.values[known] if known >= 0 else None
+        if value is None or value.param >= 0 or (tensor.requires_grad and not value.requires):
+            return  # what was read before it was made a leaf is not the parameter
+        value.param = uid
+        self._born(uid, known)
+
+    def _born(self, uid: int, value: int) -> None:
+        self.tape.params.setdefault(uid, []).append(value)
+        self.tape.born.add(value)
+
+    def _remember_storage(self, tensor: torch.Tensor, uid: int) -> None:
+        memory = storage_pointer(tensor)
+        if memory:
+            self._storage[memory] = uid
 
     def _from_numbers(self, tensor: torch.Tensor) -> Links:
         return tuple([(source, False) for source in self._numbers.sources(tensor)])
@@ -225,8 +243,10 @@ class Values:
         parents: Links = ((known, False),)
         if grad_fn(tensor) is not None:
             parents = (*parents, *self._graph_parents(tensor.grad_fn))
-        old = self.tape.values[known]
-        value = self.tape.add(Value(old.op, parents, True, -1, old.floating, old.ndim, old.numel, old.size, old.half))
+        old, uid = self.tape.values[known], self.registry.uid(tensor)
+        value = self.tape.add(Value(old.op, parents, True, uid, old.floating, old.ndim, old.numel, old.size, old.half))
+        if uid >= 0:
+            self._born(uid, value)
         self.tape.bind(tensor, value)
         return value
 

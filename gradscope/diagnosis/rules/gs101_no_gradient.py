@@ -36,6 +36,7 @@ from gradscope.diagnosis.rules.common import (
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.records import LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
+from gradscope.records.former import left_behind
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
@@ -61,8 +62,11 @@ def missing(run: Run) -> list[int]:
     """Parameters that their optimizers stepped, that required a gradient, and that never received one."""
     stepped = any(optimizer.steps for optimizer in run.optimizers)
     left = _zeros_that_stay(run)
+    old = left_behind(run)
     answer = []
     for uid, parameter in run.parameters.items():
+        if uid in old:
+            continue
         count = tally(run, uid)
         if (count.backwards and uid not in left) or is_idle(run, parameter) or not parameter.owners:
             continue

@@ -20,6 +20,7 @@ from gradscope.diagnosis.idle import kept_frozen, stopped
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.records import Cut, Path, Run
+from gradscope.records.former import left_behind
 
 CODE = ("GS104", "intermittent")
 TIMES = 2
@@ -35,7 +36,7 @@ def check(run: Run) -> Iterable[Finding]:
     """Per model one finding for what comes and goes, and one for what has stopped."""
     silent = stopped(run)
     replaced = {p.replaces for p in run.parameters.values() if p.replaces is not None}  # GS501 tells of these
-    told = replaced | moving(run).keys()
+    told = replaced | left_behind(run) | (moving(run).keys() - silent.keys())
     yield from _frozen(run, [u for u in kept_frozen(run) if u not in told])
     groups: dict[bool, list[int]] = {True: [], False: []}
     for uid, parameter in run.parameters.items():
@@ -47,7 +48,7 @@ def check(run: Run) -> Iterable[Finding]:
             elif count.steps_none - frozen >= TIMES and count.steps_none < count.steps:
                 groups[False].append(uid)
     lost = {u: cut for cut in run.cuts for u in cut.parameters if u in silent}
-    yield from _off(run, {u: lost[u] for u in groups[True] if u in lost})
+    yield from _off(run, {u: lost[u] for u in groups[True] if u in lost}, silent)
     groups[True] = [u for u in groups[True] if u not in lost]
     for over, found in groups.items():
         for model, uids in by_model(run, found):
@@ -64,8 +65,8 @@ def check(run: Run) -> Iterable[Finding]:
             )
 
 
-def _off(run: Run, lost: dict[int, Cut]) -> Iterable[Finding]:
-    """Per line that turned gradients off and model, one finding."""
+def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int]) -> Iterable[Finding]:
+    """Per line that turned gradients off, or cuts since then, and model, one finding."""
     for cut in dict.fromkeys(lost.values()):
         for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
             yield finding(
@@ -79,7 +80,7 @@ def _off(run: Run, lost: dict[int, Cut]) -> Iterable[Finding]:
                 says="gets no gradient any more",
                 path=cut.path,
                 evidence=Evidence.TRACED,
-                detail=ran_in(cut),
+                detail="; ".join(filter(None, (_stopped(run, mine, silent), ran_in(cut)))),
             )
 
 

@@ -21,6 +21,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
 from gradscope.records import WRAPPED, Location, Optimizer, Parameter, Path, Run
+from gradscope.records.former import former
 
 CODE = ("GS501", "not-in-optimizer")
 _USED_UP = Cause(
@@ -92,9 +93,10 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         if parameter.late or parameter.replaced > 1:
             return "stale_parameter", _replaced_at(parameter), _last(built)
         return "stale_parameter", built, _last(parameter.registered)
-    abandoned = _abandoned(run)
+    removed = _removed(run, parameter)
+    abandoned = removed or _abandoned(run)
     if abandoned is not None:
-        if parameter.replaced > 1:
+        if parameter.replaced > 1 or (removed and parameter.late):
             return "stale_parameter", _replaced_at(parameter), _last(abandoned.built)
         return "stale_parameter", abandoned.built, _last(parameter.registered)
     if optimizer is None:
@@ -126,6 +128,13 @@ def _replaced_at(parameter: Parameter) -> Path:
     """The line that put the new tensor, or the new module that holds it, in place of the old."""
     built = parameter.built
     return built if built and built[-1].function != "__init__" else parameter.registered
+
+
+def _removed(run: Run, parameter: Parameter) -> Optimizer | None:
+    """An optimizer with a tensor that this parameter's own model had and has no more."""
+    names = {owner.model for owner in parameter.owners}
+    gone = {u for u in former(run) if any(o.model in names for o in run.parameters[u].owners)}
+    return next((o for o in run.optimizers if o.steps and gone.intersection(o.parameters)), None)
 
 
 def _abandoned(run: Run) -> Optimizer | None:
