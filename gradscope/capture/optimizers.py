@@ -36,6 +36,10 @@ class Known:
     uids: tuple[int, ...] = ()
     ids: list[list[int]] = field(default_factory=list)
     """Per group: the ids of its tensors, by which a change is noticed."""
+    entries: int = 0
+    """How many parameters there were when its groups were read: a new one may have the id of one that is gone."""
+    past: frozenset[int] = frozenset()
+    """Parameters that it stepped, and that were taken out of its groups."""
     frozen: frozenset[int] = frozenset()
     """Parameters that were known to be frozen when it was built."""
     joined: list[int] = field(default_factory=list)
@@ -108,19 +112,26 @@ class OptimizerBook:
         if optimizer is None or not hasattr(optimizer, "param_groups"):
             return
         ids = [list(map(id, group["params"])) for group in optimizer.param_groups]
-        if ids == known.ids:
+        if ids == known.ids and known.entries == len(self.registry.entries):
             rates = [group.get("lr") for group in optimizer.param_groups]
             known.groups = tuple(Group(g.parameters, _rate(lr)) for g, lr in zip(known.groups, rates, strict=True))
         else:
-            if known.steps:
-                known.joined.extend(range(len(known.groups), len(ids)))
-            known.groups = tuple(self._group(group) for group in optimizer.param_groups)
-            known.uids = tuple(uid for group in known.groups for uid in group.parameters)
-            known.ids = ids
+            self._read_groups(known, optimizer)
+            known.ids, known.entries = ids, len(self.registry.entries)
         # LRScheduler writes the rate it started from into every group.
         known.scheduled = known.scheduled or any("initial_lr" in group for group in optimizer.param_groups)
         eps = optimizer.defaults.get("eps") if isinstance(optimizer.defaults, dict) else None
         known.eps = float(eps) if isinstance(eps, (int, float)) else None
+
+    def _read_groups(self, known: Known, optimizer: Any) -> None:
+        groups = tuple(self._group(group) for group in optimizer.param_groups)
+        uids = tuple(uid for group in groups for uid in group.parameters)
+        if known.steps:
+            known.joined.extend(range(len(known.groups), len(groups)))
+            known.past = (known.past | frozenset(known.uids)) - frozenset(uids)
+        known.groups = groups
+        if uids != known.uids:
+            known.uids = uids
 
     def _group(self, group: dict[str, Any]) -> Group:
         return Group(tuple(map(self.registry.hold, group["params"])), _rate(group.get("lr")))
@@ -185,6 +196,7 @@ class OptimizerBook:
             built=lines.built,
             added=self._added(known, lines),
             frozen=known.frozen,
+            past=known.past,
             joined=tuple(known.joined),
             eps=known.eps,
             steps=known.steps,

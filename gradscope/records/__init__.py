@@ -149,6 +149,8 @@ class Optimizer:
     """Per group: the line that handed it over."""
     frozen: frozenset[int] = frozenset()
     """Parameters that were seen to be frozen when it was built."""
+    past: frozenset[int] = frozenset()
+    """Parameters that it stepped, and that were taken out of its groups."""
     joined: tuple[int, ...] = ()
     """Groups, by number, that were added after it had stepped."""
     eps: float | None = None

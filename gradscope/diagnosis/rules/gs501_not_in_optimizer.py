@@ -4,7 +4,8 @@ They are computed, pile up (nobody clears them) and are never applied. The param
 the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
 exhausted; or their module is kept in a plain list, of which the model knows nothing.
 
-One whose value changes all the same is not told: it is updated by hand, or copied from master weights.
+One whose value changes all the same is not told: it is updated by hand, or copied from master weights. Nor is one
+that an optimizer has stepped and that was taken out of its groups since.
 
 Bad:
     criterion = ArcFace(dim, classes)                        # owns a weight
@@ -44,7 +45,7 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per reason and model."""
     if not any(optimizer.steps for optimizer in run.optimizers):
         return
-    held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    held = {uid for optimizer in run.optimizers for uid in (*optimizer.parameters, *optimizer.past)}
     # a copy whose gradients are carried to its original by hand; one made out of sight is known by name and shape
     fed = _fed_by_hand(run)
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
