@@ -1,26 +1,20 @@
-"""Optimizers: which there are, what they hold, where they were built, and what a step changed."""
+"""Optimizers: which there are, what they hold, and where they were built."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from gradscope.capture.calls import Sources
-from gradscope.capture.norms import norms, unseen
 from gradscope.capture.optimizer_lines import Lines, Subject, lines_of
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.variables import imported_files, reachable, user_frames, variables_of
 from gradscope.records import Group, Optimizer, Path
-
-CLONE_LIMIT = 50_000_000
-"""Elements of weights that are copied to compare one step; beyond it steps are not compared."""
 
 
 @dataclass(slots=True, eq=False)
@@ -219,61 +213,3 @@ class OptimizerBook:
 
 def _rate(value: Any) -> float | None:
     return float(value) if value is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What one optimizer step did to the values of its parameters."""
-
-    ratios: Mapping[int, float]
-    weights: Mapping[int, float]
-    unchanged: frozenset[int]
-    moved: frozenset[int]
-
-
-class Snapshot:
-    """The values of an optimizer's parameters before its step. Lives from its pre-hook to its post-hook."""
-
-    def __init__(self, optimizer: Any, registry: Registry) -> None:
-        self.uids: list[int] = []
-        self.params: list[torch.Tensor] = []
-        self.before: list[torch.Tensor] = []
-        self.partly: set[int] = set()
-        """Parameters of which only a part is here."""
-        total = 0
-        with unseen():
-            for group in optimizer.param_groups:
-                for param in group["params"]:
-                    uid = registry.uid(param)
-                    if uid < 0 or is_lazy(param) or param.is_meta or param.layout is not torch.strided:
-                        continue
-                    total += param.numel()
-                    if total > CLONE_LIMIT:
-                        return
-                    value = getattr(param, "_local_tensor", param)
-                    if value is not param:
-                        self.partly.add(uid)
-                    self.uids.append(uid)
-                    self.params.append(value)
-                    self.before.append(value.detach().clone())
-
-    def compare(self, received: Mapping[int, float | None]) -> Changes:
-        """Compare with the values now. `received`: who had a gradient at this step."""
-        with unseen():
-            change = [now.detach() - then for now, then in zip(self.params, self.before, strict=True)]
-        changes = dict(zip(self.uids, norms(change), strict=True))
-        sizes = dict(zip(self.uids, norms(self.before), strict=True))
-        still = {uid for uid in self.partly if not changes[uid]}  # says nothing about the other parts
-        weights = {uid: size for uid, size in sizes.items() if uid in received and uid not in still}
-        return Changes(
-            {uid: _ratio(changes[uid], size) for uid, size in weights.items()},
-            weights,
-            frozenset(uid for uid in weights if changes[uid] == 0.0),
-            frozenset(uid for uid, moved in changes.items() if uid not in received and moved != 0.0),
-        )
-
-
-def _ratio(change: float, size: float) -> float:
-    if size:
-        return change / size
-    return float("inf") if change else 0.0
