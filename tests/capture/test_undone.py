@@ -103,6 +103,8 @@ def soft_target(net, turns):
 
 def clipped(net, turns):
     optimizer = torch.optim.RMSprop(net.parameters(), lr=0.05)
+    for p in net.parameters():
+        p.data.fill_(0.01)
     for _ in turns:
         optimizer.zero_grad()
         net(torch.rand(8, 3)).mean().neg().backward()  # everything is pushed to a bound
@@ -152,7 +154,7 @@ def averaged_over_clients(net, turns):
 
 
 def tried_and_moved(net, turns):
-    inner, outer = torch.optim.SGD(net.parameters(), lr=0.1), torch.optim.Adam(net.parameters(), lr=1e-4)
+    inner, outer = torch.optim.SGD(net.parameters(), lr=1.0), torch.optim.Adam(net.parameters(), lr=1e-5)
     for _ in turns:
         before = state(net)
         turn(net, inner)
