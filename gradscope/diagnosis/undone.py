@@ -4,7 +4,7 @@
 * Where after each step next to nothing of its update is left, it is undone whatever the values are: old ones, or a
   mixture with those of another network, of which the new ones are a thousandth.
 * Values that are clamped or scaled may rest on their bound; that is what the user wants.
-* A parameter that several optimizers step may be tried with one of them, put back, and moved with another.
+* One update that is kept is enough: the others may be trials, or another optimizer's.
 """
 
 from __future__ import annotations
@@ -65,8 +65,7 @@ def undone(run: Run) -> dict[int, Path]:
         elif isinstance(event, OptimizerStep):
             _look(seen, event)
             _step(seen, event)
-    several = _of_several(run)
-    return {u: s.path for u, s in seen.items() if _returns(s) or (u not in several and _is_undone(s))}
+    return {u: s.path for u, s in seen.items() if _returns(s) or _is_undone(s)}
 
 
 def _look(seen: defaultdict[int, _Seen], event: OptimizerStep) -> None:
@@ -107,14 +106,3 @@ def _is_undone(state: _Seen) -> bool:
     """Whether nothing is left of any update, and the value stays the same; or a little is, of each."""
     often = state.times >= TIMES or state.times + state.unseen >= UNTRACED
     return often and not state.kept and not state.bound and (state.partly or len(state.weights) == 1)
-
-
-def _of_several(run: Run) -> frozenset[int]:
-    """Parameters that several stepping optimizers hold."""
-    once: set[int] = set()
-    again: set[int] = set()
-    for optimizer in run.optimizers:
-        if optimizer.steps:
-            again.update(once.intersection(optimizer.parameters))
-            once.update(optimizer.parameters)
-    return frozenset(again)
