@@ -60,6 +60,8 @@ class Parameter:
     device: str
     trainable: bool
     owners: tuple[Owner, ...] = ()
+    former: tuple[Owner, ...] = ()
+    """Its names, if another instance of its model has them now and no optimizer held it."""
     module: str = ""
     """Class name of the module that holds it directly."""
     built: Path = ()
