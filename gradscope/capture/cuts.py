@@ -222,7 +222,7 @@ class CutFinder:
                 seen.add(child)
                 if values[child].requires:
                     scalar = values[value].numel == 1 and values[child].numel == 1 and values[value].floating
-                    if scalar and self._is_sum(child):
+                    if scalar and child in self.losses.live and self._is_sum(child):
                         return DEAD_TERM, None
                     if values[child].param >= 0 and child not in self.tape.born:
                         todo.append(child)

@@ -25,6 +25,7 @@ class Entry:
     device: str
     trainable: bool
     owners: tuple[Owner, ...] = ()
+    former: tuple[Owner, ...] = ()
     module: str = ""
     loaded: bool = False
     frozen_at: Stack = EMPTY
@@ -69,6 +70,7 @@ def record_of(entry: Entry, misset: Collection[int] = ()) -> Parameter:
         device=str(tensor.device) if tensor is not None else entry.device,
         trainable=tensor.requires_grad if tensor is not None else entry.trainable,
         owners=entry.owners,
+        former=entry.former,
         module=entry.module,
         built=resolve(entry.built),
         registered=resolve(entry.registered),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Iterable
+from functools import cached_property
 
 from gradscope.capture.tape import Root, Tape
 
@@ -22,6 +23,17 @@ class Losses:
         self._of: dict[frozenset[int], list[Root]] = {}
         for number, held in enumerate(tape.held):
             self._of.setdefault(held, []).extend(self._before(number))
+
+    @cached_property
+    def live(self) -> set[int]:
+        """Values to which a loss sends a gradient."""
+        todo = [root.value for root in self._tape.roots if root.value >= 0]
+        found = set(todo)
+        while todo:
+            new = {parent for parent, live in self._tape.values[todo.pop()].parents if live} - found
+            found |= new
+            todo.extend(new)
+        return found
 
     def _before(self, step: int) -> list[Root]:
         """Since the step before; where several optimizers step in a row, since the one before the first of them."""

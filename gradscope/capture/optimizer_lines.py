@@ -126,11 +126,12 @@ def _receiver(site: Site) -> str:
 
 
 def _groups(sources: Sources, built: Site | None, count: int) -> tuple[Path, ...]:
-    """The dicts of the one function, other than the call that builds it, that writes down parameter groups.
+    """The dicts of the one function, other than the calls that build it or add to it, that writes down its groups.
 
     One that stands in a loop makes as many of the groups as the others leave.
     """
     here = set(ast.walk(built.node)) if built is not None else set()
+    here.update(node for site in sources.calls("add_param_group") for node in ast.walk(site.node))  # of whichever
     found = sorted((site for site in sources.groups() if site.node not in here), key=lambda site: site.line)
     if len({site.function for site in found}) != 1:
         return ()

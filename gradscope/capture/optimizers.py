@@ -1,4 +1,4 @@
-"""Optimizers: which there are, what they hold, where they were built, and what a step changed."""
+"""Optimizers: which there are, what they hold, and where they were built."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from gradscope.capture.calls import Sources
-from gradscope.capture.norms import norms, unseen
 from gradscope.capture.optimizer_lines import Lines, Subject, lines_of
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.variables import imported_files, reachable, user_frames, variables_of
 from gradscope.records import Group, Optimizer, Path
-
-CLONE_LIMIT = 50_000_000
-"""Elements of weights that are copied to compare one step; beyond it steps are not compared."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +31,10 @@ class Known:
     uids: tuple[int, ...] = ()
     ids: list[list[int]] = field(default_factory=list)
     """Per group: the ids of its tensors, by which a change is noticed."""
+    entries: int = 0
+    """How many parameters there were when its groups were read: a new one may have the id of one that is gone."""
+    past: frozenset[int] = frozenset()
+    """Parameters that it stepped, and that were taken out of its groups."""
     frozen: frozenset[int] = frozenset()
     """Parameters that were known to be frozen when it was built."""
     joined: list[int] = field(default_factory=list)
@@ -108,21 +107,28 @@ class OptimizerBook:
         if optimizer is None or not hasattr(optimizer, "param_groups"):
             return
         ids = [list(map(id, group["params"])) for group in optimizer.param_groups]
-        if ids == known.ids:
+        if ids == known.ids and known.entries == len(self.registry.entries):
             known.groups = tuple(
                 Group(old.parameters, *_rates(group))
                 for old, group in zip(known.groups, optimizer.param_groups, strict=True)
             )
         else:
-            if known.steps:
-                known.joined.extend(range(len(known.groups), len(ids)))
-            known.groups = tuple(self._group(group) for group in optimizer.param_groups)
-            known.uids = tuple(uid for group in known.groups for uid in group.parameters)
-            known.ids = ids
+            self._read_groups(known, optimizer)
+            known.ids, known.entries = ids, len(self.registry.entries)
         # LRScheduler writes the rate it started from into every group.
         known.scheduled = known.scheduled or any("initial_lr" in group for group in optimizer.param_groups)
         eps = optimizer.defaults.get("eps") if isinstance(optimizer.defaults, dict) else None
         known.eps = float(eps) if isinstance(eps, (int, float)) else None
+
+    def _read_groups(self, known: Known, optimizer: Any) -> None:
+        groups = tuple(self._group(group) for group in optimizer.param_groups)
+        uids = tuple(uid for group in groups for uid in group.parameters)
+        if known.steps:
+            known.joined.extend(range(len(known.groups), len(groups)))
+            known.past = (known.past | frozenset(known.uids)) - frozenset(uids)
+        known.groups = groups
+        if uids != known.uids:
+            known.uids = uids
 
     def _group(self, group: dict[str, Any]) -> Group:
         return Group(tuple(map(self.registry.hold, group["params"])), *_rates(group))
@@ -187,6 +193,7 @@ class OptimizerBook:
             built=lines.built,
             added=self._added(known, lines),
             frozen=known.frozen,
+            past=known.past,
             joined=tuple(known.joined),
             eps=known.eps,
             steps=known.steps,
@@ -210,61 +217,3 @@ class OptimizerBook:
 def _rates(group: Mapping[str, Any]) -> tuple[float | None, ...]:
     """What it is and, with a scheduler, what it was at first."""
     return tuple(float(rate) if rate is not None else None for rate in map(group.get, ("lr", "initial_lr")))
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What one optimizer step did to the values of its parameters."""
-
-    ratios: Mapping[int, float]
-    weights: Mapping[int, float]
-    unchanged: frozenset[int]
-    moved: frozenset[int]
-
-
-class Snapshot:
-    """The values of an optimizer's parameters before its step. Lives from its pre-hook to its post-hook."""
-
-    def __init__(self, optimizer: Any, registry: Registry) -> None:
-        self.uids: list[int] = []
-        self.params: list[torch.Tensor] = []
-        self.before: list[torch.Tensor] = []
-        self.partly: set[int] = set()
-        """Parameters of which only a part is here."""
-        total = 0
-        with unseen():
-            for group in optimizer.param_groups:
-                for param in group["params"]:
-                    uid = registry.uid(param)
-                    if uid < 0 or is_lazy(param) or param.is_meta or param.layout is not torch.strided:
-                        continue
-                    total += param.numel()
-                    if total > CLONE_LIMIT:
-                        return
-                    value = getattr(param, "_local_tensor", param)
-                    if value is not param:
-                        self.partly.add(uid)
-                    self.uids.append(uid)
-                    self.params.append(value)
-                    self.before.append(value.detach().clone())
-
-    def compare(self, received: Mapping[int, float | None]) -> Changes:
-        """Compare with the values now. `received`: who had a gradient at this step."""
-        with unseen():
-            change = [now.detach() - then for now, then in zip(self.params, self.before, strict=True)]
-        changes = dict(zip(self.uids, norms(change), strict=True))
-        sizes = dict(zip(self.uids, norms(self.before), strict=True))
-        still = {uid for uid in self.partly if not changes[uid]}  # says nothing about the other parts
-        weights = {uid: size for uid, size in sizes.items() if uid in received and uid not in still}
-        return Changes(
-            {uid: _ratio(changes[uid], size) for uid, size in weights.items()},
-            weights,
-            frozenset(uid for uid in weights if changes[uid] == 0.0),
-            frozenset(uid for uid, moved in changes.items() if uid not in received and moved != 0.0),
-        )
-
-
-def _ratio(change: float, size: float) -> float:
-    if size:
-        return change / size
-    return float("inf") if change else 0.0

@@ -34,6 +34,8 @@ class WatchedModel:
     uids: tuple[int, ...] = ()
     lazy: bool = False
     """Some of its parameters have no shape yet."""
+    instance: int = 0
+    """How many others had its name before."""
     built: dict[str, Stack] = field(default_factory=dict)
     """Per prefix of a module in it: where that module was put into its parent."""
 
@@ -67,6 +69,8 @@ class Registry:
     _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack]] = field(default_factory=dict)
     _ids: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
+    _instances: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Of which instance of its model the tensor at a place is."""
 
     def uid(self, tensor: torch.Tensor) -> int:
         """The uid of a tensor, or -1 for a stranger."""
@@ -177,6 +181,7 @@ class Registry:
             else:
                 watched.module = None
                 watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in _tensors(name, model))
+            watched.instance += 1
             self.dirty = True
             return True
         return False
@@ -192,7 +197,7 @@ class Registry:
                 if uid < 0:
                     uid = self._place(model.name, fqn, tensor)
                     fresh.append(uid)
-                self._took_place(model.name, fqn, uid)
+                self._took_place(model, fqn, uid)
                 uids[uid] = None
                 owners.setdefault(uid, []).append(Owner(model.name, fqn))
                 model.lazy = model.lazy or is_lazy(tensor)
@@ -204,16 +209,17 @@ class Registry:
         self.dirty = False
         return fresh
 
-    def _took_place(self, model: str, fqn: str, uid: int) -> None:
+    def _took_place(self, model: WatchedModel, fqn: str, uid: int) -> None:
         """A tensor has this name now; whoever had it before has it no more, unless an optimizer holds it."""
-        before = self._places.get((model, fqn), uid)
-        self._places[(model, fqn)] = uid
+        place = model.name, fqn
+        before, instance = self._places.get(place, uid), self._instances.get(place, model.instance)
+        self._places[place], self._instances[place] = uid, model.instance
         if before != uid:
             old, new = self.entries[before], self.entries[uid]
             new.replaced = old.replaced + 1
             new.replaces = before if old.held else old.replaces
             if not old.held:
-                old.owners = ()
+                old.former, old.owners = old.owners if instance != model.instance else (), ()
 
     def _place(self, model: str, fqn: str, tensor: torch.Tensor) -> int:
         before = self._places.get((model, fqn), -1)

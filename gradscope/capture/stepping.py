@@ -15,8 +15,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
-from gradscope.capture.optimizers import Changes, Snapshot
 from gradscope.capture.source import Stack, snapshot
+from gradscope.capture.updates import KEPT, Changes, Left, Snapshot
 from gradscope.errors import StopRun
 from gradscope.records import Backward, OptimizerStep, Write
 from gradscope.records.columns import Cohort, Column
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 SCALED = "scaler.step"
 FIRST, THEN = 3, 50
 """Steps whose updates are compared when nothing is traced: the first few, then every fiftieth."""
+UNDONE = 12
+"""... or the first so many, as long as they are undone."""
 FAINT = 1e-6
 """Norm of a gradient that may well change nothing: a step with no more says nothing about precision."""
 _NO_CHANGES = Changes({}, {}, frozenset(), frozenset())
+_NOTHING_LEFT = Left({}, frozenset())
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +53,7 @@ class Opened:
     stack: Stack
     closure: bool
     snapshot: Snapshot | None
+    left: Left
     norms: Column | None = None
     kind: StepKind | None = None
 
@@ -60,6 +64,8 @@ class StepProbe:
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
         self._opened: dict[int, Opened] = {}
+        self._sampled: dict[int, Snapshot] = {}
+        """Per optimizer, if its last step was looked at."""
         self._usual: dict[int, Usual] = {}
         self._hooked: dict[int, tuple[int, ...]] = {}
         """Per optimizer the parameters that were hooked because it holds them."""
@@ -77,6 +83,7 @@ class StepProbe:
             handle.remove()
         self._handles.clear()
         self._opened.clear()
+        self._sampled.clear()
         for probe in self.watcher.before_optimizer:
             probe(None, False)
 
@@ -115,8 +122,11 @@ class StepProbe:
         if watcher.unnamed is not None and any(not watcher.registry.entries[u].owners for u in known.uids):
             watcher.unnamed(stack)
         watcher.loop.steps(uid)
-        samples = watcher.measure_updates or known.steps < FIRST or known.steps % THEN == 0
-        opened = self._opened[uid] = Opened(stack, closure, self._sample(optimizer) if samples else None)
+        before = self._sampled.pop(uid, None)
+        left = before.left() if before is not None else _NOTHING_LEFT
+        first = FIRST if left.least > KEPT else UNDONE
+        samples = watcher.measure_updates or known.steps < first or known.steps % THEN == 0
+        opened = self._opened[uid] = Opened(stack, closure, self._sample(optimizer) if samples else None, left)
         if not closure:
             self._look(uid, optimizer, opened)
 
@@ -239,17 +249,20 @@ class StepProbe:
         if opened.snapshot is not None:
             started = perf_counter()
             changes = opened.snapshot.compare(opened.norms)
+            self._sampled = {u: s for u, s in self._sampled.items() if watcher.book.known[u].ref() is not None}
+            self._sampled[uid] = opened.snapshot
             watcher.budget.sampled(started)
         event = OptimizerStep(
             log.tick(), log.step, log.optimizer_steps, uid, watcher.path(opened.stack), opened.norms,
             tuple(_number(group.get("lr")) for group in optimizer.param_groups),
-            changes.ratios, changes.unchanged, changes.moved, changes.weights,
+            changes.ratios, changes.unchanged, changes.moved, changes.weights, opened.left.kept, opened.left.bound,
         )  # fmt: skip
         log.append(event)
         log.optimizer_steps += 1
         log.stepped(uid, opened.kind, opened.norms)
         watcher.book.stepped(uid)
         watcher.suspicions.stepped(log, opened.kind)
+        watcher.suspicions.undone(opened.left.kept)
         if opened.snapshot is not None:
             for param, ratio in changes.ratios.items():
                 count = log.count(param)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gradscope.capture.events import Log, StepKind
+from gradscope.capture.updates import KEPT
 from gradscope.records.columns import Column
 from gradscope.tallies import ZERO
 
@@ -93,6 +94,12 @@ class Suspicions:
         if before is not None and before[0] == weight and before[1] >= VISIBLE:
             self._suspect("undone", uid)
         self._weights[uid] = weight, ratio
+
+    def undone(self, kept: Mapping[int, float]) -> None:
+        """So much of the updates of the step before is left; asked at the step after a sampled one."""
+        for uid, share in kept.items():
+            if share <= KEPT:
+                self._suspect("undone", uid)
 
     def _suspect(self, what: str, uid: int) -> None:
         if (what, uid) not in self._told:

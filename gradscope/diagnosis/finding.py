@@ -60,6 +60,8 @@ class Finding:
     """Other lines that may be to blame, likeliest first."""
     steps: tuple[int, int] | None = None
     detail: str = ""
+    earlier: bool = False
+    """It is about a model that had the name before the one that has it now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class Parameter:
     device: str
     trainable: bool
     owners: tuple[Owner, ...] = ()
+    former: tuple[Owner, ...] = ()
+    """Its names, if another instance of its model has them now and no optimizer held it."""
     module: str = ""
     """Class name of the module that holds it directly."""
     built: Path = ()
@@ -152,6 +154,8 @@ class Optimizer:
     """Per group: the line that handed it over."""
     frozen: frozenset[int] = frozenset()
     """Parameters that were seen to be frozen when it was built."""
+    past: frozenset[int] = frozenset()
+    """Parameters that it stepped, and that were taken out of its groups."""
     joined: tuple[int, ...] = ()
     """Groups, by number, that were added after it had stepped."""
     eps: float | None = None

@@ -63,6 +63,10 @@ class OptimizerStep:
     """Parameters without a fresh gradient whose value changed nevertheless."""
     weights: Mapping[int, float] = field(default_factory=dict)
     """Per parameter where sampled: 2-norm of the weight before the step."""
+    kept: Mapping[int, float] = field(default_factory=dict)
+    """Per parameter where the step before was sampled: what was left of that update now, as a share of it."""
+    bound: frozenset[int] = frozenset()
+    """Of those with nothing left, the ones all of whose elements are their least or largest: they may rest on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,5 +204,6 @@ def _alarm(report: Report, findings: list[Finding]) -> str:
 
 def _whom(report: Report, finding: Finding) -> str:
     part = victims(report, finding)
-    whom = f"{part} of {finding.model}" if " of " in part else finding.model
+    model = f"an earlier {finding.model}" if finding.earlier else finding.model
+    whom = f"{part} of {model}" if " of " in part else model
     return f"{whom} ({brief(finding.location)})" if finding.location else whom

@@ -39,7 +39,7 @@ _UIDS: dict[type, tuple[str, ...]] = {
     Model: ("parameters",),
     Group: ("parameters",),
     Backward: ("norms", "added", "connected"),
-    OptimizerStep: ("norms", "ratios", "unchanged", "moved", "weights"),
+    OptimizerStep: ("norms", "ratios", "unchanged", "moved", "weights", "kept", "bound"),
     Clear: ("parameters",),
     Write: ("parameters",),
     Cut: ("parameters",),

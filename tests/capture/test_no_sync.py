@@ -14,6 +14,8 @@ from gradscope.records import Backward
 from tests.capture.far_device import Far
 
 STEPS = 12
+BEFORE = 2
+"""The first has no pass before it, and is compared; the second looks at what is left of its update."""
 FETCH = "tolist, norms.py:values"
 """The one transfer: what was computed in the pass before."""
 
@@ -44,11 +46,11 @@ def train(net: nn.Module, kind: type[torch.optim.Optimizer] = torch.optim.SGD, s
     """What was read in each step."""
     optimizer, batch = kind(net.parameters(), lr=0.1), Far(torch.randn(4, 3))
     read = []
-    for _ in range(1 + steps):
+    for _ in range(BEFORE + steps):
         Far.reads.clear()
         turn(net, optimizer, batch)
         read.append(list(Far.reads))
-    return read[1:]  # the first has no pass before it
+    return read[BEFORE:]
 
 
 def test_the_device_notes_when_it_is_read():
@@ -70,7 +72,7 @@ def test_watching_reads_once_a_pass(kind):
     with gradscope.watch(net=net, budget=None) as scope:
         assert train(net, kind) == [[FETCH]] * STEPS
         run = scope.report().run
-    assert run.tallies[0].measured == STEPS + 1
+    assert run.tallies[0].measured == STEPS + BEFORE
     assert all(None not in event.norms.values() for event in run.events if isinstance(event, Backward))
 
 
@@ -84,14 +86,15 @@ def test_passes_that_are_not_measured_read_nothing():
     net = far_net()
     with gradscope.watch(net=net, budget=None, every=1000) as scope:
         assert train(net)[1:] == [[]] * (STEPS - 1)
-        assert scope.report().run.tallies[0].backwards == STEPS + 1
+        assert scope.report().run.tallies[0].backwards == STEPS + BEFORE
 
 
 def test_steps_that_accumulate_and_zero_in_place_read_once_a_pass():
     net = far_net()
     optimizer, batch = torch.optim.SGD(net.parameters(), lr=0.1), Far(torch.randn(4, 3))
     with gradscope.watch(net=net, budget=None):
-        turn(net, optimizer, batch)
+        for _ in range(BEFORE):
+            turn(net, optimizer, batch)
         for _ in range(STEPS):
             Far.reads.clear()
             optimizer.zero_grad(set_to_none=False)

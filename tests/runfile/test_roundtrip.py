@@ -39,7 +39,7 @@ def test_types_survive_too(seed, generate, tmp_path):
 
 
 def _sorted(event):
-    names = [n for n in ("norms", "ratios", "weights") if hasattr(event, n)]
+    names = [n for n in ("norms", "ratios", "weights", "kept") if hasattr(event, n)]
     return replace(event, **{n: dict(sorted(getattr(event, n).items())) for n in names})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
@@ -91,16 +91,24 @@ def ran_in(cut: Cut) -> str:
     return f"it ran in {cut.library}" if cut.library else ""
 
 
-def covers_model(run: Run, name: str, uids: Iterable[int]) -> bool:
-    """Whether these are all trainable parameters of the model."""
+def is_earlier(run: Run, name: str, uids: Iterable[int]) -> bool:
+    """Whether these were in a model of this name, and others are now."""
+    current = {uid for model in run.models if model.name == name for uid in model.parameters}
+    return bool(current) and current.isdisjoint(uids)
+
+
+def covers_model(run: Run, name: str, uids: Collection[int]) -> bool:
+    """Whether these are all trainable parameters of the model, or of an earlier one of its name."""
     for model in run.models:
         if model.name == name:
+            if is_earlier(run, name, uids):
+                return set(fqns(run, name, model.parameters)) <= set(fqns(run, name, tuple(uids)))
             trainable = {uid for uid in model.parameters if run.parameters[uid].trainable or tally(run, uid).backwards}
             return trainable <= set(uids)
     return True
 
 
-def is_design(run: Run, model: str, uids: Iterable[int], place: Cut | Origin | None) -> bool:
+def is_design(run: Run, model: str, uids: Collection[int], place: Cut | Origin | None) -> bool:
     """Whether the code of a package other than torch made it so for a part of a model: not the user's to mend.
 
     Where no place was seen, it is whoever wrote the whole model.
@@ -152,7 +160,10 @@ def _module(fqn: str) -> str:
 def subject(run: Run, model: str, uids: Sequence[int]) -> str:
     """How a sentence calls the victims: the model, one parameter, or some of its parameters."""
     names = fqns(run, model, uids)
-    if covers_model(run, model, uids) or not names:
+    whole = covers_model(run, model, uids) or not names
+    if is_earlier(run, model, uids):
+        model = f"an earlier {model}"
+    if whole:
         return model
     prefix = _prefix(names)
     if len(names) == 1:
@@ -200,8 +211,7 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     also = tuple(other for other in dict.fromkeys(also) if other != location)
     begins = "; it begins" if cause == "unknown" and words is None and location is not None else ""
     words = words or CAUSES[cause]
-    who = subject(run, model, uids)
-    said = words.said
+    who, said = subject(run, model, uids), words.said
     if who[0].isdigit():
         says, said = _plural(says), in_plural(said)
     message = f"{who} {says}: {said}{begins}{at(location)}."
@@ -223,6 +233,7 @@ def finding(  # noqa: PLR0913 - the fields of a finding
         also,
         steps or (0, max(run.steps - 1, 0)),
         detail,
+        is_earlier(run, model, uids),
     )
 
 

@@ -4,7 +4,8 @@ They are computed, pile up (nobody clears them) and are never applied. The param
 the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
 exhausted; or their module is kept in a plain list, of which the model knows nothing.
 
-One whose value changes all the same is not told: it is updated by hand, or copied from master weights.
+One whose value changes all the same is not told: it is updated by hand, or copied from master weights. Nor is one
+that an optimizer has stepped and that was taken out of its groups since.
 
 Bad:
     criterion = ArcFace(dim, classes)                        # owns a weight
@@ -15,7 +16,9 @@ Good:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
@@ -37,6 +40,8 @@ _COPY = Cause(
     "build the optimizer after the copy is made, from its parameters",
 )
 _HIDDEN = "parameters() does not look into plain lists and dicts: keep it in an nn.ModuleList or nn.ModuleDict"
+LIVED = 3
+"""Passes that an earlier instance of a model has to have had; fewer are those of one built anew in every turn."""
 DRIFTS = 2
 """Changes that were seen of a value that no optimizer holds: then the user updates it in another way."""
 
@@ -45,7 +50,8 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per reason and model."""
     if not any(optimizer.steps for optimizer in run.optimizers):
         return
-    held = {uid for optimizer in run.optimizers for uid in optimizer.parameters}
+    run = _with_former(run)
+    held = {uid for optimizer in run.optimizers for uid in (*optimizer.parameters, *optimizer.past)}
     # a copy whose gradients are carried to its original by hand; one made out of sight is known by name and shape
     fed = _fed_by_hand(run)
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
@@ -83,13 +89,23 @@ def check(run: Run) -> Iterable[Finding]:
             )
 
 
+def _with_former(run: Run) -> Run:
+    """The run with the names of parameters of earlier instances that lived for more than a turn."""
+    former = {
+        uid: replace(p, owners=p.former)
+        for uid, p in run.parameters.items()
+        if p.former and not p.owners and tally(run, uid).backwards >= LIVED
+    }
+    return replace(run, parameters={**run.parameters, **former}) if former else run
+
+
 def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location, ...]]:
     parameter = run.parameters[uid]
     optimizer = _sibling_optimizer(run, uid)
     built = optimizer.built if optimizer is not None else ()
     if parameter.copy_of is not None and parameter.copy_of in held:
         return "copied", parameter.copied_at or parameter.registered, _last(built)
-    if parameter.replaces is not None and parameter.replaces in held:
+    if parameter.replaces is not None and parameter.replaces in held and _steps_on(run, parameter.replaces, uid):
         if parameter.late or parameter.replaced > 1:
             return "stale_parameter", _replaced_at(parameter), _last(built)
         return "stale_parameter", built, _last(parameter.registered)
@@ -105,6 +121,13 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "not_in_optimizer", optimizer.exhausted, _last(built)
     added = [path for path in optimizer.added if path and path != built]
     return "not_in_optimizer", added[-1] if added else built, _last(built) if added else ()
+
+
+def _steps_on(run: Run, old: int, new: int) -> bool:
+    """Whether the optimizer of the old tensor has stepped since the new one got gradients."""
+    came = next((event.clock for event in run.backward_events if new in event.norms), math.inf)
+    holders = {o.uid for o in run.optimizers if old in o.parameters or old in o.past}
+    return any(event.clock > came for event in run.step_events if event.optimizer in holders)
 
 
 def _words(run: Run, cause: str, path: Path, uids: Iterable[int]) -> Cause | None:
@@ -162,9 +185,16 @@ def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:
         return empty[0]
     models = {owner.model for owner in run.parameters[uid].owners}
     family = {u for model in run.models if model.name in models for u in model.parameters}
-    stepped = [o for o in run.optimizers if o.steps] or list(run.optimizers)
+    meanwhile = _stepped_meanwhile(run, uid)
+    stepped = [o for o in run.optimizers if o.uid in meanwhile or (o.steps and not meanwhile)] or list(run.optimizers)
     related = [o for o in stepped if family.intersection(o.parameters)]
     return (related or stepped)[-1] if stepped else None
+
+
+def _stepped_meanwhile(run: Run, uid: int) -> set[int]:
+    """Optimizers that stepped from the first pass that reached a parameter to the last."""
+    clocks = [event.clock for event in run.backward_events if uid in event.norms]
+    return {e.optimizer for e in run.step_events if clocks and clocks[0] < e.clock < clocks[-1]}
 
 
 def _last(path: Path) -> tuple[Location, ...]:

@@ -2,7 +2,8 @@
 
 Gradients add up until they are cleared. If they are not cleared between two steps, the second applies the
 first one's again; if another loss's backward() passed through the model in between, its gradient is
-applied too. Accumulation on purpose (several backward passes, one step, one zero_grad) is fine.
+applied too. Accumulation on purpose (several backward passes, one step, one zero_grad) is fine, also where another
+optimizer applies each pass of the same loss at once.
 
 Bad:
     optimizer.zero_grad()
@@ -34,10 +35,14 @@ class Pending:
     """What has been added to one parameter's gradient since it was last cleared."""
 
     last: Backward
+    first: int
+    """Clock of the first of them."""
     applied: bool = False
     """An optimizer that holds it has stepped since the first of them."""
     foreign: Backward | None = None
     """A pass after which another optimizer stepped: it was meant for that one."""
+    stepped: int = -1
+    """That optimizer."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -86,10 +91,10 @@ def _followed(run: Run) -> tuple[PathsOf, PathsOf, dict[int, Path]]:
                 if uid in event.added and uid in pending:
                     pending[uid].last = event
                 else:
-                    pending[uid] = Pending(event)
+                    pending[uid] = Pending(event, event.clock)
         elif isinstance(event, OptimizerStep):
             total[event.optimizer] = total.get(event.optimizer, 0) + 1
-            for uid in _stale(same.held[event.optimizer], event, pending, again, polluted):
+            for uid in _stale(same.held[event.optimizer], event, pending, total, again, polluted):
                 counts[event.optimizer, uid] = counts.get((event.optimizer, uid), 0) + 1
         elif isinstance(event, Clear) or event.by == "assigned":
             for uid in event.parameters:
@@ -111,6 +116,7 @@ def _stale(
     held: frozenset[int],
     event: OptimizerStep,
     pending: dict[int, Pending],
+    total: dict[int, int],
     again: PathsOf,
     polluted: PathsOf,
 ) -> list[int]:
@@ -122,15 +128,26 @@ def _stale(
         if state.applied and state.last.norms:
             again.setdefault(event.optimizer, {})[uid] = state.last.path
             stale.append(uid)
-        elif state.foreign is not None and state.last is not state.foreign:
+        elif state.foreign is not None and state.last is not state.foreign and not _accumulates(state, event, total):
             polluted.setdefault(event.optimizer, {})[uid] = state.foreign.path
             stale.append(uid)
         state.applied = True
         state.foreign = None
     for uid, state in pending.items():
-        if uid not in held and not state.applied and state.foreign is None and held & state.last.norms.keys():
-            state.foreign = state.last
+        if uid not in held and not state.applied and state.foreign is None and _meant_for(held, state.last, pending):
+            state.foreign, state.stepped = state.last, event.optimizer
     return stale
+
+
+def _accumulates(state: Pending, event: OptimizerStep, total: dict[int, int]) -> bool:
+    """Whether the passes are those of one loss, which an optimizer that steps more often applies one by one."""
+    assert state.foreign is not None
+    return state.foreign.path == state.last.path and total[state.stepped] > total[event.optimizer]
+
+
+def _meant_for(held: frozenset[int], of: Backward, pending: dict[int, Pending]) -> bool:
+    """Whether a step applied some of what this pass delivered. What was cleared before it was of no use to it."""
+    return any(uid in pending and pending[uid].first <= of.clock for uid in held & of.norms.keys())
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

@@ -1,8 +1,9 @@
 """GS508 never-changes: gradients are applied and the values stay the same.
 
 In half precision an update below the resolution of the weight (1/256 of it in bfloat16) is rounded away;
-or something puts the old values back after every step (seen in traced steps alone: of `gradscope run`, `explain()`,
-and the marked steps of a `watch()`).
+or something puts the old values back after every step, or a mixture that is next to nothing of the new ones. Which
+line does is seen in traced steps alone: of `gradscope run`, `explain()`, and the marked steps of a `watch()`. In an
+unmarked loop values that are put back are told without a line, after some fifty steps.
 
 Bad:
     model.to(torch.bfloat16)
@@ -16,7 +17,8 @@ from collections.abc import Iterable
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_shift, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import OptimizerStep, Parameter, Path, Run, Write
+from gradscope.diagnosis.undone import undone
+from gradscope.records import Parameter, Path, Run
 
 CODE = ("GS508", "never-changes")
 TIMES = 3
@@ -30,14 +32,15 @@ LOW = ("bfloat16", "float16")
 def check(run: Run) -> Iterable[Finding]:
     """One finding per cause and model."""
     groups: dict[tuple[str, Path, Path], list[int]] = {}
-    undone = _undone(run)
+    put_back = undone(run)
     huge, grown = exploded(run)
     for uid, parameter in run.parameters.items():
         if uid in huge or uid in grown:
             continue
         count = tally(run, uid)
-        if uid in undone:
-            groups.setdefault(("overwritten_after_step", undone[uid], _built(run, uid)), []).append(uid)
+        if uid in put_back:
+            path = put_back[uid]
+            groups.setdefault(("overwritten_after_step", path, _built(run, uid) if path else ()), []).append(uid)
         elif count.compared >= TIMES and count.unchanged == count.compared and _moves(run, uid):
             built = _built(run, uid)
             path = _where(run, parameter) or built
@@ -85,29 +88,6 @@ def _applied(run: Run, uid: int) -> float:
     """The largest gradient its optimizer saw: what other losses left behind was cleared before it counted."""
     seen = [norm for event in run.step_events if (norm := event.norms.get(uid)) is not None]
     return max(seen, default=tally(run, uid).norm_max or 0.0)
-
-
-def _undone(run: Run) -> dict[int, Path]:
-    """Parameters that a write sets back to one and the same value again and again, and the line that does it.
-
-    A value that is clamped or scaled after the step may rest on its bound; that is what the user wants.
-    """
-    written: dict[int, Path] = {}
-    values: dict[int, list[float]] = {}
-    moved: dict[int, bool] = {}
-    where: dict[int, Path] = {}
-    for event in run.events:
-        if isinstance(event, Write) and event.what == "value" and event.by != "projected":
-            for uid in event.parameters:
-                written[uid] = where[uid] = event.path
-        elif isinstance(event, OptimizerStep):
-            for uid, weight in event.weights.items():
-                if uid in written and moved.get(uid):
-                    values.setdefault(uid, []).append(weight)
-                    del written[uid]
-                    moved[uid] = False
-                moved[uid] = moved.get(uid, False) or bool(event.ratios.get(uid))
-    return {u: where[u] for u, seen in values.items() if len(seen) >= TIMES - 1 and len(set(seen)) == 1}
 
 
 RULE = Rule(*CODE, check, __doc__ or "")
