@@ -61,8 +61,6 @@ class Parameter:
     device: str
     trainable: bool
     owners: tuple[Owner, ...] = ()
-    former: tuple[Owner, ...] = ()
-    """Its names, if another instance of its model has them now and no optimizer held it."""
     module: str = ""
     """Class name of the module that holds it directly."""
     built: Path = ()
@@ -101,6 +99,8 @@ class Parameter:
     """`requires_grad = True` was set on a module that holds it, as an attribute that does nothing."""
     drifts: int = 0
     """How often its value was seen changed although no optimizer holds it."""
+    former: tuple[Owner, ...] = ()
+    """Its names, if another instance of its model has them now and no optimizer held it."""
 
     @property
     def numel(self) -> int:

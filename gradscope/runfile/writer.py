@@ -201,7 +201,7 @@ class RunWriter:
     def _write(self, batch: list[Turn | Facts]) -> str | None:
         try:
             self._store.write(batch)
-        except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - the training waits for this thread, and must not wait for ever
             return f"{error}" or type(error).__name__
         return None
 
