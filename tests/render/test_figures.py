@@ -263,6 +263,30 @@ def test_given_axes_are_used_and_the_style_of_the_user_is_kept(plot):
 
 
 @plots
+@pytest.mark.parametrize("wrong", [3, "left", [1, 2], np.array([None, None]), Figure()], ids=lambda w: type(w).__name__)
+def test_what_is_no_axes_is_said(plot, wrong):
+    with pytest.raises(GradscopeError, match=f"`ax` must be one matplotlib Axes .* '{type(wrong).__name__}'"):
+        plot(report_for_figures(), ax=wrong)
+
+
+@plots
+def test_removed_axes_are_said(plot):
+    ax = Figure().subplots()
+    ax.remove()
+
+    with pytest.raises(GradscopeError, match="removed from its figure"):
+        plot(report_for_figures(), ax=ax)
+
+
+@plots
+def test_the_grid_of_given_axes_lies_below_the_bars(plot):
+    ax = Figure().subplots()
+    plot(report_for_figures(("net",), 4, 4, (), strange=False), ax=ax)
+
+    assert max(ax.xaxis.get_zorder(), ax.yaxis.get_zorder()) < 1  # where bars and images are drawn
+
+
+@plots
 def test_dark_style_of_the_user_does_not_reach_our_page(plot):
     with mpl.rc_context({"text.color": "white", "axes.facecolor": "black", "xtick.color": "white"}):
         figure = plot(report_for_figures())
