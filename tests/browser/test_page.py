@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import builders
@@ -178,6 +182,21 @@ def test_on_paper_a_long_line_is_wrapped_and_long_lists_stay_folded(show):
     assert page.execute_script("return [...document.querySelectorAll('.finding details.many')].map(d => d.open)") == [
         False
     ]
+
+
+def test_on_paper_every_page_of_a_long_table_has_its_header(show, tmp_path):
+    if not shutil.which("pdftotext"):
+        pytest.skip("no pdftotext on PATH: apt install poppler-utils")
+    run = builders.make_run({"net": [f"layers.{i}.weight" for i in range(300)]})
+    page = show(render_page(builders.make_report(run, [])))
+    assert len(all_of(page, "#all-parameters thead button")) > 3
+    printed = tmp_path / "page.pdf"
+    printed.write_bytes(base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"]))
+    pages = subprocess.check_output(["pdftotext", "-layout", printed, "-"], text=True).split("\f")
+    with_rows = [text for text in pages if re.search(r"layers\.\d+\.weight +\d", text)]
+
+    assert len(with_rows) > 2
+    assert all("update ratio" in text for text in with_rows)
 
 
 INERT = """
