@@ -13,7 +13,7 @@ import numpy as np
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes
+from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes, unfed
 from gradscope.render.palette import DEAD, MODEL_COLOURS, model_colour
 from gradscope.render.words import UNKNOWN, count
 
@@ -74,7 +74,9 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         members = set(model.parameters)
         found = ((e.step, sorted(r for u, r in e.ratios.items() if u in members)) for e in events)
         series = [(step, ratios[len(ratios) // 2]) for step, ratios in found if ratios]
-        lines.append(Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else "no gradient"))
+        lines.append(
+            Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else unfed(report, members))
+        )
     figure, ax = style.axes_of(ax, 8.0, 4.0)
     if any(line.series for line in lines):
         look = style.look(ax)
@@ -109,7 +111,7 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
         places.setdefault(event.location, []).append(event)
     reached = {at: found for at, found in places.items() if any(not members.isdisjoint(e.norms) for e in found)}
     if not reached:
-        return [Line(words, index, 0, [], UNKNOWN if _ever(report, members) else "no gradient")]
+        return [Line(words, index, 0, [], UNKNOWN if _ever(report, members) else unfed(report, members))]
     if len(reached) > 3 or len(report.run.models) > MAX_LINES:
         return [Line(words, index, 0, _series(events, model.parameters), "not measured")]
     several = len(reached) > 1

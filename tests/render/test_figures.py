@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 
 from gradscope.errors import GradscopeError
-from gradscope.records import Backward, Histogram, Location, Owner, Run
+from gradscope.records import Backward, Histogram, Location, Owner, Run, Tally
 from gradscope.render import figures, figures_style
 from gradscope.render.figures_histogram import _collect
 from gradscope.report import Report
@@ -164,6 +164,33 @@ def test_depth_marks_absence_and_does_not_draw_it_as_a_bar():
     assert [(p.get_x(), p.get_width()) for p in hatched] == [(-0.5, 4)]
     assert len(bars) == 4
     assert ax.get_yscale() == "log"
+
+
+def test_depth_tells_frozen_from_cut_and_explains_the_cross():
+    run = report_for_figures().run
+    parameters = {u: replace(p, trainable=u > 1) for u, p in run.parameters.items()}
+    tallies = {u: t if t.backwards else Tally() for u, t in run.tallies.items()}
+    ax = figures.plot_depth(Report(replace(run, parameters=parameters, tallies=tallies))).axes[0]
+    (crosses,) = [line for line in ax.lines if line.get_marker() == "x"]
+    hatched = [(p.get_x(), p.get_width()) for p in ax.patches if p.get_hatch()]
+    legend = ax.get_legend()
+
+    assert [t.get_text() for t in legend.get_texts()] == ["frozen", "no gradient", "exactly zero"]
+    assert list(crosses.get_xdata()) == [2, 3]
+    assert hatched == [(1.5, 2)]
+    assert (-0.5, 2) in [(p.get_x(), p.get_width()) for p in ax.patches if not p.get_hatch()]
+    assert "x" in [line.get_marker() for line in legend.get_lines()]
+
+
+def test_a_frozen_model_is_said_to_be_frozen():
+    run = report_for_figures().run
+    parameters = {u: replace(p, trainable=u > 3) for u, p in run.parameters.items()}
+    tallies = {u: t if t.backwards else Tally() for u, t in run.tallies.items()}
+    report = Report(replace(run, parameters=parameters, tallies=tallies))
+
+    for plot in (figures.plot_norms, figures.plot_updates):
+        assert "encoder (frozen)" in [t.get_text() for t in plot(report).axes[0].get_legend().get_texts()]
+    assert [t.get_text() for t in figures.plot_histograms(report).axes[0].texts] == ["frozen"]
 
 
 def test_depth_falls_back_to_tallies_when_events_were_dropped():
