@@ -14,6 +14,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
 from gradscope.errors import GradscopeError
@@ -179,7 +180,7 @@ def test_depth_tells_frozen_from_cut_and_explains_the_cross():
     assert list(crosses.get_xdata()) == [2, 3]
     assert hatched == [(1.5, 2)]
     assert (-0.5, 2) in [(p.get_x(), p.get_width()) for p in ax.patches if not p.get_hatch()]
-    assert "x" in [line.get_marker() for line in legend.get_lines()]
+    assert "x" in [line.get_marker() for line in legend.findobj(Line2D)]
 
 
 def test_a_frozen_model_is_said_to_be_frozen():
