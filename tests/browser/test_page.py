@@ -105,6 +105,29 @@ def test_a_module_of_the_graph_opens(show, sick):
     assert page.execute_script(shown) == ["2"]
 
 
+IN_VIEW = """
+const paper = document.querySelector('.paper').getBoundingClientRect();
+return arguments[0].split(' ').map((id) => document.getElementById(id).getBoundingClientRect()).every((part) =>
+  part.width && paper.left <= part.left && part.right <= paper.right && paper.top <= part.top &&
+  part.bottom <= paper.bottom);
+"""
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_all_of_an_opened_module_is_in_view_and_not_blown_up(show, sick, depth):
+    page = show(sick)
+    openers = f".level[data-depth='{depth}'] [data-opens]"
+    for nth in range(len(all_of(page, openers))):
+        one(page, f".depths input[value='{depth}']").click()
+        box = all_of(page, openers)[nth]
+        parts = box.get_attribute("data-opens")
+        box.click()
+
+        assert page.execute_script(IN_VIEW, parts), parts
+        svg = f"document.querySelector('.level[data-depth=\"{depth + 1}\"] svg')"
+        assert page.execute_script(f"return {svg}.getScreenCTM().a") <= 4 / 3 + 0.01
+
+
 def test_the_graph_moves_zooms_and_comes_back(show, sick):
     page = show(sick)
     svg = one(page, ".level[data-depth='2'] svg")
