@@ -14,6 +14,7 @@ from gradscope.render.palette import CUT, DEAD, model_colour
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
@@ -30,7 +31,10 @@ GAP = 6
 
 @style.styled
 def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
-    """Bars of the last gradient norm of each parameter, model by model; an x on hatching where there was none."""
+    """Bars of the last gradient norm of each parameter, model by model.
+
+    An x on hatching where there was none; plain ground where the parameter is frozen.
+    """
     rows = style.owners(report.run)
     figure, ax = style.axes_of(ax, min(max(6.0, 1.5 + 0.14 * len(rows)), 15.0), 4.8)
     if not rows:
@@ -47,8 +51,10 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     models = style.boundaries(rows)
     for model, start, end in models:
         _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom, crowded=len(rows) > CROWD)
-    absent = [i for i, (uid, _, _) in enumerate(rows) if uid not in last]
-    _mark_absent(ax, absent, len(rows))
+    silent = [(i, report.states[uid] is State.FROZEN) for i, (uid, _, _) in enumerate(rows) if uid not in last]
+    marks: list[room.Entry] = []
+    marks += _mark_frozen(ax, [i for i, frozen in silent if frozen])
+    marks += _mark_absent(ax, [i for i, frozen in silent if not frozen], len(rows))
     shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
     ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
     ax.set_xlim(-0.7, len(rows) - 0.3)
@@ -58,11 +64,11 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     above = _name_models(ax, report, models)
     states = style.state_patches(
         ax,
-        bool(absent),
+        False,
         any(norm == 0 for norm in norms),
         any(norm is not None and not math.isfinite(norm) for norm in norms),
     )
-    room.head(ax, TITLE, states, above=above)
+    room.head(ax, TITLE, [*marks, *states], above=above)
     return figure
 
 
@@ -94,20 +100,33 @@ def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bot
     ax.bar(broken, 1.0, 0.8, color=style.NONFINITE, transform=across)
 
 
-def _mark_absent(ax: Axes, positions: list[int], total: int) -> None:
+def _mark_absent(ax: Axes, positions: list[int], total: int) -> list[room.Entry]:
     """Hatched ground; a mark for each parameter, of very many for each stretch of them."""
-    across = ax.get_xaxis_transform()
-    stretches: list[list[int]] = []
+    stretches = _ground(ax, positions, style.absent_looks(ax))
+    marks = positions if total <= 80 else [(first + last) / 2 for first, last in stretches]
+    looks: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "zorder": 3}
+    (line,) = ax.plot(marks, [0.03] * len(marks), "x", color=CUT, markersize=5, **looks)
+    return [(patch, line) for patch in style.state_patches(ax, bool(marks), False, False)]
+
+
+def _mark_frozen(ax: Axes, positions: list[int]) -> list[Patch]:
+    """Ground without hatching: that nothing comes is meant so."""
+    from matplotlib.patches import Patch
+
+    looks: dict[str, Any] = {"facecolor": style.look(ax).ground, "linewidth": 0}
+    return [Patch(label="frozen", **looks)] if _ground(ax, positions, looks) else []
+
+
+def _ground(ax: Axes, positions: list[int], looks: dict[str, Any]) -> list[tuple[int, int]]:
+    """Paint the ground at these positions; returns the first and the last of each stretch of them."""
+    stretches: list[tuple[int, int]] = []
     for position in positions:
-        if stretches and stretches[-1][-1] == position - 1:
-            stretches[-1].append(position)
-        else:
-            stretches.append([position])
-    for each in stretches:
-        left, width = each[0] - 0.5, len(each)
-        ax.bar([left], 1.0, width, align="edge", transform=across, zorder=0.5, **style.absent_looks(ax))
-    marks = positions if total <= 80 else [(each[0] + each[-1]) / 2 for each in stretches]
-    ax.plot(marks, [0.03] * len(marks), "x", color=CUT, markersize=5, transform=across, zorder=3)
+        begun = bool(stretches) and stretches[-1][1] == position - 1
+        stretches.append((stretches.pop()[0] if begun else position, position))
+    across = ax.get_xaxis_transform()
+    for first, last in stretches:
+        ax.bar([first - 0.5], 1.0, last - first + 1, align="edge", transform=across, zorder=0.5, **looks)
+    return stretches
 
 
 def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gradscope.errors import GradscopeError
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
+from gradscope.render.figures_kept import unfed
 from gradscope.render.palette import DEAD, TEXT, model_colour
 from gradscope.render.words import number
 
@@ -144,7 +145,7 @@ def _why_empty(report: Report, panel: Panel) -> str:
     tallies = (report.run.tallies.get(uid) for uid in panel.uids)
     given = any(tally and tally.backwards for tally in tallies)
     given = given or any(not panel.uids.isdisjoint(event.norms) for event in report.run.backward_events)
-    return "no histogram was sampled" if given else "no gradient"
+    return "no histogram was sampled" if given else unfed(report, panel.uids)
 
 
 def _collect(histograms: list[Histogram]) -> Entries:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
+from gradscope.diagnosis.finding import State
 from gradscope.render import figures_style as style
 from gradscope.render.words import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
+
+    from gradscope.report import Report
 
 COLUMNS = 480
 """More columns are narrower than a pixel or two."""
@@ -73,6 +76,11 @@ def gaps_of(steps: Sequence[int]) -> list[Span]:
         return []
     usual = lengths[int(0.9 * (len(lengths) - 1))]
     return [(a + 1, b) for a, b in pairwise(steps) if b - a > LONG * max(usual, 2)]
+
+
+def unfed(report: Report, uids: Iterable[int]) -> str:
+    """Why there is nothing to draw of parameters that never received a gradient."""
+    return "frozen" if {report.states.get(uid) for uid in uids} == {State.FROZEN} else "no gradient"
 
 
 def crosses(holes: Sequence[Span], before: float, after: float) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes
+from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes, unfed
 from gradscope.render.palette import DEAD, MODEL_COLOURS, model_colour
 from gradscope.render.words import UNKNOWN, count
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 HEALTHY_RATIO = (3e-4, 3e-3)
 """Around 1e-3: the rule of thumb of Karpathy's lecture notes (CS231n, "Ratio of weights:updates")."""
 MAX_MARKED = 150
+THICK, THIN = 1.3, 0.6
+"""Points; between two samples a line is a guess."""
 MAX_LINES = 8
 """Of more models, those that are well share one band."""
 
@@ -72,7 +74,9 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         members = set(model.parameters)
         found = ((e.step, sorted(r for u, r in e.ratios.items() if u in members)) for e in events)
         series = [(step, ratios[len(ratios) // 2]) for step, ratios in found if ratios]
-        lines.append(Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else "no gradient"))
+        lines.append(
+            Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else unfed(report, members))
+        )
     figure, ax = style.axes_of(ax, 8.0, 4.0)
     if any(line.series for line in lines):
         look = style.look(ax)
@@ -80,10 +84,21 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         ax.axhline(1e-3, color=DEAD, linewidth=0.8, linestyle=":", zorder=0.3)
         across = ax.get_yaxis_transform()
         ax.text(0.995, HEALTHY_RATIO[1], "usual", ha="right", va="top", color=look.text, fontsize=8, transform=across)
-    handles = _draw(ax, lines, report, gaps_of(sorted({e.step for e in events})), "No update was sampled.")
-    _dress(ax, "step", "update / weight (2-norms, median)")
+    sampled = sorted({e.step for e in events})
+    handles = _draw(ax, lines, report, gaps_of(sampled), "No update was sampled.", thin=True)
+    _dress(ax, _steps_shown(ax, sampled, run.steps), "update / weight (2-norms, median)")
     room.head(ax, "Size of the updates", handles)
     return figure
+
+
+def _steps_shown(ax: Axes, sampled: Sequence[int], total: int) -> str:
+    """Make the axis as long as the run, and say in words what it shows: training did not end at the last sample."""
+    if not sampled:
+        return "step"
+    total = max(total, sampled[-1] + 1)
+    room = max(0.05 * (total - 1), 0.05)
+    ax.set_xlim(-room, total - 1 + room)
+    return f"step (compared at {len(sampled):,} of {total:,} steps)" if len(sampled) < total else "step"
 
 
 def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Line]:
@@ -96,7 +111,7 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
         places.setdefault(event.location, []).append(event)
     reached = {at: found for at, found in places.items() if any(not members.isdisjoint(e.norms) for e in found)}
     if not reached:
-        return [Line(words, index, 0, [], UNKNOWN if _ever(report, members) else "no gradient")]
+        return [Line(words, index, 0, [], UNKNOWN if _ever(report, members) else unfed(report, members))]
     if len(reached) > 3 or len(report.run.models) > MAX_LINES:
         return [Line(words, index, 0, _series(events, model.parameters), "not measured")]
     several = len(reached) > 1
@@ -135,13 +150,15 @@ def _series(events: Sequence[Backward], uids: Sequence[int]) -> Series:
 # --- drawing -------------------------------------------------------------------------------------------------
 
 
-def _draw(ax: Axes, lines: Sequence[Line], report: Report, holes: Sequence[Span], empty: str) -> list[Artist]:
+def _draw(
+    ax: Axes, lines: Sequence[Line], report: Report, holes: Sequence[Span], empty: str, *, thin: bool = False
+) -> list[Artist]:
     """Lines on a log axis; zeros as marks at the bottom, NaN and Inf at the top. What is not well comes first."""
     if not any(value is not None for line in lines for _, value in line.series):
         style.nothing(ax, empty)
         return []
     single, crowd = _split(lines, report)
-    handles: list[Artist] = [_draw_line(ax, line, holes) for line in single]
+    handles: list[Artist] = [_draw_line(ax, line, holes, THIN if thin else THICK) for line in single]
     if crowd:
         handles.append(_draw_band(ax, crowd, holes))
     handles += _mark_edges(ax, single)
@@ -162,16 +179,16 @@ def _split(lines: Sequence[Line], report: Report) -> tuple[list[Line], list[Line
     return [line for line in lines if id(line) not in apart], crowd
 
 
-def _draw_line(ax: Axes, line: Line, holes: Sequence[Span]) -> Artist:
+def _draw_line(ax: Axes, line: Line, holes: Sequence[Span], width: float) -> Artist:
     from matplotlib.lines import Line2D
 
     styles = ("-", "--", ":", "-.")
     turn = line.nth or (line.model // len(MODEL_COLOURS)) % 3
-    looks: dict[str, Any] = {"color": model_colour(line.model), "linestyle": styles[turn % 4]}
+    looks: dict[str, Any] = {"color": model_colour(line.model), "linestyle": styles[turn % 4], "linewidth": width}
     xs, ys = _path(line.series, holes)
     marker = "os^D"[line.nth % 4]
     few = len(xs) <= MAX_MARKED
-    ax.plot(xs, ys, marker=marker if few else "", markersize=3.5, linewidth=1.3, **looks)
+    ax.plot(xs, ys, marker=marker if few else "", markersize=3.5, **looks)
     if not few:
         # What stands alone between two gaps is no line, and would be lost.
         alone = [i for i in range(len(xs)) if not any(_there(ys, i + step) for step in (-1, 1))]

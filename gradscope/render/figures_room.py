@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+Entry: TypeAlias = "Artist | tuple[Artist, ...]"
+"""What stands in a legend: one thing, or several drawn on each other, of which the first has the words."""
 
 MAX_LEGEND_ROWS = 4
 FEW = 2
@@ -41,7 +44,7 @@ def give_room(ax: Axes, *, right: float = 0.0, top: float = 0.0) -> None:
         ax.set_position((place.x0, place.y0, max(wide, 0.3 * place.width), max(high, 0.3 * place.height)))
 
 
-def head(ax: Axes, words: str, handles: Iterable[Artist] = (), *, above: float = 0.0) -> None:
+def head(ax: Axes, words: str, handles: Iterable[Entry] = (), *, above: float = 0.0) -> None:
     """A title, and below it a legend where it covers nothing. `above`: points over the axes that are taken."""
     shown = list(handles)
     if shown:
@@ -50,8 +53,9 @@ def head(ax: Axes, words: str, handles: Iterable[Artist] = (), *, above: float =
     ax.set_title(words, pad=above + 6)
 
 
-def _legend(ax: Axes, shown: list[Artist], above: float) -> float:
+def _legend(ax: Axes, shown: list[Entry], above: float) -> float:
     """A legend over the axes in as many columns as fit; returns how many points it is high."""
+    from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.transforms import ScaledTranslation
 
@@ -62,7 +66,8 @@ def _legend(ax: Axes, shown: list[Artist], above: float) -> float:
         fitting = shown
         if len(shown) > most:
             fitting = [*shown[: most - 1], Line2D([], [], linestyle="", label=f"{len(shown) - most + 1} more")]
-        legend = ax.legend(handles=fitting, ncols=columns, borderaxespad=0.2, frameon=False, fontsize=8, **looks)
+        labels = [str((each if isinstance(each, Artist) else each[0]).get_label()) for each in fitting]
+        legend = ax.legend(fitting, labels, ncols=columns, borderaxespad=0.2, frameon=False, fontsize=8, **looks)
         box = legend.get_window_extent()
         if box.width <= ax.bbox.width * (1.0 if is_fixed(ax) else SPILL):
             break

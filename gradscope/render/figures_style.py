@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 
-from gradscope.errors import MissingExtraError
+from gradscope.errors import GradscopeError, MissingExtraError
 from gradscope.render import escape
 from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, shade, tint
 from gradscope.render.words import UNKNOWN, number
@@ -158,17 +158,29 @@ def styled(draw: Draw[P]) -> Draw[P]:
 
     @wraps(draw)
     def drawn(report: Report, ax: Axes | None = None, *args: P.args, **kwargs: P.kwargs) -> Figure:
-        if ax is not None:
-            return draw(report, ax, *args, **kwargs)
         try:
             import matplotlib as mpl
         except ImportError as error:
             raise MissingExtraError("a figure", "matplotlib") from error
         del mpl
+        if ax is not None:
+            return draw(report, _checked(ax), *args, **kwargs)
         with _gradscope_style():
             return draw(report, None, *args, **kwargs)
 
     return cast("Draw[P]", drawn)
+
+
+def _checked(ax: Axes) -> Axes:
+    """The user's axes, if they can be drawn on; below what is drawn their grid crosses no bar."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise GradscopeError(f"`ax` must be one matplotlib Axes to draw into, not of type {type(ax).__name__!r}")
+    if ax.get_figure() is None:
+        raise GradscopeError("`ax` was removed from its figure: nothing can be drawn into it")
+    ax.set_axisbelow(True)
+    return ax
 
 
 def sheet(width: float = 8.0, height: float = 4.0) -> Figure:

@@ -74,16 +74,18 @@ def _with_ids(drawn: tuple[Picture, Drawing], below: Picture | None) -> Markup:
 
 
 def _opens(picture: Picture, below: Picture) -> dict[str, str]:
-    """Per box that is shown in parts at the next depth, the ids of its parts."""
+    """Per box that is shown in parts at the next depth, the ids of its parts, also of what it does between them."""
     found: dict[str, str] = {}
     for index, box in enumerate(picture.boxes):
         if box.kind is not Kind.MODULE:
             continue
         parts = [
-            f"g{below.depth}-n{number}"
+            (number, part)
             for number, part in enumerate(below.boxes)
-            if part.model == box.model and part.path[: len(box.path)] == box.path and len(part.path) > len(box.path)
+            if part.kind in (Kind.MODULE, Kind.GLUE)
+            and part.model == box.model
+            and part.path[: len(box.path)] == box.path
         ]
-        if parts:
-            found[f"n{index}"] = " ".join(parts)
+        if any(part.kind is Kind.MODULE and len(part.path) > len(box.path) for _, part in parts):
+            found[f"n{index}"] = " ".join(f"g{below.depth}-n{number}" for number, _ in parts)
     return found

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import builders
@@ -101,6 +105,29 @@ def test_a_module_of_the_graph_opens(show, sick):
     assert page.execute_script(shown) == ["2"]
 
 
+IN_VIEW = """
+const paper = document.querySelector('.paper').getBoundingClientRect();
+return arguments[0].split(' ').map((id) => document.getElementById(id).getBoundingClientRect()).every((part) =>
+  part.width && paper.left <= part.left && part.right <= paper.right && paper.top <= part.top &&
+  part.bottom <= paper.bottom);
+"""
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_all_of_an_opened_module_is_in_view_and_not_blown_up(show, sick, depth):
+    page = show(sick)
+    openers = f".level[data-depth='{depth}'] [data-opens]"
+    for nth in range(len(all_of(page, openers))):
+        one(page, f".depths input[value='{depth}']").click()
+        box = all_of(page, openers)[nth]
+        parts = box.get_attribute("data-opens")
+        box.click()
+
+        assert page.execute_script(IN_VIEW, parts), parts
+        svg = f"document.querySelector('.level[data-depth=\"{depth + 1}\"] svg')"
+        assert page.execute_script(f"return {svg}.getScreenCTM().a") <= 4 / 3 + 0.01
+
+
 def test_the_graph_moves_zooms_and_comes_back(show, sick):
     page = show(sick)
     svg = one(page, ".level[data-depth='2'] svg")
@@ -178,6 +205,21 @@ def test_on_paper_a_long_line_is_wrapped_and_long_lists_stay_folded(show):
     assert page.execute_script("return [...document.querySelectorAll('.finding details.many')].map(d => d.open)") == [
         False
     ]
+
+
+def test_on_paper_every_page_of_a_long_table_has_its_header(show, tmp_path):
+    if not shutil.which("pdftotext"):
+        pytest.skip("no pdftotext on PATH: apt install poppler-utils")
+    run = builders.make_run({"net": [f"layers.{i}.weight" for i in range(300)]})
+    page = show(render_page(builders.make_report(run, [])))
+    assert len(all_of(page, "#all-parameters thead button")) > 3
+    printed = tmp_path / "page.pdf"
+    printed.write_bytes(base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"]))
+    pages = subprocess.check_output(["pdftotext", "-layout", printed, "-"], text=True).split("\f")
+    with_rows = [text for text in pages if re.search(r"layers\.\d+\.weight +\d", text)]
+
+    assert len(with_rows) > 2
+    assert all("update ratio" in text for text in with_rows)
 
 
 INERT = """

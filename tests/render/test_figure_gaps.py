@@ -132,6 +132,26 @@ def test_gaps_of_samples():
     assert gaps_of([0, 1, 25]) == []
 
 
+@pytest.mark.parametrize("sampled", [(0, 1, 2), (0, 1, 2, 50, 100, 150, 200, 250)])
+def test_updates_that_were_sampled_stand_in_the_whole_run(sampled):
+    run = report_for_figures(("net", "other"), 2, 300, (), strange=False).run
+    events = tuple(e for e in run.events if isinstance(e, Backward) or e.step in sampled)
+    ax = figures.plot_updates(Report(replace(run, events=events))).axes[0]
+    line = next(line for line in ax.lines if line.get_marker() == "o")
+    left, right = ax.get_xlim()
+
+    assert left < 0
+    assert 299 < right < 330
+    assert ax.get_xlabel() == f"step (compared at {len(sampled)} of 300 steps)"
+    assert list(line.get_xdata()) == list(sampled)
+
+
+def test_updates_of_every_step_need_no_note():
+    ax = figures.plot_updates(report_for_figures(("net", "other"), 2, 12, (), strange=False)).axes[0]
+
+    assert ax.get_xlabel() == "step"
+
+
 def test_a_line_crosses_a_hole_only_where_it_leads_over_it():
     holes = [(10, 20), (40, 41)]
 

@@ -14,10 +14,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
 from gradscope.errors import GradscopeError
-from gradscope.records import Backward, Histogram, Location, Owner, Run
+from gradscope.records import Backward, Histogram, Location, Owner, Run, Tally
 from gradscope.render import figures, figures_style
 from gradscope.render.figures_histogram import _collect
 from gradscope.report import Report
@@ -166,6 +167,33 @@ def test_depth_marks_absence_and_does_not_draw_it_as_a_bar():
     assert ax.get_yscale() == "log"
 
 
+def test_depth_tells_frozen_from_cut_and_explains_the_cross():
+    run = report_for_figures().run
+    parameters = {u: replace(p, trainable=u > 1) for u, p in run.parameters.items()}
+    tallies = {u: t if t.backwards else Tally() for u, t in run.tallies.items()}
+    ax = figures.plot_depth(Report(replace(run, parameters=parameters, tallies=tallies))).axes[0]
+    (crosses,) = [line for line in ax.lines if line.get_marker() == "x"]
+    hatched = [(p.get_x(), p.get_width()) for p in ax.patches if p.get_hatch()]
+    legend = ax.get_legend()
+
+    assert [t.get_text() for t in legend.get_texts()] == ["frozen", "no gradient", "exactly zero"]
+    assert list(crosses.get_xdata()) == [2, 3]
+    assert hatched == [(1.5, 2)]
+    assert (-0.5, 2) in [(p.get_x(), p.get_width()) for p in ax.patches if not p.get_hatch()]
+    assert "x" in [line.get_marker() for line in legend.findobj(Line2D)]
+
+
+def test_a_frozen_model_is_said_to_be_frozen():
+    run = report_for_figures().run
+    parameters = {u: replace(p, trainable=u > 3) for u, p in run.parameters.items()}
+    tallies = {u: t if t.backwards else Tally() for u, t in run.tallies.items()}
+    report = Report(replace(run, parameters=parameters, tallies=tallies))
+
+    for plot in (figures.plot_norms, figures.plot_updates):
+        assert "encoder (frozen)" in [t.get_text() for t in plot(report).axes[0].get_legend().get_texts()]
+    assert [t.get_text() for t in figures.plot_histograms(report).axes[0].texts] == ["frozen"]
+
+
 def test_depth_falls_back_to_tallies_when_events_were_dropped():
     run = report_for_figures(strange=False).run
     tallies = {u: replace(t, norm_last=0.5 if t.backwards else None) for u, t in run.tallies.items()}
@@ -260,6 +288,30 @@ def test_given_axes_are_used_and_the_style_of_the_user_is_kept(plot):
     assert left.has_data() or left.texts
     assert not right.has_data()
     assert dict(mpl.rcParams) == before
+
+
+@plots
+@pytest.mark.parametrize("wrong", [3, "left", [1, 2], np.array([None, None]), Figure()], ids=lambda w: type(w).__name__)
+def test_what_is_no_axes_is_said(plot, wrong):
+    with pytest.raises(GradscopeError, match=f"`ax` must be one matplotlib Axes .* '{type(wrong).__name__}'"):
+        plot(report_for_figures(), ax=wrong)
+
+
+@plots
+def test_removed_axes_are_said(plot):
+    ax = Figure().subplots()
+    ax.remove()
+
+    with pytest.raises(GradscopeError, match="removed from its figure"):
+        plot(report_for_figures(), ax=ax)
+
+
+@plots
+def test_the_grid_of_given_axes_lies_below_the_bars(plot):
+    ax = Figure().subplots()
+    plot(report_for_figures(("net",), 4, 4, (), strange=False), ax=ax)
+
+    assert max(ax.xaxis.get_zorder(), ax.yaxis.get_zorder()) < 1  # where bars and images are drawn
 
 
 @plots

@@ -11,6 +11,7 @@ from gradscope.render.boxes import Kind
 from gradscope.render.fold import MAX_BOXES, MAX_LINKS, fold
 from gradscope.render.graph import draw_graph
 from gradscope.render.known import Worth
+from gradscope.render.levels import _opens
 from gradscope.render.repeats import find_runs
 from gradscope.render.stream import Flow
 from tests.render import graph_builders as build
@@ -167,3 +168,19 @@ def test_findings_of_a_crowd_are_few_badges():
     source = draw_graph(build.report_of(s, dict.fromkeys(names, "Expert"), dead=tuple(names))).source
 
     assert 0 < len(re.findall(r"^ +b\d+ \[", source, re.MULTILINE)) <= 20
+
+
+def test_a_module_opens_into_its_children_and_what_it_does_itself():
+    s = build.Sketch()
+    x = s.node("input", "x", live=False)
+    h = s.layer("net", "block.attn", x)
+    h = s.layer("net", "block.attn.proj", h)
+    h = s.op("MulBackward0", "net", "block.attn", h)
+    s.loss(s.layer("net", "head", h))
+    graph = build.report_of(s, {"net": "Net"}).run.graph
+    above, below = fold(graph, depth=2), fold(graph, depth=3)
+    (opened,) = _opens(above, below).items()
+    parts = [below.boxes[int(part.removeprefix("g3-n"))] for part in opened[1].split()]
+
+    assert above.boxes[int(opened[0].removeprefix("n"))].path == ("block", "attn")
+    assert {part.path for part in parts} == {("block", "attn"), ("block", "attn", "proj")}

@@ -49,6 +49,8 @@ function filterable(input) {
   });
 }
 
+const PIXELS_PER_POINT = 4 / 3;
+
 // One picture of the graph: a window on it that moves and zooms.
 function picture(svg) {
   const { x, y, width, height } = svg.viewBox.baseVal;
@@ -81,7 +83,7 @@ function picture(svg) {
       const down = (event.clientY - at.top - at.height / 2) * perPixel() / box[3];
       this.zoom(factor, 0.5 + right, 0.5 + down);
     },
-    lookAt(parts) { // some of its boxes, with room around them
+    lookAt(parts) { // some of its boxes, all of them with room around, and no larger than they were drawn
       const ends = parts.map((part) => {
         const { x: left, y: top, width: wide, height: high } = part.getBBox();
         const to = svg.getScreenCTM().inverse().multiply(part.getScreenCTM());
@@ -89,8 +91,10 @@ function picture(svg) {
       });
       const [left, top] = ["x", "y"].map((axis) => Math.min(...ends.map((end) => end[0][axis])));
       const [right, bottom] = ["x", "y"].map((axis) => Math.max(...ends.map((end) => end[1][axis])));
-      const room = 0.6 * Math.max(right - left, bottom - top, home[2] / 8);
-      show([left - room, top - room, right - left + 2 * room, bottom - top + 2 * room]);
+      const room = 0.1 * Math.max(right - left, bottom - top);
+      const [wide, high] = [right - left + 2 * room, bottom - top + 2 * room];
+      const factor = Math.max(1, Math.min(svg.clientWidth / wide, svg.clientHeight / high) / PIXELS_PER_POINT);
+      show([(left + right - wide * factor) / 2, (top + bottom - high * factor) / 2, wide * factor, high * factor]);
     },
   };
 }
