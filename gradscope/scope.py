@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
+from gradscope.capture.given import Tensors
 from gradscope.capture.marked import Marked, OneStep, Steps
-from gradscope.capture.parameters import Tensors
 from gradscope.capture.summaries import StepSummary, Teller
 from gradscope.capture.variables import arguments_of, variable_name
 from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError

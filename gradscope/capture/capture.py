@@ -5,10 +5,8 @@ What traces and what puts facts together is imported when first needed: watching
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from torch.nn.modules import module as nn_module
 
 from gradscope.capture.discovery import Names, name_models
 from gradscope.capture.eager import Eager
+from gradscope.capture.following import Following
 from gradscope.capture.histograms import HistogramBook
 from gradscope.capture.hooks import Watcher
 from gradscope.capture.module_calls import ModuleCalls
@@ -26,6 +25,7 @@ from gradscope.capture.places import Places
 from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Tape
+from gradscope.capture.threads import clear, here, leave
 from gradscope.records import Backward, Run
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Capture:
         self.whole = True
         """What was traced holds a whole turn of the loop: what nothing read in it is not used."""
         self._backward: TracedBackward | None = None
+        self.following = Following(self)
 
     # --- lifetime --------------------------------------------------------------------------------------------
 
@@ -103,7 +104,8 @@ class Capture:
         self._traced_from = self.watcher.log.step
         self.tracer = Tracer(self.tape, self.registry, self)
         self.tracer.modules = self.calls.running
-        self.calls.thread = threading.get_ident()
+        clear()
+        self.following.begin()
         self.watcher.reconcile()
         self.watcher.sees_clears = self.watcher.measure_updates = True
         self._eager = Eager()
@@ -113,14 +115,21 @@ class Capture:
         ]
         self.tracer.__enter__()  # type: ignore[no-untyped-call]
 
+    def moved(self) -> None:
+        """Tracing has moved to this thread. Each counts the nodes of its graphs for itself; others may still clear."""
+        assert self._backward is not None
+        assert self.tape is not None
+        self._backward.begin()
+        self.tape.forget_nodes()
+        self.blinded()
+
     def stop_tracing(self) -> None:
         """Follow tensors no more; the tape stays until it is settled."""
         if self.tracer is None:
             return
         tracer, self.tracer = self.tracer, None
         tracer.retire()
-        with contextlib.suppress(Exception):
-            tracer.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        leave(tracer)
         for handle in self._module_hooks:
             handle.remove()
         self.calls.running.clear()
@@ -195,7 +204,10 @@ class Capture:
     def _in_optimizer(self, optimizer: Any, closure: bool) -> None:
         """An optimizer is about to step, or (None) has stepped: its own operations are not followed."""
         if self.tracer is not None:
-            self.tracer.in_optimizer = optimizer is not None and not closure
+            if here() == self.tracer.thread:
+                self.tracer.in_optimizer = optimizer is not None and not closure
+            else:
+                self.following.stepped(over=optimizer is None)
             if optimizer is not None and self.tape is not None:
                 self.tape.steps.append(len(self.tape.ops))
                 params = (p for group in optimizer.param_groups for p in group["params"])

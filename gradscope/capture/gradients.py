@@ -6,7 +6,9 @@ that went up by more than the one of accumulating. Tracing sees the calls themse
 
 from __future__ import annotations
 
+import dataclasses
 import gc
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,7 +62,8 @@ class Gradients:
         zeroed: list[int] = []
         same = [ref is not None and ref() is grad for ref, grad in zip(map(refs.get, uids), grads, strict=True)]
         if told:
-            fate = Fate(frozenset(holding.intersection(uids)))
+            fate = self._cleared_elsewhere(uids, grads, same) if threading.active_count() > 1 else Fate()
+            fate = dataclasses.replace(fate, added=frozenset(holding.intersection(uids) - fate.gone - fate.zeroed))
         else:
             for uid, grad, kept in zip(uids, grads, same, strict=True) if any(same) else ():
                 if kept and grad is not None and uid in holding:
@@ -71,6 +74,18 @@ class Gradients:
         self._fresh.update(uids)
         self.note(uids, grads)
         return fate
+
+    def _cleared_elsewhere(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None], same: list[bool]) -> Fate:
+        """What another thread cleared, which nobody tells: only what can be nothing else."""
+        gone, zeroed = set[int](), set[int]()
+        for uid, grad, kept in zip(uids, grads, same, strict=True) if self.holding.intersection(uids) else ():
+            if uid not in self.holding or grad is None or uid not in self._refs:
+                continue
+            if not kept and not grad.requires_grad and not grad.is_sparse:  # these are added to out of place
+                gone.add(uid)
+            elif kept and uid not in self._fresh and grad._version - self._versions[uid] > 1:
+                zeroed.add(uid)
+        return Fate(gone=frozenset(gone), zeroed=frozenset(zeroed))
 
     def seen(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> tuple[Fate, list[int]]:
         """Gradients as an optimizer finds them: those gone or zeroed, and those that came from elsewhere.

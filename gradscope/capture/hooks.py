@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any
@@ -27,9 +26,10 @@ from gradscope.capture.meter import Meter
 from gradscope.capture.norms import Measured
 from gradscope.capture.optimizers import OptimizerBook
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY, Stack, snapshot
+from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.stepping import StepProbe
 from gradscope.capture.suspicions import Suspicions
+from gradscope.capture.threads import Threads, caller, here
 from gradscope.errors import StopRun
 from gradscope.records import Backward, Path
 from gradscope.records.columns import Cohort, Column
@@ -61,6 +61,7 @@ class Watcher(Ledger):
         self.early: set[int] = set()
         """Parameters whose first gradient came before they were hooked."""
         self.ranks = Ranks(self)
+        self.threads = Threads()
         self.inbox = Inbox(registry, self._begins, self._ends)
         self._stepping = StepProbe(self)
         self._open = self._bracket = self._closed = False
@@ -118,6 +119,7 @@ class Watcher(Ledger):
     def begin_backward(self, stack: Stack, **extra: Any) -> None:
         """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
+        self.threads.passed(here())
         self.loop.backward(self.path(stack), by_hand=self._by_hand())
         self.loop.stop_at_limit()
         self._open = self._bracket = not self._closed
@@ -128,11 +130,12 @@ class Watcher(Ledger):
         if self._bracket and not self.ranks.averages:
             return False
         try:
-            stack = _backward_stack()
+            stack, thread = caller(sys._getframe(1))
             nested = stack.has("function")  # a reentrant checkpoint runs the engine inside a Function's backward
             if self._bracket or (nested and self._open):
                 return self._bracket and not nested
             self.finish_backward()
+            self.sees_clears &= self.threads.passed(thread)
             self.loop.backward(self.path(stack), by_hand=False)  # whether it is, the gradients tell when it is over
             self.loop.stop_at_limit()
             self._open, self._stack, self._extra = True, stack, {}
@@ -287,11 +290,3 @@ class Watcher(Ledger):
 
 
 _NOTHING = Backward(-1, -1, -1, (), {})
-
-
-def _backward_stack() -> Stack:
-    """The stack that called backward; on a device's engine thread, that of the thread that waits for it."""
-    stack = snapshot(sys._getframe(2))
-    if stack.frames:
-        return stack
-    return snapshot(sys._current_frames().get(threading.main_thread().ident or 0))

@@ -48,7 +48,7 @@ class Ledger:
 
     def log_clears(self, fate: Fate) -> None:
         for gone, to_none in ((fate.gone, True), (fate.zeroed, False)):
-            if gone and not self.sees_clears:
+            if gone:
                 self.log.append(Clear(self.log.tick(), self.log.step, gone, (), to_none))
 
     def reconcile(self) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from gradscope.capture import operations
 from gradscope.capture.bad_data import note_bad_data
 from gradscope.capture.births import explain_birth
 from gradscope.capture.borrowed import Borrowed
 from gradscope.capture.constants import is_constant
+from gradscope.capture.listener import Listener
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.overwrites import region_of
 from gradscope.capture.parameters import Registry
@@ -29,6 +29,7 @@ from gradscope.capture.source import EMPTY, Stack, snapshot
 from gradscope.capture.switches import Switches
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.tensors import has_float, has_position, only_described, sequence, tensors_in
+from gradscope.capture.threads import Mode, here, leave_soon, rest
 from gradscope.capture.values import Values
 from gradscope.capture.wrapping import Wrapping
 
@@ -40,29 +41,7 @@ FAILURES = 20
 """Operations that may fail to be written down before tracing stops."""
 
 
-class Listener(Protocol):
-    """What lineage tells the rest of capture."""
-
-    def cleared(self, tensor: torch.Tensor, stack: Stack, *, to_none: bool) -> None: ...
-
-    def grads_written(self, tensors: list[torch.Tensor], stack: Stack, by: str) -> None: ...
-
-    def value_written(self, uid: int, stack: Stack, by: str) -> None: ...
-
-    def grad_assigned(self, tensor: torch.Tensor, stack: Stack) -> None: ...
-
-    def is_grad(self, tensor: torch.Tensor) -> bool: ...
-
-    def backward(self, func: Callable[..., Any], args: Any, kwargs: Any, stack: Stack) -> Any: ...
-
-    def optimizer_built(self, optimizer: Any, stack: Stack) -> None: ...
-
-    def blinded(self) -> None: ...
-
-    def failed(self, probe: str, error: Exception) -> None: ...
-
-
-class Tracer(TorchFunctionMode):
+class Tracer(Mode):
     """Writes torch calls on a tape while it is entered."""
 
     def __init__(self, tape: Tape, registry: Registry, listener: Listener) -> None:
@@ -75,6 +54,9 @@ class Tracer(TorchFunctionMode):
         registry.on_add = self.values.adopt
         self.saved = Saved(tape)
         self.active = True
+        self.thread = here()
+        """Whose calls are written down; on the stack of another the mode only rests."""
+        self._within = False
         self.modules: list[int] = []
         self.hook_lines: dict[int, Stack] = {}
         """Per uid: where the user put a hook on its gradient."""
@@ -87,9 +69,18 @@ class Tracer(TorchFunctionMode):
 
     def retire(self) -> None:
         """See nothing more."""
-        self.active = False
+        self.active, self.retired = False, True
         self.registry.on_add = None
         self.wrapping.undo()
+
+    def move_here(self) -> bool:
+        """See the calls of this thread from here on; not while one of another thread is being written down."""
+        before, self.thread = self.thread, here()
+        if self._within or not rest(self):
+            self.thread = before
+            return False
+        self._switches, self.in_optimizer = Switches(), False
+        return True
 
     def see(self, tensor: torch.Tensor, stack: Stack) -> int:
         """The value of a tensor that is being read."""
@@ -97,6 +88,10 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.retired or self.thread != here():
+            if self.retired:
+                leave_soon(self)
+            return self._call(sys._getframe(1), func, args, kwargs)
         if not self.active or self.in_optimizer or only_described():
             return func(*args, **kwargs)
         try:
@@ -270,7 +265,10 @@ class Tracer(TorchFunctionMode):
 
         An operation that was left out is no wrong link: its result counts as coming from elsewhere.
         """
+        self._within = True
         try:
+            if self.thread != here():  # tracing has just moved away
+                return None
             if self.tape.full:
                 self.active = False
                 self.listener.blinded()
@@ -281,3 +279,5 @@ class Tracer(TorchFunctionMode):
             self.active = self._failures < FAILURES
             self.listener.failed("lineage", error)
             return None
+        finally:
+            self._within = False

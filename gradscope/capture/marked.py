@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ContextDecorator, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch.overrides import _get_current_function_mode
+from gradscope.capture.threads import modes
 
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
@@ -87,7 +86,11 @@ class Marked:
             return
         self._marks += 1
         held = self._stepped()
-        capture.whole = capture.whole or (held and (whole or self._marks > 1)) or self._marks >= LONGEST
+        capture.whole = (
+            capture.whole
+            or (held and ((whole and not capture.following.joined) or self._marks > 1))
+            or self._marks >= LONGEST
+        )
         seen = held and (self._marks > 1 or self._seen())
         if failed or seen or self._marks >= LONGEST or not _may_stay(capture.tracer):
             self.stop()
@@ -169,7 +172,4 @@ def _turns(marked: Marked, iterable: Iterable[T]) -> Iterator[T]:
 
 def _may_stay(tracer: object) -> bool:
     """Whether a mode may stay on the stack when the user's code goes on: nobody below it is about to leave."""
-    modes = [torch._C._get_function_stack_at(n) for n in range(torch._C._len_torch_function_stack())]
-    default = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)  # lies there for good
-    below = [mode for mode in modes[:-1] if mode is not default]
-    return not below and _get_current_function_mode() is tracer  # type: ignore[no-untyped-call]
+    return [mode is tracer for mode in modes()] == [True]

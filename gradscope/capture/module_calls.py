@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import snapshot
+from gradscope.capture.threads import here
 
 
 class ModuleCalls:
@@ -28,10 +28,14 @@ class ModuleCalls:
         """The thread that is traced."""
         self._elsewhere: dict[int, frozenset[int]] = {}
         """Per module that another thread ran: the parameters in it that are known."""
+        self._before: dict[int, frozenset[int]] = {}
+        """The same of those that ran before tracing moved, and not since."""
         self.on_first: list[Callable[[nn.Module], None]] = []
         """Called with each module when it first runs."""
         self.on_outermost: list[Callable[[], None]] = []
         """Called when a module begins to run inside no other."""
+        self.on_elsewhere: list[Callable[[], None]] = []
+        """Called when a module begins to run in another thread than the traced one."""
         self.on_child: list[Callable[[nn.Module, nn.Module | None], None]] = []
         """Called with each module that is given a child, and the child."""
         self.on_parameter: list[Callable[[nn.Parameter], None]] = []
@@ -71,9 +75,13 @@ class ModuleCalls:
             self.modules.append(known[0])
             for probe in self.on_first:
                 probe(module)
-        if threading.get_ident() != self.thread:
+        if here() != self.thread:
+            for told in self.on_elsewhere:
+                told()
+        if here() != self.thread:
             self._elsewhere[known[1]] = self._parameters(module)
             return
+        self._before.pop(known[1], None)
         self.running.append(known[1])
         if len(self.running) == 1:
             for told in self.on_outermost:
@@ -81,16 +89,24 @@ class ModuleCalls:
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """A module has run."""
-        if self.running and threading.get_ident() == self.thread:
+        if self.running and here() == self.thread:
             self.running.pop()
+
+    def moved(self) -> None:
+        """Tracing moves to this thread: what runs in it is seen from now on."""
+        self.running.clear()
+        self._before.update(self._elsewhere)
+        self._elsewhere.clear()
+        self.thread = here()
 
     def elsewhere(self) -> frozenset[int]:
         """Parameters in modules that another thread ran, which nobody traced."""
-        for number in self._elsewhere:
-            module = self.modules[number]()
-            if module is not None:  # an optimizer may have named its parameters since
-                self._elsewhere[number] = self._parameters(module)
-        return frozenset().union(*self._elsewhere.values())
+        for ran in (self._elsewhere, self._before):
+            for number in ran:
+                module = self.modules[number]()
+                if module is not None:  # an optimizer may have named its parameters since
+                    ran[number] = self._parameters(module)
+        return frozenset().union(*self._elsewhere.values(), *self._before.values())
 
     def _parameters(self, module: nn.Module) -> frozenset[int]:
         return frozenset(map(self.registry.uid, module.parameters())) - {-1}

@@ -144,11 +144,11 @@ class OptimizerBook:
     def stepped(self, number: int) -> None:
         self.known[number].steps += 1
 
-    def find(self, frame: FrameType | None) -> None:
+    def find(self, frame: FrameType | None, *, only_known: bool = True) -> None:
         """Look for optimizers in the variables of running frames."""
         for _, value in reachable(frame):
             if isinstance(value, torch.optim.Optimizer) and self.uid(value) < 0:
-                self.see(value, EMPTY, only_known=True)
+                self.see(value, EMPTY, only_known=only_known)
 
     def look_around(self, frame: FrameType | None) -> None:
         """Read the names of optimizers and schedulers from the variables of running frames."""

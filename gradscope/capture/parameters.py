@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +12,10 @@ from torch.nn.parameter import is_lazy
 
 from gradscope.capture.distributed import class_name, named_modules, named_parameters, unwrapped
 from gradscope.capture.entries import Entry, misset_in, record_of, shape_of
+from gradscope.capture.given import Tensors, tensors_of
 from gradscope.capture.source import Stack, file_of, is_third_party, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
-
-Tensors = torch.Tensor | Sequence[torch.Tensor] | Sequence[tuple[str, torch.Tensor]] | Mapping[str, torch.Tensor]
 
 
 @dataclass(slots=True, eq=False)
@@ -159,7 +157,7 @@ class Registry:
             theirs = is_third_party(file_of(type(model)))
             watched = WatchedModel(name, class_name(model), weakref.ref(model), (), idle, theirs)
         else:
-            tensors = _tensors(name, model)
+            tensors = tensors_of(name, model)
             refs = tuple((fqn, weakref.ref(t)) for fqn, t in tensors)
             watched = WatchedModel(name, "parameters", None, refs, expected_idle=idle)
         if not watched.named_tensors():
@@ -180,7 +178,7 @@ class Registry:
                 watched.module, watched.tensors = weakref.ref(model), ()
             else:
                 watched.module = None
-                watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in _tensors(name, model))
+                watched.tensors = tuple((fqn, weakref.ref(tensor)) for fqn, tensor in tensors_of(name, model))
             watched.instance += 1
             self.dirty = True
             return True
@@ -275,30 +273,3 @@ class Registry:
         roots = [model.module() for model in self.models if model.module is not None]
         misset = {id(tensor) for root in roots if root is not None for tensor in misset_in(root)}
         return models, {uid: record_of(entry, misset) for uid, entry in self.entries.items()}
-
-
-def _tensors(name: str, given: object) -> tuple[tuple[str, torch.Tensor], ...]:
-    """What a model that is no module consists of. Raises NotTrainableError if that is anything but tensors."""
-    if isinstance(given, torch.Tensor):
-        given = [("", given)]
-    elif isinstance(given, Mapping):
-        given = list(given.items())
-    if not isinstance(given, Iterable) or isinstance(given, str):
-        what = type(given).__name__
-        raise NotTrainableError(f"{name!r} is no model but of type {what}: pass an nn.Module, or a list of tensors")
-    found = tuple(_named(given))
-    if any(isinstance(item, nn.Module) for _, item in found):
-        raise NotTrainableError(f"{name!r} holds several modules: give each its own name, or pass an nn.ModuleList")
-    if not found or not all(isinstance(item, torch.Tensor) for _, item in found):
-        raise NotTrainableError(f"{name!r} is neither a module nor a list of tensors: pass an nn.Module")
-    if not all(tensor.is_leaf for _, tensor in found):
-        raise NotTrainableError(
-            f"{name!r} holds a tensor that was computed from others, and backward() leaves its gradient with those: "
-            "watch them, or make it a leaf with .detach().requires_grad_()"
-        )
-    return found
-
-
-def _named(tensors: Iterable[Any]) -> Iterable[tuple[str, torch.Tensor]]:
-    for index, item in enumerate(tensors):
-        yield item if isinstance(item, tuple) else (str(index), item)

@@ -148,7 +148,8 @@ class StepProbe:
         grads = [param.grad for param in params]
         usual = self._as_usual(uid, params, grads)
         fate, strange = watcher.gradients.seen(usual.uids, grads)
-        watcher.log_clears(fate)
+        if not watcher.sees_clears:
+            watcher.log_clears(fate)
         watcher.gradients.holding -= fate.gone
         here = [grad for grad in grads if grad is not None]
         if len(here) > len(usual.cohort.uids):  # it was given a parameter twice

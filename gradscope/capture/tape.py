@@ -167,6 +167,10 @@ class Tape:
     def note_nodes(self, first: int, op: int) -> None:
         self._nodes.append((first, op))
 
+    def forget_nodes(self) -> None:
+        """Another thread is traced, and each counts its nodes for itself."""
+        self._nodes.clear()
+
     def op_of_node(self, sequence: int) -> int:
         """The operation that made the graph node with this sequence number, or -1."""
         at = bisect.bisect_right(self._nodes, (sequence, len(self.ops))) - 1

@@ -42,7 +42,7 @@ from gradscope.records.zeros import zeros_left
 CODE = ("GS101", "no-gradient")
 _THREAD = Cause(
     "the line was not found, as it runs in another thread than the one that was traced",
-    "call it in the thread that calls backward(), to learn the line",
+    "run the whole step in the main thread, to learn the line",
 )
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 _LEFT_OUT = Cause(
