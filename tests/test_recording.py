@@ -129,6 +129,31 @@ def test_killed_run_holds_all_completed_steps(tmp_path, loop, command, steps):
     decoder = next(model for model in opened.run.models if model.name == "decoder")
     assert [opened.run.tallies[uid].backwards for uid in decoder.parameters] == [steps, steps]
     assert [opened.run.tallies[uid].steps for uid in decoder.parameters] == [steps, steps]
+    assert {finding.code for finding in report.findings} == {"GS101"}, str(report)
+
+
+BUILT_BEFORE = """
+import os, signal, torch, gradscope
+torch.manual_seed(0)
+encoder, decoder = torch.nn.Linear(4, 3), torch.nn.Linear(3, 1)
+optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()])
+scope = gradscope.watch(encoder=encoder, decoder=decoder, to="run.gradscope")
+for number in scope.steps(range(1000)):
+    if number == 40:
+        os.kill(os.getpid(), signal.SIGKILL)
+    optimizer.zero_grad()
+    decoder(encoder(torch.randn(8, 4))).square().mean().backward()
+    optimizer.step()
+"""
+
+
+def test_a_killed_run_whose_optimizer_was_written_down_before_it_stepped_is_healthy(tmp_path):
+    subprocess.run([sys.executable, "-c", BUILT_BEFORE], cwd=tmp_path, env=ENVIRONMENT, check=False)
+    report = Report(read_run(tmp_path / "run.gradscope"))
+
+    assert (report.run.steps, report.findings) == (40, ())
+    assert [optimizer.steps for optimizer in report.run.optimizers] == [40]
+    assert "applied" not in str(report)
 
 
 def test_snapshots_count_what_was_handed_over(tmp_path, monkeypatch):

@@ -29,10 +29,9 @@ def applied_norm(run: Run, uids: Sequence[int]) -> float | None:
     for event in reversed(run.events):
         if applied is None and isinstance(event, OptimizerStep):
             applied = _size(event.norms, uids)
-        elif applied is not None and isinstance(event, Backward):
-            left = _size(event.norms, uids)
-            if left is not None:
-                return None if isclose(applied, left, rel_tol=SAME) else applied
+        elif applied is not None and isinstance(event, Backward) and not event.norms.keys().isdisjoint(uids):
+            left = _size(event.norms, uids)  # None where it was not measured: then nothing can be compared
+            return applied if left is not None and not isclose(applied, left, rel_tol=SAME) else None
     return None
 
 

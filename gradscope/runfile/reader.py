@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradscope.records import Backward, Event, Run
+from gradscope.records import Backward, Event, Optimizer, Run, Tally
 from gradscope.runfile.lock import is_live
 from gradscope.runfile.packing import decode_atom, unpack
 from gradscope.runfile.schema import open_read_only
@@ -25,7 +26,7 @@ from gradscope.runfile.window import Window
 from gradscope.tallies import Recount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 BUDGET = 16 * 2**20
 """Bytes of packed events that are loaded: about 4 million norms, 400 MB of Python objects at the very most."""
@@ -118,6 +119,7 @@ class _Reader:
                 backwards=backwards,
                 traced=run.traced + len(traced),
                 tallies=recount.tallies(),
+                optimizers=_stepped(run.optimizers, recount.tallies()),
                 lines=recount.lines(),
                 events=tuple(event for events in kept for event in events or ()),
             )
@@ -199,3 +201,12 @@ def _typed(table: str, head: list[Any]) -> bool:
     if table == "turns":
         return isinstance(head[1], int) and 0 <= head[1] < 2**53
     return isinstance(head[1], str)
+
+
+def _stepped(optimizers: tuple[Optimizer, ...], tallies: Mapping[int, Tally]) -> tuple[Optimizer, ...]:
+    """How often optimizers stepped by what their own parameters tell: they may have been written down before it."""
+    held = Counter(uid for optimizer in optimizers for uid in set(optimizer.parameters))
+    return tuple(
+        replace(o, steps=max([o.steps, *(tallies[u].steps for u in o.parameters if held[u] == 1 and u in tallies)]))
+        for o in optimizers
+    )
