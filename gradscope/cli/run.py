@@ -40,7 +40,7 @@ def _tell(outcome: Outcome, args: Namespace) -> None:
         options.write_outputs(outcome.report, args)
         if not outcome.says_little and not args.quiet:
             terminal.print_report(outcome.report)
-        if outcome.nothing and not outcome.crashed_early:
+        if outcome.nothing:
             terminal.say(f"gradscope: {outcome.nothing}")
     except Exception:  # noqa: BLE001 - the script is over, and its status stays what it was
         traceback.print_exc(file=sys.__stderr__)

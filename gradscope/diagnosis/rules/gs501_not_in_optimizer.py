@@ -154,10 +154,17 @@ def _replaced_at(parameter: Parameter) -> Path:
 
 
 def _removed(run: Run, parameter: Parameter) -> Optimizer | None:
-    """An optimizer with a tensor that this parameter's own model had and has no more."""
+    """An optimizer that goes on stepping a tensor that this parameter's own model had before and has no more."""
     names = {owner.model for owner in parameter.owners}
     gone = {u for u in former(run) if any(o.model in names for o in run.parameters[u].owners)}
-    return next((o for o in run.optimizers if o.steps and gone.intersection(o.parameters)), None)
+    stale = {u for u in gone if _steps_on(run, u, parameter.uid) and not _lives_on(run, u, parameter.uid)}
+    return next((o for o in run.optimizers if o.steps and stale.intersection(o.parameters)), None)
+
+
+def _lives_on(run: Run, old: int, new: int) -> bool:
+    """Whether the one tensor got gradients after the other had: then it came later, or beside it."""
+    came = next((event.clock for event in run.backward_events if new in event.norms), math.inf)
+    return any(event.clock > came and old in event.norms for event in run.backward_events)
 
 
 def _abandoned(run: Run) -> Optimizer | None:
