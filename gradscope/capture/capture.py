@@ -25,7 +25,7 @@ from gradscope.capture.places import Places
 from gradscope.capture.settled import Settled
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Tape
-from gradscope.capture.threads import clear, here, leave
+from gradscope.capture.threads import clear, here
 from gradscope.records import Backward, Run
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Capture:
             return
         tracer, self.tracer = self.tracer, None
         tracer.retire()
-        leave(tracer)
+        clear()
         for handle in self._module_hooks:
             handle.remove()
         self.calls.running.clear()
