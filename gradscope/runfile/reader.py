@@ -119,7 +119,7 @@ class _Reader:
                 backwards=backwards,
                 traced=run.traced + len(traced),
                 tallies=recount.tallies(),
-                optimizers=_stepped(run.optimizers, recount.tallies()),
+                optimizers=run.optimizers if self.finished else _stepped(run.optimizers, recount.tallies()),
                 lines=recount.lines(),
                 events=tuple(event for events in kept for event in events or ()),
             )
