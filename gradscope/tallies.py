@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ZERO = 1e-18
 """A norm below this is zero: multiplied by any learning rate in use it is lost against any float32 weight."""
+KEPT = 0.1
+"""Share of an update that is left when the next step begins, up to which it counts as undone."""
 
 
 @dataclass(slots=True)

@@ -16,10 +16,11 @@ from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
 from gradscope.capture.source import Stack, snapshot
-from gradscope.capture.updates import KEPT, Changes, Left, Snapshot
+from gradscope.capture.updates import Changes, Left, Snapshot
 from gradscope.errors import StopRun
 from gradscope.records import Backward, OptimizerStep, Write
 from gradscope.records.columns import Cohort, Column
+from gradscope.tallies import KEPT
 
 if TYPE_CHECKING:
     from gradscope.capture.hooks import Watcher

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gradscope.capture.events import Log, StepKind
-from gradscope.capture.updates import KEPT
 from gradscope.records.columns import Column
-from gradscope.tallies import ZERO
+from gradscope.tallies import KEPT, ZERO
 
 ZEROS = 3
 """Passes in a row that deliver only zeros: zero-initialised gates and LoRA need up to two to wake."""

@@ -18,8 +18,6 @@ CLONE_LIMIT = 50_000_000
 """Elements of weights that are copied to compare one step; beyond it steps are not compared."""
 ROUNDING = 1e-6
 """Update relative to the weight of which rounding leaves too little to say what became of it."""
-KEPT = 0.1
-"""Share of an update that is left, up to which it was undone."""
 
 
 @dataclass(frozen=True, slots=True)

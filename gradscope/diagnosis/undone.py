@@ -13,13 +13,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from gradscope.records import OptimizerStep, Path, Run, Write
+from gradscope.tallies import KEPT
 
 TIMES = 2
 """Updates that have to be seen undone where the line was seen that did it, ..."""
 UNTRACED = 8
 """... and where it was not: the first steps alone may be a trial, or warm-up."""
-KEPT = 0.1
-"""Share of an update that may be left of one that is undone."""
 
 
 @dataclass(slots=True, eq=False)
