@@ -18,6 +18,7 @@ from gradscope.errors import RunFileError
 from gradscope.records import Backward
 from gradscope.report import Report
 from gradscope.runfile import RunWriter, open_run, read_run, write_run
+from gradscope.runfile.store import Store
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096
@@ -230,3 +231,16 @@ def test_forked_worker_writes_nothing_and_does_not_hang(training, tmp_path):
     writer.close()
 
     assert open_run(tmp_path / "run.gradscope").run.events == run.events[:3]
+
+
+def test_a_failure_of_any_kind_in_the_writing_thread_does_not_hold_up_the_training(training, tmp_path, monkeypatch):
+    def fail(*_):
+        raise AttributeError("nobody thought of this")
+
+    monkeypatch.setattr(Store, "write", fail)
+    run = training(steps=3)
+    writer = RunWriter(tmp_path / "run.gradscope")
+    with pytest.warns(RuntimeWarning, match="stopped writing 'run.gradscope' after step -1: nobody thought of this"):
+        writer.begin(run)
+    writer.events(0, run.events[:3])
+    writer.finish(run)
