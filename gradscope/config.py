@@ -23,7 +23,7 @@ class Config:
     """The keys of the table, with hyphens for underscores."""
 
     select: tuple[str, ...] = ()
-    """Beginnings of rule codes: only these are told."""
+    """Rules, by name, code or the beginning of codes: only these are told."""
     ignore: tuple[str, ...] = ()
     """... and these are not."""
     fail_on: str = "error"
@@ -79,4 +79,4 @@ def _checked(path: Path, key: str, value: Any) -> Any:
         return value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise GradscopeError(f'{path}: {key} in [tool.gradscope] is a list such as ["..."], not {value!r}')
-    return tuple(item.upper() for item in value) if key in ("select", "ignore") else tuple(value)
+    return tuple(value)

@@ -54,7 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
         " should. `allow` names models, parameters, rule codes or causes to let pass.",
     )
     try:
-        config.stash[_CONFIG] = read_config(config.rootpath)
+        found = config.stash[_CONFIG] = read_config(config.rootpath)
+        if found.select or found.ignore:
+            from gradscope.selection import resolved
+
+            config.stash[_CONFIG] = resolved(found)
     except GradscopeError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(_Summary(), "gradscope-summary")

@@ -61,7 +61,8 @@ class Scope:
         self._capture = Capture(every=every)
         self._marked = Marked(self._capture)
         self._capture.watcher.budget.share = budget
-        self._capture.histograms.every = histograms
+        if histograms is not None:
+            self._capture.count_every(histograms)
         idle = {expect_no_grad} if isinstance(expect_no_grad, str) else set(expect_no_grad)
         for name, model in models.items():
             self._capture.registry.add_model(name, model, idle=name in idle)
@@ -137,7 +138,7 @@ class Scope:
 
     def on_step(self, callback: Callable[[StepSummary], None]) -> None:
         """Call `callback` with a StepSummary after each completed step; on a device, when its numbers have come."""
-        teller = Teller(self._capture.watcher, callback)
+        teller = Teller(self._capture.watcher, self._capture.histograms, callback)
         self._tellers.append(teller)
         self._capture.watcher.loop.on_step.append(teller.turned)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import Severity
+from gradscope.diagnosis.rules import code_of
 from gradscope.errors import UnknownRuleError
 from gradscope.report import Report
 
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
 
 
-def check_codes(config: Config) -> None:
-    """Raise UnknownRuleError for a code that no rule begins with: a misspelt one would silently let all pass."""
-    from gradscope.diagnosis.rules import RULES
+def resolved(config: Config) -> Config:
+    """With codes for the names of rules. Raises UnknownRuleError for no rule: a misspelt one would let all pass."""
+    return dataclasses.replace(config, select=_codes(config.select), ignore=_codes(config.ignore))
 
-    for code in (*config.select, *config.ignore):
-        if not any(rule.code.startswith(code) for rule in RULES):
-            raise UnknownRuleError(f"no rule has the code {code}, or begins with it; `gradscope rules` lists them")
+
+def _codes(said: Iterable[str]) -> tuple[str, ...]:
+    codes = []
+    for word in said:
+        if not word or not code_of(word):
+            raise UnknownRuleError(
+                f"no rule is named {word}, or has a code that begins with it; `gradscope rules` lists them"
+            )
+        codes.append(code_of(word))
+    return tuple(codes)
 
 
 def select(report: Report, config: Config, known: Iterable[str] = ()) -> Report:

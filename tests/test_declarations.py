@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 
 import pytest
 import torch
 
 import gradscope
+from gradscope.capture.declarations import _statement
 from gradscope.report import Report
 from gradscope.runfile import read_run
 from gradscope.session import Session
@@ -64,6 +66,71 @@ def test_declared_stop_is_no_finding(where, tmp_path):
     assert told(report_of(tmp_path, **{where: MEANT.strip() if where.startswith("above") else MEANT})) == [POOLER]
 
 
+BODIES = """\
+import torch
+from torch import nn
+encoder, head = nn.Linear(4, 4), nn.Linear(4, 1)
+optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], 0.1)
+{opening}
+"""
+OPENINGS = {
+    "for": """\
+for _ in range(
+    3
+):
+    # gradscope: expect-no-grad
+    hidden = encoder(torch.ones(2, 4)).detach()
+    head(hidden).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()""",
+    "def": """\
+def train(
+    steps: int = 3,
+) -> None:
+    # gradscope: expect-no-grad
+    hidden = encoder(torch.ones(2, 4)).detach()
+    head(hidden).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+train()
+train()""",
+    "with": """\
+for _ in range(3):
+    with torch.enable_grad(), torch.autograd.set_detect_anomaly(False):
+        # gradscope: expect-no-grad
+        hidden = encoder(torch.ones(2, 4)).detach()
+        head(hidden).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()""",
+    "else": """\
+for i in range(3):
+    if i < 0:
+        pass
+    else:
+        # gradscope: expect-no-grad
+        hidden = encoder(torch.ones(2, 4)).detach()
+        head(hidden).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()""",
+}
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_above_the_first_statement_of_a_block(opening, tmp_path):
+    path = tmp_path / f"body_{opening}.py"
+    path.write_text(BODIES.format(opening=OPENINGS[opening]))
+    with Session() as session:
+        session.read_namespace(runpy.run_path(str(path), run_name="__main__"))
+
+    assert told(session.report(script="train.py")) == []
+
+
+def test_in_the_head_of_a_block_it_is_about_the_head():
+    source = "for i in range(\n    # gradscope: expect-no-grad\n    3,\n):\n    x = i\n"
+
+    assert _statement(ast.parse(source), 2, alone=True)[:2] == (1, 4)
+
+
 def test_declared_part_of_a_model(tmp_path):
     assert told(report_of(tmp_path, pooler=MEANT)) == [CUT]
     assert report_of(tmp_path, pooler=MEANT, cut=MEANT).findings == ()
@@ -85,6 +152,8 @@ def test_unused_declaration_is_told(tmp_path):
         ("  # gradscope: ignore[GS101]", [POOLER]),
         ("  # gradscope: ignore[GS5, gs1]", [POOLER]),
         ("  # gradscope: ignore[GS504]", [CUT, POOLER, ("GS701", "")]),
+        ("  # gradscope: ignore[GS999]", [CUT, POOLER, ("GS701", "")]),
+        ("  # gradscope: ignore[no-gradient]", [POOLER]),
         ("  # gradscope: ignore", [CUT, POOLER, ("GS701", "")]),
         ("  # gradscope: expect-no-grad[GS102]", [CUT, POOLER, ("GS701", "")]),
         ("  # gradscope: expect-nothing", [CUT, POOLER, ("GS701", "")]),

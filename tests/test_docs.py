@@ -10,7 +10,7 @@ import pytest
 
 from gradscope.cli.main import build_parser
 from gradscope.config import read_config
-from gradscope.selection import check_codes
+from gradscope.selection import resolved
 
 DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -24,7 +24,7 @@ def blocks(path, language):
 def test_configuration_is_read(path, tmp_path):
     for table in blocks(path, "toml"):
         (tmp_path / "pyproject.toml").write_text(table, encoding="utf-8")
-        check_codes(read_config(tmp_path))
+        resolved(read_config(tmp_path))
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

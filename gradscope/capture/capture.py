@@ -43,7 +43,6 @@ class Capture:
         self.watcher = Watcher(self.registry, every=every, discover=discover, limit=limit)
         self.watcher.unnamed = self._name if discover else None
         self.watcher.before_optimizer.append(self._in_optimizer)
-        self.watcher.loop.on_step.append(self._sample_step)
         self.histograms = HistogramBook()
         self.places = Places()
         self.discover = discover
@@ -258,11 +257,14 @@ class Capture:
         tensors = {uid: self.registry.tensor(uid) for uid in uids}
         return {u: t.grad for u, t in tensors.items() if t is not None and t.grad is not None}
 
-    def _sample_step(self, step: int) -> None:
-        """A step is over that was not traced: count its gradients if the user asked for that."""
-        event = self.watcher.log.last()
-        if self.histograms.every is not None and self.tracer is None and isinstance(event, Backward):
-            self.histograms.sample(self.gradients(event.norms), step)
+    def count_every(self, steps: int) -> None:
+        """Count the gradients of every n-th step, traced or not."""
+        self.histograms.every = steps
+        self.watcher.after_backward.append(self._delivered)
+
+    def _delivered(self, gradients: dict[int, torch.Tensor], step: int) -> None:
+        if self.tracer is None and step % (self.histograms.every or 1) == 0:
+            self.histograms.sample(gradients, step)
 
     def take_histograms(self) -> None:
         """Count the gradients that are still where the last backward left them."""

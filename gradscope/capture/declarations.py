@@ -1,4 +1,4 @@
-"""Comments `# gradscope: expect-no-grad` and `# gradscope: ignore[CODES]` in the user's source.
+"""Comments `# gradscope: expect-no-grad` and `# gradscope: ignore[RULES]` in the user's source.
 
 A comment is about the statement it stands in or, alone on its line, about the next one: a stop is declared on the line
 that cuts, or on the line that builds the model. Of a statement with a body only the head counts.
@@ -23,6 +23,7 @@ MARK = "gradscope:"
 _COMMENT = re.compile(r"#\s*gradscope:\s*(?P<word>[\w-]+)\s*(?:\[(?P<codes>[^\]]*)\])?")
 NO_GRADIENT = ("GS1",)
 """What `expect-no-grad` lets pass: the rules about gradients that never come."""
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def declarations() -> tuple[Declaration, ...]:
@@ -56,7 +57,7 @@ def _read(file: str, source: str) -> Iterator[Declaration]:
 
 def _codes(match: re.Match[str]) -> tuple[str, ...]:
     word = match["word"].replace("_", "-")
-    listed = tuple(code.strip().upper() for code in (match["codes"] or "").split(",") if code.strip())
+    listed = tuple(code.strip() for code in (match["codes"] or "").split(",") if code.strip())
     return {"expect-no-grad": listed or NO_GRADIENT, "ignore": listed}.get(word, ())
 
 
@@ -78,9 +79,17 @@ def _statement(tree: ast.Module, line: int, alone: bool) -> tuple[int, int, tupl
 def _head(node: ast.stmt) -> tuple[int, int]:
     """The lines of a statement without its body, with its decorators."""
     first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
-    body = getattr(node, "body", None)
-    end = body[0].lineno - 1 if body else node.end_lineno
-    return first, max(first, node.lineno, end or first)
+    if not getattr(node, "body", None):
+        return first, node.end_lineno or node.lineno
+    inside = {id(below) for block in _BLOCKS for below in getattr(node, block, ())}
+    above = [part for part in ast.iter_child_nodes(node) if id(part) not in inside]
+    return first, max([node.lineno, *(getattr(part, "end_lineno", 0) for part in _parts(above))])
+
+
+def _parts(nodes: list[ast.AST]) -> Iterator[ast.AST]:
+    """The nodes, and below those without a place of their own (arguments, items of a `with`) what they hold."""
+    for node in nodes:
+        yield from (node,) if hasattr(node, "end_lineno") else _parts(list(ast.iter_child_nodes(node)))
 
 
 def _targets(node: ast.stmt) -> tuple[str, ...]:

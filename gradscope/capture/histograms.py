@@ -123,7 +123,7 @@ class HistogramBook:
     first: dict[int, Histogram] = field(default_factory=dict)
     latest: dict[int, Histogram] = field(default_factory=dict)
     every: int | None = None
-    """Sample at every n-th backward, as the user asked; None leaves it to `sample`."""
+    """Sample at every n-th step, as the user asked; None leaves it to `sample`."""
     _seen: int = 0
     _next: int = 0
 
@@ -132,7 +132,7 @@ class HistogramBook:
         seen, self._seen = self._seen, self._seen + 1
         new = {uid: gradient for uid, gradient in gradients.items() if uid not in self.first}
         if self.every is not None:
-            due = seen % self.every == 0
+            due = step % self.every == 0
         else:
             due = seen >= self._next or sum(gradient.numel() for gradient in gradients.values()) <= SMALL
         if due and seen >= self._next:

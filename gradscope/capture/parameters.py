@@ -83,6 +83,10 @@ class Registry:
     def tensor(self, uid: int) -> torch.Tensor | None:
         return self.entries[uid].ref()
 
+    def name_of(self, uid: int) -> str:
+        """`model.fqn` of its first owner."""
+        return record_of(self.entries[uid]).name
+
     def add(self, tensor: torch.Tensor) -> int:
         """Register a tensor (again) and return its uid."""
         known = self.uid(tensor)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gradscope.records import Backward, OptimizerStep
+from gradscope.records import Backward, Histogram, OptimizerStep
 from gradscope.records.columns import receivers, unmeasured
 
 if TYPE_CHECKING:
+    from gradscope.capture.histograms import HistogramBook
     from gradscope.capture.hooks import Watcher
 
 
@@ -29,13 +30,15 @@ class StepSummary:
     update_ratios: dict[str, float | None]
     applied_norms: dict[str, float | None] = field(default_factory=dict)
     """As the optimizer found them: unscaled, clipped."""
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    """By parameter (`model.fqn`) what was counted in this step, where `watch(..., histograms=n)` asked for it."""
 
 
 class Teller:
     """Hands a summary of each step to one callback, in order."""
 
-    def __init__(self, watcher: Watcher, callback: Callable[[StepSummary], None]) -> None:
-        self._watcher, self._callback = watcher, callback
+    def __init__(self, watcher: Watcher, book: HistogramBook, callback: Callable[[StepSummary], None]) -> None:
+        self._watcher, self._book, self._callback = watcher, book, callback
         self._waiting: deque[int] = deque()
 
     def turned(self, step: int) -> None:
@@ -62,7 +65,14 @@ class Teller:
             {name: left.of(uids) for name, uids in models},
             {name: max((ratios[u] for u in uids if u in ratios), default=None) for name, uids in models},
             {name: used.of(uids) for name, uids in models},
+            self._histograms(step),
         )
+
+    def _histograms(self, step: int) -> dict[str, Histogram]:
+        if self._book.every is None:
+            return {}
+        counted = [histogram for histogram in self._book.latest.values() if histogram.step == step]
+        return {self._watcher.registry.name_of(histogram.uid): histogram for histogram in counted}
 
 
 class _Sizes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
+from gradscope.diagnosis.rules import code_of
 from gradscope.diagnosis.rules.gs701_unused_declaration import CODE
 from gradscope.records import Declaration, Location, Parameter, Path, Run
 
@@ -29,9 +30,13 @@ def settle(run: Run, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _covers(run: Run, declared: Declaration, finding: Finding, seen: set[str]) -> bool:
-    if not declared.codes or not finding.code.startswith(declared.codes):
+    if not finding.code.startswith(_codes(declared) or ("!",)):
         return False
     return _at(declared, finding.location) or _builds(run, declared, finding, seen)
+
+
+def _codes(declared: Declaration) -> tuple[str, ...]:
+    return tuple(code for word in declared.codes if (code := code_of(word)))
 
 
 def _at(declared: Declaration, place: Location | None) -> bool:
@@ -71,10 +76,13 @@ def _files(run: Run) -> set[str]:
 
 def _told(declared: Declaration) -> Finding:
     place = Location(declared.file, declared.line, "", declared.text)
-    if declared.codes:
+    if _codes(declared):
         says = f"{declared.text!r} lets nothing pass: there is no such finding here, or in this run, at {place}."
         fix = "remove the comment"
+    elif declared.codes:
+        says = f"{declared.text!r} lets nothing pass: no rule has that code or name, at {place}."
+        fix = "write a code or a name that `gradscope rules` lists"
     else:
         says = f"{declared.text!r} is no declaration at {place}."
-        fix = "write `# gradscope: expect-no-grad`, or `# gradscope: ignore[GS504]` with the codes to let pass"
+        fix = "write `# gradscope: expect-no-grad`, or `# gradscope: ignore[GS504]` with the rules to let pass"
     return Finding(*CODE, Severity.INFO, "", (), "", "", Evidence.OBSERVED, says, fix, place)

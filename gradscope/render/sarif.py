@@ -15,6 +15,7 @@ from urllib.parse import quote
 from gradscope.diagnosis.finding import Finding, Severity
 from gradscope.diagnosis.rules import RULES
 from gradscope.records import Location, Path
+from gradscope.render.github import in_repository
 
 if TYPE_CHECKING:
     from gradscope.report import Report
@@ -100,7 +101,7 @@ def _location(location: Location | None, finding: Finding | None = None) -> dict
 
 def _artifact(file: str) -> dict[str, str]:
     """Relative files are relative to the root of the sources; others are `file:` addresses."""
-    path = PurePath(file)
+    path = PurePath(in_repository(file))
     if path.is_absolute():
         return {"uri": path.as_uri()}
     return {"uri": quote(PurePosixPath(path.as_posix()).as_posix()), "uriBaseId": "%SRCROOT%"}

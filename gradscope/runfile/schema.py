@@ -92,7 +92,8 @@ def create(path: Path, max_bytes: int) -> sqlite3.Connection:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A connection that trusts nothing in the file; raises RunFileError where it is no run file of ours."""
     if not path.is_file():
-        raise RunFileError(f"there is no run file {str(path)!r}")
+        what = f"{str(path)!r} is no file" if path.exists() else f"there is no run file {str(path)!r}"
+        raise RunFileError(f"{what}: `gradscope run --out FILE` and watch(to=FILE) write one")
     try:
         try:
             connection = _connect(path, "mode=ro")

@@ -97,7 +97,9 @@ def test_unknown_code(run_check):
     status, _, errors = run_check("--ignore", "GS9")
 
     assert status == 2
-    assert errors == "gradscope: no rule has the code GS9, or begins with it; `gradscope rules` lists them\n"
+    assert (
+        errors == "gradscope: no rule is named GS9, or has a code that begins with it; `gradscope rules` lists them\n"
+    )
 
 
 def test_baseline_lets_known_findings_pass(run_check, tmp_path):
@@ -201,7 +203,7 @@ def test_configuration_of_a_folder_above(run_check, tmp_path, monkeypatch):
         ("fail-on = 'info'", 'fail-on in [tool.gradscope] is "error" or "warning", not \'info\''),
         ("ignore = 'GS1'", "ignore in [tool.gradscope] is a list such as [\"...\"], not 'GS1'"),
         ("baseline = 3", "baseline in [tool.gradscope] is the name of a file, not 3"),
-        ("ignore = ['GS9']", "no rule has the code GS9"),
+        ("ignore = ['GS9']", "no rule is named GS9"),
         ("= 3", "pyproject.toml: Invalid statement"),
     ],
 )

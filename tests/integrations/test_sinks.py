@@ -94,6 +94,58 @@ def test_findings_are_told_when_the_feed_ends():
     assert texts == [{"gradscope/findings": findings_text(scope.report())}]
 
 
+def test_the_same_findings_are_told_once_though_their_counts_grow():
+    sink = Collect()
+    encoder, decoder = nn.Linear(4, 3), nn.Linear(3, 1)
+    with gradscope.watch({"encoder": encoder, "decoder": decoder}) as scope:
+        finish = attach_sink(scope, sink, diagnose_every=2)
+        for step in range(12):
+            with scope.step():
+                hidden = encoder(torch.ones(2, 4))
+                decoder(hidden if step < 6 else hidden.detach()).sum().backward()
+        finish()
+    told = [(step, texts["gradscope/findings"]) for step, _, texts, _ in sink.rows if texts]
+
+    assert told[0] == (1, "no findings") or "GS" in told[0][1]
+    assert len({text for _, text in told}) == len(told)
+    assert len(told) <= 4  # at first, when the encoder stopped, and the last counts
+
+
+@pytest.mark.parametrize(("options", "steps"), [({"histograms": 3}, {0, 3, 6, 9}), ({}, {3, 7, 9})])
+def test_histograms_stand_at_the_step_they_were_counted_in(options, steps):
+    sink = Collect()
+    decoder = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(decoder.parameters(), 0.1)
+    with gradscope.watch({"decoder": decoder}, **options) as scope:
+        finish = attach_sink(scope, sink, diagnose_every=4)
+        for _ in range(10):
+            with scope.step():
+                optimizer.zero_grad()
+                decoder(torch.ones(2, 4)).sum().backward()
+                optimizer.step()
+        finish()
+    drawn = [step for step, _, _, histograms in sink.rows if "gradscope/gradient/decoder.weight" in histograms]
+
+    assert set(drawn) == steps
+    assert len(drawn) == len(steps)
+
+
+def test_a_tracker_that_fails_ends_the_feed_and_not_the_training():
+    class Full(Collect):
+        def write(self, step, *given):
+            if step == 2:
+                raise OSError("no space left on device")
+            super().write(step, *given)
+
+    sink = Full()
+    with pytest.warns(gradscope.errors.ProbeWarning, match="Full failed at step 2 .* no space left") as said:
+        scope = train(sink=sink)
+
+    assert scope.report().run.steps == 5
+    assert len(said) == 1
+    assert {step for step, *_ in sink.rows} == {0, 1}
+
+
 def test_nothing_is_written_after_the_end():
     sink = Collect()
     train(sink=sink, steps=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from gradscope.diagnosis.finding import Severity
 from gradscope.records import Location
 from gradscope.render.github import render_github
+from gradscope.render.sarif import render_sarif
 from tests.cli.reports import finding, report
 
 
@@ -33,3 +36,21 @@ def test_without_location_and_without_findings():
 
     assert render_github(report(note)).startswith("::notice title=GS101")
     assert render_github(report()) == ""
+
+
+def test_files_are_told_from_the_root_of_the_repository(tmp_path, monkeypatch):
+    """The script ran in a folder of it; GitHub shows an annotation only at a file it knows."""
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    (folder / "train.py").touch()
+    monkeypatch.chdir(folder)
+    made = report(finding(location=Location("train.py", 7)))
+    elsewhere = report(finding(location=Location("gone.py", 7)))
+
+    assert "file=train.py,line=7" in render_github(made)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    assert "file=examples/train.py,line=7" in render_github(made)
+    assert json.loads(render_sarif(made))["runs"][0]["results"][0]["locations"][0]["physicalLocation"][
+        "artifactLocation"
+    ] == {"uri": "examples/train.py", "uriBaseId": "%SRCROOT%"}
+    assert "file=gone.py" in render_github(elsewhere)

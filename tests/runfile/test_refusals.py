@@ -29,12 +29,12 @@ def alter(path, *statements):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(RunFileError, match=r"^there is no run file '.*none.gradscope'$"):
+    with pytest.raises(RunFileError, match=r"^there is no run file '.*none.gradscope': `gradscope run --out FILE`"):
         read_run(tmp_path / "none.gradscope")
 
 
 def test_folder(tmp_path):
-    with pytest.raises(RunFileError, match="there is no run file"):
+    with pytest.raises(RunFileError, match="is no file"):
         read_run(tmp_path)
 
 

@@ -50,3 +50,9 @@ RULES: tuple[Rule, ...] = (
     OUTLIER_RANK,
     UNUSED_DECLARATION,
 )
+
+
+def code_of(said: str) -> str:
+    """The code, or the beginning of codes, that a user's word means: `GS201`, `gs2`, `zero-gradient`; "" if none."""
+    code = next((rule.code for rule in RULES if rule.name == said.lower()), said.upper())
+    return code if any(rule.code.startswith(code) for rule in RULES) else ""
