@@ -227,7 +227,10 @@ class Report:
     def graph(self, depth: int = 2, *, detail: str = "modules") -> Drawing:
         """The traced step as a graph: models as clusters, the dead part grey, the cut in red with its line.
 
-        Raises GradscopeError for another detail than `modules`: a report keeps no tensor to draw operations from.
+        Modules are folded to `depth` levels of their names: 0 is a box per model, 2 tells `layers.0` from `layers.1`.
+
+        Raises GradscopeError for a depth below 0, and for another detail than `modules`: a report keeps no tensor to
+        draw operations from.
         """
         from gradscope.render.graph import draw_graph
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from gradscope.capture.capture import Capture
-from gradscope.capture.given import Tensors
+from gradscope.capture.given import Tensors, tensors_of
 from gradscope.capture.marked import Marked, OneStep, Steps
 from gradscope.capture.summaries import StepSummary, Teller
 from gradscope.capture.variables import arguments_of, variable_name
@@ -237,13 +237,14 @@ def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **m
     `detail="ops"` draws every single operation, with the parameters by their names. Where values went on behind a cut,
     and the line of the cut, no live loss can tell: `report.graph()` and `gradscope.explain` do.
 
-    Raises GradscopeError for another detail, a depth below 0, and what is no tensor.
+    Raises GradscopeError for another detail, a depth below 0, a loss that is no tensor, and what is no model.
     """
     from gradscope.render.livegraph import live_graph
     from gradscope.render.opgraph import op_graph
 
     if not isinstance(loss, torch.Tensor):
         raise GradscopeError(f"cannot draw what leads to a {type(loss).__name__}: the loss has to be a tensor")
+    models = {name: m if isinstance(m, nn.Module) else dict(tensors_of(name, m)) for name, m in models.items()}
     if detail == "ops":
         return op_graph(loss, models)
     if detail != "modules":

@@ -95,7 +95,7 @@ def fold_levels(graph: Graph, depths: Sequence[int], known: Known = NOTHING) -> 
     """The same graph folded to several depths."""
     stream = prepare(graph)
     classes = {(n.model, n.module): n.label for n in stream.nodes if n.kind == "module" and n.model}
-    known = replace(known, classes={**classes, **known.classes})
+    known = replace(known, classes={**known.classes, **classes})
     deepest = max((n.module.count(".") + 1 for n in stream.nodes if n.module), default=0)
     return [_fold_within(stream, graph.truncated, min(max(depth, 0), deepest), known) for depth in depths]
 

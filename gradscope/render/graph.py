@@ -9,6 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,18 @@ class Drawing:
 DEPTH = 2
 """Levels of module names that are told apart where nothing else is asked for."""
 
+UNTRACED = "No step was traced: what goes on inside and between the models is not known."
+
+
+def check_depth(depth: object) -> None:
+    """Raise GradscopeError for what is no number of levels."""
+    if not isinstance(depth, int) or depth < 0:
+        raise GradscopeError(f"depth={depth!r} makes no sense: it is how many levels of module names are told apart")
+
 
 def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
     """Draw the traced step with modules folded to `depth` levels of their names."""
+    check_depth(depth)
     return draw_levels(report, [depth])[0][1]
 
 
@@ -118,7 +128,8 @@ def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Dr
         clusters = _clusters(report, models, known)
         if crowd:
             clusters = [cluster for cluster in clusters if cluster.name in models]
-        drawn.append((picture, Drawing(to_dot(picture, clusters))))
+        remarks = picture.remarks if report.run.graph is not None else (*picture.remarks, UNTRACED)
+        drawn.append((picture, Drawing(to_dot(replace(picture, remarks=remarks), clusters))))
     return drawn
 
 

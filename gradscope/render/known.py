@@ -6,13 +6,13 @@ The picture must not contradict the text: what findings say of parameters and li
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import Finding, Severity
-from gradscope.records import Location, Run
+from gradscope.records import Location, Owner, Run
 
 if TYPE_CHECKING:
     from gradscope.report import Report
@@ -111,9 +111,14 @@ def _blame(finding: Finding, uids: frozenset[int]) -> Blame:
 
 
 def _classes(run: Run) -> dict[tuple[str, str], str]:
+    """Of the modules whose class their own parameters tell: of a tied weight nobody knows which module is meant."""
     return {
         (owner.model, owner.fqn.rpartition(".")[0]): parameter.module
         for parameter in run.parameters.values()
         for owner in parameter.owners
-        if parameter.module and "." in owner.fqn
+        if parameter.module and "." in owner.fqn and _alone(owner, parameter.owners)
     }
+
+
+def _alone(owner: Owner, owners: Sequence[Owner]) -> bool:
+    return all(other.fqn == owner.fqn for other in owners if other.model == owner.model)

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradscope.errors import GradscopeError
 from gradscope.records import Edge, Graph, Node
 from gradscope.render.crowd import merge_crowd
 from gradscope.render.dot import to_dot
 from gradscope.render.fold import fold
-from gradscope.render.graph import DEPTH, Drawing
+from gradscope.render.graph import DEPTH, Drawing, check_depth
 from gradscope.render.known import Known, Worth, worth_of
 from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
@@ -70,8 +69,7 @@ class Step:
 
 def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH, measure: Measure | None = None) -> Drawing:
     """Draw what the tensor `root` was computed from, folded to `depth` levels of module names."""
-    if not isinstance(depth, int) or depth < 0:
-        raise GradscopeError(f"depth={depth!r} makes no sense: it is how many levels of module names are told apart")
+    check_depth(depth)
     live, left = walk(root.grad_fn)
     norms = measure(variables(live)) if measure else {}
     leaves = _leaves(models, norms)

@@ -7,7 +7,10 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+import torch
+from torch import nn
 
+import gradscope
 from gradscope.errors import GradscopeError
 from gradscope.records import Edge, Graph, Node, Run, Tally
 from gradscope.render.boxes import Kind
@@ -210,7 +213,7 @@ def _renumbered(graph, uids):
         Graph((Node(0, "strange", "a", "m", "..x."), Node(1, "op", "b", "m", "x")), (Edge(0, 1, norm=0.0),)),
     ],
 )
-@pytest.mark.parametrize("depth", [-1, 0, 2])
+@pytest.mark.parametrize("depth", [0, 1, 2])
 def test_any_graph_can_be_drawn(graph, depth):
     drawing = draw_graph(Report(Run(graph=graph)), depth)
 
@@ -290,3 +293,42 @@ def test_causes_are_written_as_one_reads_them():
     written = [cause_words(cause) for cause in ("nan_in_data", "ctc_infeasible", "dead_relu", "no_grad", "detach")]
 
     assert written == ["NaN in data", "CTC infeasible", "dead ReLU", "no_grad", "detach"]
+
+
+@pytest.mark.parametrize("depth", [-1, 1.5, "2"])
+def test_a_depth_that_makes_no_sense(depth):
+    with pytest.raises(GradscopeError, match="how many levels"):
+        build.untraced().graph(depth)
+
+
+def test_an_untraced_run_says_so_in_its_picture():
+    assert "No step was traced" in draw_graph(build.untraced()).source
+    assert "No step was traced" not in draw_graph(Report(Run(graph=Graph((), ())))).source
+
+
+def test_a_red_line_to_a_finding_has_its_legend(module_that_is_never_used):
+    source = draw_graph(module_that_is_never_used).source
+
+    assert "no gradient comes, for the reason on the plate" in source
+    assert "the gradient is cut here" not in source
+
+
+def test_a_module_keeps_its_class_though_its_weight_is_another_ones_too(tied_weights):
+    source = draw_graph(tied_weights).source
+
+    assert "Embedding" in source
+    assert source.count("Linear") == 1
+
+
+@pytest.fixture
+def module_that_is_never_used():
+    model = nn.Module()
+    model.used, model.spare = nn.Linear(2, 1), nn.Linear(2, 1)
+    return gradscope.explain(lambda: model.used(torch.ones(1, 2)).sum().backward(), model=model)
+
+
+@pytest.fixture
+def tied_weights():
+    model = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 3, bias=False))
+    model[1].weight = model[0].weight
+    return gradscope.explain(lambda: model(torch.arange(3)).square().sum().backward(), model=model)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import gradscope
-from gradscope.errors import GradscopeError
+from gradscope.errors import GradscopeError, NotTrainableError
 from gradscope.render.palette import DEAD, model_colour
 
 
@@ -155,3 +155,15 @@ def test_hostile_names_stay_names(hostile):
     tree = ET.fromstring(gradscope.graph(loss, **{"m" + hostile: model, "idle" + hostile: nn.Linear(1, 1)}).svg())
 
     assert not [e for e in tree.iter() if e.tag.rpartition("}")[2] in ("script", "img", "image", "style")]
+
+
+@pytest.mark.parametrize(("model", "what"), [("a", "no model but of type str"), (None, "no model"), ([], "neither")])
+def test_what_is_no_model(model, what):
+    with pytest.raises(NotTrainableError, match=what):
+        gradscope.graph(torch.ones(1, requires_grad=True).sum(), encoder=model)
+
+
+def test_tensors_with_names_are_a_model():
+    weight = torch.ones(2, requires_grad=True)
+
+    assert "scales" in gradscope.graph(weight.sum(), scales=[("weight", weight)]).source
