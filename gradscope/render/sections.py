@@ -134,7 +134,7 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
     )
     if drawn.svg is None:
         return join(tag("p", drawn.reason), source)
-    label = "Graph. Arrow keys move it, plus and minus zoom, 0 shows all."
+    label = "Graph. Arrow keys move it, plus and minus zoom, 0 shows all, Backspace closes what was opened."
     views = [tag("div", level.svg, class_="level", data_depth=str(level.depth)) for level in drawn.levels]
     paper = tag("div", *views, class_="paper", tabindex="0", role="group", aria_label=label)
     traced = report.run.graph

@@ -105,6 +105,27 @@ def test_a_module_of_the_graph_opens(show, sick):
     assert page.execute_script(shown) == ["2"]
 
 
+def test_an_opened_module_closes_again(show, sick):
+    page = show(sick)
+    shown = "return [...document.querySelectorAll('.level')].filter(e => e.offsetParent).map(e => e.dataset.depth)[0]"
+    one(page, ".depths input[value='0']").click()
+    view = "return document.querySelector('.level[data-depth=\"0\"] svg').viewBox.baseVal.width"
+    before = page.execute_script(view)
+    close = next(button for button in all_of(page, ".tools button") if button.text == "Close module")
+    assert not close.is_enabled()
+
+    all_of(page, ".level[data-depth='0'] [data-opens]")[0].click()
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    assert page.execute_script(shown) == "2"
+    page.switch_to.active_element.send_keys(Keys.BACKSPACE)
+    assert page.execute_script(shown) == "1"
+    close.click()
+    assert page.execute_script(shown) == "0"
+    assert page.execute_script(view) == before
+    assert page.switch_to.active_element.get_attribute("aria-label").startswith("Open ")
+    assert not close.is_enabled()
+
+
 IN_VIEW = """
 const paper = document.querySelector('.paper').getBoundingClientRect();
 return arguments[0].split(' ').map((id) => document.getElementById(id).getBoundingClientRect()).every((part) =>
@@ -153,7 +174,7 @@ def test_everything_that_acts_is_reached_by_keyboard(show, sick):
         if at.tag_name == "body":
             break
         reached.add(at.id)
-    acting = "a[href], button, input:not([type=radio]), input:checked, summary, [tabindex='0']"
+    acting = "a[href], button:enabled, input:not([type=radio]), input:checked, summary, [tabindex='0']"
     missed = [each for each in all_of(page, acting) if each.is_displayed() and each.id not in reached]
 
     assert [each.get_attribute("outerHTML")[:90] for each in missed] == []

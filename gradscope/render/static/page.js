@@ -62,7 +62,8 @@ function picture(svg) {
   };
   const perPixel = () => Math.max(box[2] / svg.clientWidth, box[3] / svg.clientHeight);
   return {
-    svg,
+    show,
+    view: () => box,
     fit() { // the first time that it can be seen: keep the height, take all the width, so that there is room to move
       if (svg.style.height || !svg.clientHeight) return;
       svg.style.height = `${svg.clientHeight}px`;
@@ -119,7 +120,10 @@ function graph(section) {
   const choices = [...section.querySelectorAll("input[name=depth]")];
   const now = () => [...pictures].find(([level]) => level.offsetParent !== null)[1];
   choices.forEach((choice) => choice.addEventListener("change", () => now().fit()));
+  const trail = []; // where one was before each module that was opened
   const open = (box) => {
+    trail.push([choices.find((choice) => choice.checked), now().view(), box]);
+    back.disabled = false;
     const parts = box.dataset.opens.split(" ").map((id) => document.getElementById(id));
     const { depth } = parts[0].closest(".level").dataset;
     choices.find((choice) => choice.dataset.depth === depth).checked = true;
@@ -127,7 +131,16 @@ function graph(section) {
     now().lookAt(parts);
     (parts.find((part) => part.dataset.opens) || paper).focus({ preventScroll: true });
   };
+  const close = () => {
+    if (!trail.length) return;
+    const [choice, view, box] = trail.pop();
+    choice.checked = true;
+    now().show(view);
+    box.focus({ preventScroll: true });
+    back.disabled = !trail.length;
+  };
   const keys = {
+    Backspace: close,
     ArrowLeft: () => now().move(-0.1, 0),
     ArrowRight: () => now().move(0.1, 0),
     ArrowUp: () => now().move(0, -0.1),
@@ -165,7 +178,11 @@ function graph(section) {
     if (box) open(box);
   });
   now().fit();
-  paper.before(toolbar([["Zoom in", keys["+"]], ["Zoom out", keys["-"]], ["Show all", keys[0]]]));
+  const bar = toolbar([["Zoom in", keys["+"]], ["Zoom out", keys["-"]], ["Show all", keys[0]], ["Close module", close]]);
+  const back = bar.lastChild;
+  back.disabled = true;
+  back.hidden = !paper.querySelector("[data-opens]");
+  paper.before(bar);
 }
 
 function toolbar(actions) {
