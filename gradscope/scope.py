@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,13 +107,7 @@ class Scope:
             return OneStep(self._marked)
         if not callable(function):
             raise GradscopeError(f"scope.step() takes the function that does one step, and {function!r} is none")
-
-        @functools.wraps(function)
-        def stepped(*args: Any, **kwargs: Any) -> Any:
-            with OneStep(self._marked):
-                return function(*args, **kwargs)
-
-        return stepped
+        return OneStep(self._marked)(function)
 
     def steps(self, iterable: Iterable[T]) -> Steps[T]:
         """Iterate over batches; each turn of the loop is a step. Has the length of what it iterates over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import weakref
@@ -135,6 +136,27 @@ def test_steps_are_counted_alike_however_they_are_marked(parts):
         assert run.steps == 3
         assert [event.step for event in run.backward_events] == [0, 1, 2]
         assert [event.step for event in run.step_events] == [0, 1, 2]
+
+
+def test_a_coroutine_is_one_step_for_each_time_it_is_awaited(parts):
+    with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
+
+        @scope.step
+        async def wait_and_step():
+            await asyncio.sleep(0)
+            step(*parts)
+            await asyncio.sleep(0)
+            step(*parts)
+
+        async def train():
+            for _ in range(3):
+                await wait_and_step()
+
+        asyncio.run(train())
+        run = scope.report().run
+
+    assert run.steps == 3
+    assert [event.step for event in run.step_events] == [0, 0, 1, 1, 2, 2]
 
 
 def test_an_explicit_step_may_hold_several_optimizer_steps(parts):

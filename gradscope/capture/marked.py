@@ -7,9 +7,11 @@ the mode on top of the thread's stack is ours and nothing lies below it that som
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ContextDecorator, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradscope.capture.threads import modes
@@ -116,7 +118,7 @@ class Marked:
         return self._capture.tape is not None and self._wanted <= self._capture.tape.read()
 
 
-class OneStep(ContextDecorator):
+class OneStep:
     """What `scope.step()` gives: a turn of the loop, from entering to leaving; never entered, it marks a turn's end."""
 
     def __init__(self, marked: Marked, *, whole: bool = False) -> None:
@@ -135,9 +137,22 @@ class OneStep(ContextDecorator):
         if not self._marked.inside:
             self._marked.end(whole=self._whole, failed=kind is not None)
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        """Each call of the function is a turn; of a coroutine from its first await to its last."""
         self._used = True
-        return super().__call__(function)
+        marked, whole = self._marked, self._whole
+
+        @functools.wraps(function)
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            with OneStep(marked, whole=whole):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with OneStep(marked, whole=whole):
+                return await function(*args, **kwargs)
+
+        return awaited if inspect.iscoroutinefunction(function) else stepped
 
     def __del__(self) -> None:
         if not self._used and not sys.is_finalizing():

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable
 
 from gradscope.capture.backward import GraphWalk
+from gradscope.capture.grad_hooks import GradHooks
 from gradscope.capture.nonfinite import NonfiniteFinder
 from gradscope.capture.origins import Found, group
 from gradscope.capture.parameters import Registry
 from gradscope.capture.scales import ScaleFinder
-from gradscope.capture.source import THIRD_PARTY, Stack, resolve
+from gradscope.capture.source import THIRD_PARTY, resolve
 from gradscope.capture.steepest import told
 from gradscope.capture.tape import Tape
 from gradscope.capture.zeros import ZeroFinder
@@ -33,7 +34,7 @@ class OriginBook:
         self._huge: Table = {}
         self._sums: Table = {}
 
-    def read(self, tape: Tape, graph: GraphWalk, event: Backward, root: int, hooks: dict[int, Stack]) -> None:
+    def read(self, tape: Tape, graph: GraphWalk, event: Backward, root: int, hooks: GradHooks) -> None:
         """Read what a traced backward did."""
         delivered = {u: event.norms.get(u) for u in event.connected or () if u not in event.added}
         now = (event.step, event.index)

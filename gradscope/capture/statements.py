@@ -233,7 +233,10 @@ def _is_base(name: ast.Name, target: ast.expr) -> bool:
 
 
 def last_return(code: CodeType) -> int:
-    """The line of the last return of a function."""
+    """The line of the last return of a function that returns something; a lambda is one."""
+    if code.co_name == "<lambda>":
+        return code.co_firstlineno
     scope = scope_of(code.co_filename, code)
-    lines = [n.lineno for n in ast.walk(scope) if isinstance(n, ast.Return)] if scope is not None else []
-    return max(lines, default=code.co_firstlineno)
+    returns = [node for node in ast.walk(scope) if isinstance(node, ast.Return)] if scope is not None else []
+    telling = [node for node in returns if not (isinstance(node.value, ast.Constant) and node.value.value is None)]
+    return max((node.lineno for node in telling or returns), default=code.co_firstlineno)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from gradscope.capture.backward import WALK_LIMIT, GraphWalk, Recorder, walk
+from gradscope.capture.grad_hooks import GradHooks
 from gradscope.capture.origins import explain
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Root, Tape
@@ -120,6 +121,6 @@ class TracedBackward:
         capture.histograms.sample(capture.gradients(event.norms), event.step)
         if graph.truncated or not graph.steps:
             return
-        hooks = capture.tracer.hook_lines if capture.tracer else {}
+        hooks = GradHooks(capture.tracer.hook_lines if capture.tracer else {}, capture.calls.modules)
         capture.origins.read(capture.tape, graph, event, root, hooks)
         capture.sizes.add(event, sizes_of(graph, capture.tape), capture.origins.steps())

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import deque
-from typing import Any
 
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
 from gradscope.capture.constants import behind
+from gradscope.capture.grad_hooks import GradHooks
 from gradscope.capture.margins import Margins
 from gradscope.capture.met import met
 from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.overflow import overflow_behind
 from gradscope.capture.overwrites import overwritten
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY, Stack, resolve
+from gradscope.capture.source import Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.capture.zero_makers import Makers
@@ -56,10 +56,10 @@ _MARGIN_LOSSES = (
 class ZeroFinder:
     """Reads a recorded graph walk against the tape."""
 
-    def __init__(self, tape: Tape, registry: Registry, hook_lines: dict[int, Stack]) -> None:
+    def __init__(self, tape: Tape, registry: Registry, hooks: GradHooks) -> None:
         self.tape = tape
         self.registry = registry
-        self.hook_lines = hook_lines
+        self.hooks = hooks
         self.margins = Margins(tape)
         self.makers = Makers(tape, registry, self.margins)
 
@@ -164,18 +164,27 @@ class ZeroFinder:
         return earliest if earliest >= 0 else next(iter(starts), number)
 
     def _settled(self, graph: GraphWalk, number: int) -> Found:
+        """Why a node sent zeros."""
+        if number not in self._judged:
+            step = graph.steps[number]
+            cause, operand = step.cause or ("unknown", 0)
+            found = self._judged[number] = found_at(self.tape, "zero", cause, -1, step)
+            hook = self.hooks.on_module(self.tape, step)
+            if hook is None:
+                self._settle(graph, found, number, operand)
+            else:
+                found.cause, found.stack = "grad_hook", Stack((*hook.frames, *found.stack.frames))
+        return self._judged[number]
+
+    def _settle(self, graph: GraphWalk, found: Found, number: int, operand: int) -> None:
         """Turn the node's own answer into a cause of the list, asking the tape about operands."""
-        if number in self._judged:
-            return self._judged[number]
-        step = graph.steps[number]
-        cause, operand = step.cause or ("unknown", 0)
-        found = self._judged[number] = found_at(self.tape, "zero", cause, -1, step)
+        step, cause = graph.steps[number], found.cause
         if cause in ("masked", "unknown") and self._is_overwritten(graph, found, number, operand):
-            return found
+            return
         overflow = overflow_behind(self.tape, found.op)
         if overflow is not None:
             found.cause, found.op, found.stack, found.name = overflow.bad, overflow.index, overflow.stack, overflow.name
-            return found
+            return
         made = self.tape.ops[found.op].name if found.op >= 0 else ""
         if made in _MARGIN_LOSSES:
             found.cause = "satisfied_margin"
@@ -195,7 +204,6 @@ class ZeroFinder:
             self._ask_user(graph, found, number)
         elif found.cause == "unknown" and self.margins.near_loss(graph, number):
             self._ask_loss(found)
-        return found
 
     def _is_overwritten(self, graph: GraphWalk, found: Found, number: int, operand: int) -> bool:
         """Whether later writes into the same memory are what hides it: then the last of them is to blame."""
@@ -271,25 +279,15 @@ class ZeroFinder:
             self._answered(graph, found, answer, source)
 
     def _lost_on_arrival(self, graph: GraphWalk, leaf: int, uid: int, ways: int) -> Found | None:
-        variable = graph.leaves[leaf]
-        hooks = getattr(variable, "_backward_hooks", None)
         consumer = graph.steps[graph.consumers[leaf][0][0]]
-        if hooks:
+        hook = self.hooks.on_parameter(uid, graph.leaves[leaf])
+        if hook is not None:
             found = found_at(self.tape, "zero", "grad_hook", uid, consumer)
-            found.stack = self.hook_lines.get(uid) or _hook_code(hooks)
+            found.stack = hook
             return found
         if ways > 1:
             return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])
         return None
-
-
-def _hook_code(hooks: dict[int, Any]) -> Stack:
-    """Where the function of a gradient hook is defined."""
-    for hook in hooks.values():
-        code = getattr(hook, "__code__", None)
-        if code is not None:
-            return Stack(((code, -1),))
-    return EMPTY
 
 
 def _came(step: Step) -> bool:

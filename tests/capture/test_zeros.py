@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss, normalize, relu
 
+import gradscope
 from gradscope.session import Session
 
 TARGET = torch.linspace(0.5, 2, 16)[:, None]
@@ -132,3 +133,34 @@ def test_a_sum_is_blamed_where_its_mean_would_be_ordinary(total, scale):
     causes = [finding.cause for finding in session.report().findings if finding.code == "GS402"]
 
     assert causes == ["sum_reduction" if scale == 1.0 else "large_init"]
+
+
+class Adapted(nn.Module):
+    """A low-rank adapter at its beginning: the one factor waits for the other to leave zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Linear(3, 2, bias=False), nn.Linear(2, 1, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x):
+        return self.up(self.down(x))
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_zeros_are_told_without_any_optimizer(moves):
+    """The weights are moved by hand; or only gradients are looked at: then zeros of a beginning stay, and are right."""
+    torch.manual_seed(0)
+    front, adapter, head = nn.Linear(3, 3), Adapted(), nn.Linear(3, 1)
+
+    def step():
+        x = torch.randn(16, 3)
+        (head(front(x).round()) + adapter(x)).square().mean().backward()
+        for parameter in [p for model in (front, adapter, head) for p in model.parameters()]:
+            if moves:
+                parameter.data -= 0.1 * parameter.grad
+            parameter.grad = None
+
+    report = gradscope.explain(step, repeat=6, front=front, adapter=adapter, head=head)
+
+    assert [(finding.model, finding.cause) for finding in report.findings] == [("front", "zero_derivative")]

@@ -29,6 +29,11 @@ STOPPED = 5
 """Zero passes in a row, after others that were not, before a gradient counts as having died."""
 HEALTHY_STREAK = {"satisfied_margin", "masked", "unknown", "cancelling_gradient"}
 """Causes that come and go in good training: told only where the gradient was never anything but zero."""
+UNCHANGED = {
+    "grad_hook", "zero_derivative", "zero_multiplier", "dead_relu", "saturated_activation", "clamp_out_of_range",
+    "constant_output", "out_of_range_sampling",
+}  # fmt: skip
+"""Causes that are told of a loop without any optimizer, too: it may not move the zeros that others wait for."""
 NOISE = 1e-4
 """Of the run's largest gradient, or of 1 where that is larger (another model's may be huge).
 
@@ -113,14 +118,16 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
     wild = huge | grown
     sizes = [c.norm_max for c in run.tallies.values() if c.norm_max and isfinite(c.norm_max)]
     noise = NOISE * min(max(sizes, default=0.0), 1.0)
+    by_hand = not any(optimizer.steps for optimizer in run.optimizers)
     for uid, parameter in run.parameters.items():
         count = tally(run, uid)
         if wild and (uid in wild or wild.intersection(_siblings(run, uid))):
             continue
-        if not parameter.owners or is_idle(run, parameter) or not count.steps:
+        cause = origins[uid].cause if uid in origins else "unknown"
+        stepped = count.steps or (by_hand and cause in UNCHANGED)
+        if not parameter.owners or is_idle(run, parameter) or not stepped:
             continue
         always = count.measured >= PASSES and count.zero == count.measured
-        cause = origins[uid].cause if uid in origins else "unknown"
         streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured)
         if cause in HEALTHY_STREAK:
             streak = streak and cause == "masked" and _whole_model_stopped(run, uid)
