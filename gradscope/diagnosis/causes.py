@@ -21,7 +21,10 @@ CAUSES: dict[str, Cause] = {
         "detach() cuts its output out of the graph",
         "remove the detach(), or detach only the copy that is logged or stored",
     ),
-    "data": Cause(".data hands on its values without their history", "use the tensor itself instead of .data"),
+    "data": Cause(
+        ".data hands on its values without their history",
+        "use the tensor itself instead of .data; weights that were computed go in by torch.func.functional_call",
+    ),
     "no_grad": Cause("gradients are switched off while it computes", "move the computation out of the no_grad block"),
     "inference_mode": Cause(
         "it computes in inference mode, whose results can never get a gradient",
