@@ -2,7 +2,8 @@
 
 * What repeats from step to step (sets of parameters, paths of source lines) is an *atom*, written once and named by a
   number. A mapping of norms is then one atom for its keys and 4 bytes per value.
-* Values are float32 where that is exact (torch's norms are), else float64; "received, not measured" is a second atom.
+* Values are float32 where that is exact (torch's norms are), else float64; "received, not measured" is a second atom,
+  and takes no values where nothing was. What a step applied just as its backward left it is stored once.
 * Sets are stored as runs of consecutive uids, because uids count through a model.
 """
 
@@ -24,6 +25,8 @@ KINDS: tuple[type, ...] = (Backward, OptimizerStep, Clear, Write)
 _LENGTH = struct.Struct("<I")
 _PATH = coder(tuple[Location, ...])
 _RUNS = coder(tuple[int, ...])
+_NONE = "n"
+"""A column of which nothing was measured."""
 
 Atom = frozenset[int] | Path
 ToAtom = Callable[[Atom], int]
@@ -78,21 +81,25 @@ def _runs(uids: list[int]) -> list[int]:
 
 def pack(events: Iterable[Event], to_atom: ToAtom) -> bytes:
     """One blob for the events of a step."""
-    columns: list[bytes] = []
+    columns: list[tuple[Mapping[int, float | None], bytes]] = []
     head = [_pack_event(event, to_atom, columns) for event in events]
     encoded = json.dumps(head, separators=(",", ":")).encode()
-    return b"".join((_LENGTH.pack(len(encoded)), encoded, *columns))
+    return b"".join((_LENGTH.pack(len(encoded)), encoded, *(column for _, column in columns)))
 
 
-def _pack_event(event: Event, to_atom: ToAtom, columns: list[bytes]) -> dict[str, Any]:
+def _pack_event(
+    event: Event, to_atom: ToAtom, columns: list[tuple[Mapping[int, float | None], bytes]]
+) -> dict[str, Any]:
     head: dict[str, Any] = {"event": type(event).__name__}
     for field in _LAYOUT[type(event)]:
         value = getattr(event, field.name)
         if value is field.default or value == field.default:
             continue
         if field.role == "column":
-            head[field.name], column = _pack_column(value, to_atom)
-            columns.append(column)
+            number = next((i for i, (known, _) in enumerate(columns) if known is value), -1)
+            head[field.name], column = ([number], None) if number >= 0 else _pack_column(value, to_atom)
+            if column is not None:
+                columns.append((value, column))
         elif field.role == "plain" or value is None:
             head[field.name] = field.plain.encode(value)
         else:
@@ -104,6 +111,8 @@ def _pack_column(values: Mapping[int, float | None], to_atom: ToAtom) -> tuple[l
     import numpy as np  # whoever only reads need not wait for it
 
     column = values if isinstance(values, Column) else Column(Cohort(values), list(values.values()))
+    if column.cohort.uids and not column.row and len(column.missing) == len(column.cohort.uids):
+        return [to_atom(column.cohort.everyone), _NONE], b""
     unmeasured = frozenset(column.missing)
     wide = np.array([0.0 if value is None else value for value in column.all] if unmeasured else column.row, "<f8")
     wide = wide[np.frombuffer(column.cohort.ascending, np.int64)]
@@ -134,6 +143,7 @@ class _Cursor:
     def __init__(self, body: bytes, offset: int) -> None:
         self.body = body
         self.offset = offset
+        self.read: list[Column] = []
 
     def column(self, code: str, count: int) -> array[float]:
         values: array[float] = array(code)
@@ -170,14 +180,27 @@ def _unpack_field(field: Field, value: Any, from_atom: FromAtom, cursor: _Cursor
 
 
 def _unpack_column(entry: Any, from_atom: FromAtom, cursor: _Cursor) -> Column:
-    if not isinstance(entry, list) or len(entry) not in (2, 3) or entry[1] not in ("f", "d"):
+    if not isinstance(entry, list) or len(entry) not in (1, 2, 3):
         raise DamagedError("a column without its description")
+    if len(entry) == 1:
+        if type(entry[0]) is not int or not 0 <= entry[0] < len(cursor.read):
+            raise DamagedError("a column that is another one, which is not there")
+        return cursor.read[entry[0]]
     cohort: Cohort = from_atom(entry[0], "keys")
-    values: Sequence[float | None] = cursor.column(entry[1], len(cohort.uids))
-    if len(entry) == 3:
-        missing = from_atom(entry[2], "uids")
-        values = [None if uid in missing else value for uid, value in zip(cohort.uids, values, strict=True)]
-    return Column(cohort, values)
+    cursor.read.append(
+        Column(cohort) if entry[1] == _NONE else Column(cohort, _values(entry, cohort, from_atom, cursor))
+    )
+    return cursor.read[-1]
+
+
+def _values(entry: list[Any], cohort: Cohort, from_atom: FromAtom, cursor: _Cursor) -> Sequence[float | None]:
+    if entry[1] not in ("f", "d"):
+        raise DamagedError("a column of no known kind")
+    values = cursor.column(entry[1], len(cohort.uids))
+    if len(entry) == 2:
+        return values
+    missing = from_atom(entry[2], "uids")
+    return [None if uid in missing else value for uid, value in zip(cohort.uids, values, strict=True)]
 
 
 def _layout(kind: Any) -> tuple[Field, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import sqlite3
@@ -10,9 +11,11 @@ from dataclasses import replace
 
 import pytest
 
-from gradscope.records import Backward, Parameter, Run
+from gradscope.records import Backward, Location, OptimizerStep, Parameter, Run
+from gradscope.records.columns import Cohort, Column
 from gradscope.runfile import RunWriter, open_run, read_run, write_run
-from gradscope.runfile.codec import coder
+from gradscope.runfile.codec import DamagedError, coder
+from gradscope.runfile.packing import decode_atom, encode_atom, pack, unpack
 from gradscope.runfile.window import Window
 
 
@@ -189,3 +192,37 @@ def test_sets_and_paths_are_stored_once(training, tmp_path):
     connection.close()
 
     assert atoms == 2
+
+
+def test_what_was_applied_as_it_came_is_stored_once_and_what_was_not_measured_takes_no_room(tmp_path):
+    cohort = Cohort(range(1000))
+    column, other = Column(cohort, [0.5] * 1000), Column(cohort, [0.25] * 1000)
+    events = {
+        "both": (Backward(1, 0, 0, (), column), OptimizerStep(2, 0, 0, 0, (), column, (0.1,))),
+        "apart": (Backward(1, 0, 0, (), column), OptimizerStep(2, 0, 0, 0, (), other, (0.1,))),
+        "none": (Backward(1, 0, 0, (), Column(cohort)), OptimizerStep(2, 0, 0, 0, (), Column(cohort), (0.1,))),
+    }
+    atoms: list[frozenset[int] | tuple[Location, ...]] = []
+
+    def to_atom(atom):
+        atoms.append(atom)
+        return len(atoms) - 1
+
+    packed = {name: pack(both, to_atom) for name, both in events.items()}
+    back = {
+        name: unpack(body, lambda number, kind: decode_atom(encode_atom(atoms[number]), kind, 1000))
+        for name, body in packed.items()
+    }
+
+    assert back == events
+    assert len(packed["both"]) < 4_500
+    assert len(packed["apart"]) > 8_000
+    assert len(packed["none"]) < 500
+
+
+@pytest.mark.parametrize("entry", [[0], [-1], [True], ["0"], []])
+def test_a_column_that_stands_for_one_that_is_not_there_is_damage(entry):
+    head = json.dumps([{"event": "Backward", "clock": 1, "step": 0, "index": 0, "path": 0, "norms": entry}]).encode()
+
+    with pytest.raises(DamagedError):
+        unpack(len(head).to_bytes(4, "little") + head, lambda number, kind: ())
