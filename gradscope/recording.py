@@ -39,6 +39,8 @@ class NoRecorder:
 
     def follow(self, capture: Capture) -> None: ...
 
+    def let_go(self, capture: Capture) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -73,6 +75,16 @@ class RunRecorder:
         capture.watcher.before_optimizer.append(self._called)
         if capture.registry.models:
             self._guard(self._begin)
+
+    def let_go(self, capture: Capture) -> None:
+        """Nobody holds the scope any more: say so if that was before anything happened."""
+        if capture.is_open and not capture.watcher.log.backwards:
+            warnings.warn(
+                f"gradscope: the scope that writes {self.path.name!r} was let go before any backward: nothing is in it."
+                f" Keep it: scope = gradscope.watch(..., to={self.path.name!r})",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def close(self) -> None:
         """Write what is left and the final facts. Twice is once."""

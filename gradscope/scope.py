@@ -156,6 +156,7 @@ class Scope:
 
     def __del__(self) -> None:
         if hasattr(self, "_recorder") and not sys.is_finalizing():  # when torch would abort at the touch of a DTensor
+            self._recorder.let_go(self._capture)
             self.close()
 
     def __str__(self) -> str:

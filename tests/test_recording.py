@@ -327,3 +327,24 @@ def test_report_as_a_frame(monkeypatch, name):
     assert frame["grad_norm"][:2] == [None, None]
     assert frame["optimizer"] == ["self.optimizer"] * 4
     assert Report(gradscope.report().run.__class__()).to_frame()["model"] == []
+
+
+def test_a_scope_that_nobody_keeps_is_told(tmp_path):
+    model = nn.Linear(2, 1)
+    with pytest.warns(RuntimeWarning, match="was let go before any backward.*scope = gradscope.watch"):
+        gradscope.watch(model=model, to=tmp_path / "run.gradscope")
+
+    assert read_run(tmp_path / "run.gradscope").backwards == 0
+
+
+def test_a_scope_that_was_kept_is_closed_without_a_word(tmp_path):
+    model = nn.Linear(2, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scope = gradscope.watch(model=model, to=tmp_path / "run.gradscope")
+        model(torch.ones(1, 2)).sum().backward()
+        del scope
+        with gradscope.watch(model=model, to=tmp_path / "other.gradscope"):
+            pass
+
+    assert read_run(tmp_path / "run.gradscope").backwards == 1
