@@ -46,7 +46,9 @@ def check(run: Run) -> Iterable[Finding]:
     bad = [o for o in run.origins if o.kind in ("nan", "inf")]
     masked = {o.path[-1]: o for o in bad if o.cause == "softmax_all_masked" and o.path}
     # attention is one line with a softmax, products and often a where() in it: the empty row is what they suffer from
-    origins = {u: masked.get(o.path[-1], o) if o.path else o for o in bad for u in o.parameters}
+    chosen = [(masked.get(o.path[-1], o) if o.path else o, o.parameters) for o in bad]
+    alike: dict[tuple[object, ...], Origin] = {}  # one line may give NaN to some and Inf to others
+    origins = {u: alike.setdefault((o.cause, o.path, o.op, o.detail), o) for o, uids in chosen for u in uids}
     groups: dict[Origin | None, list[int]] = {}
     root = next((origins[u] for u, when in firsts.items() if when == first and u in origins), None)
     for uid, when in firsts.items():
