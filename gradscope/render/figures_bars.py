@@ -110,11 +110,8 @@ def _mark_absent(ax: Axes, positions: list[int], total: int) -> list[room.Entry]
 
 
 def _mark_frozen(ax: Axes, positions: list[int]) -> list[Patch]:
-    """Ground without hatching: that nothing comes is meant so."""
-    from matplotlib.patches import Patch
-
-    looks: dict[str, Any] = {"facecolor": style.look(ax).ground, "linewidth": 0}
-    return [Patch(label="frozen", **looks)] if _ground(ax, positions, looks) else []
+    stretches = _ground(ax, positions, style.frozen_looks(ax))
+    return style.state_patches(ax, False, False, False, frozen=bool(stretches))
 
 
 def _ground(ax: Axes, positions: list[int], looks: dict[str, Any]) -> list[tuple[int, int]]:

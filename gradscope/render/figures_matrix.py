@@ -29,6 +29,8 @@ ABSENT = -1.0
 """In a matrix of norms: received nothing. A norm is never negative."""
 NOT_KEPT = -2.0
 """In a matrix of norms: whatever was received was not kept or not measured."""
+FROZEN = -3.0
+"""In a matrix of norms: received nothing and was not to."""
 ROWS_PER_INCH = 6.5
 CHARACTERS_PER_INCH = 11
 CELL = (0.5, 0.2)
@@ -51,6 +53,7 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
         room.head(ax, FLOW)
         return figure
     norms = np.array([[_flow_value(row, m.name) for m in models] for row in rows])
+    norms[(norms == ABSENT) & [m.state is State.FROZEN for m in models]] = FROZEN
     mapped = _paint(figure, ax, norms, FLOW)
     columns, lines = style.thin(len(models)), style.thin(len(rows))
     widest = max(len(style.name(models[i].name, NAME)) for i in columns)
@@ -86,6 +89,7 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
         return figure
     kept = kept_of([event.index for event in events], report.run.backwards)
     norms = _columns(rows, events, kept)
+    norms[(norms == ABSENT) & [[report.states.get(uid) is State.FROZEN] for uid, _, _ in rows]] = FROZEN
     longest = max(len(style.name(model.name, NAME)) for model in report.run.models)
     room.give_room(ax, right=12 + 5 * longest)
     _paint(figure, ax, norms, HEATMAP, bar="bottom")
@@ -186,9 +190,11 @@ def _paint(
     mapped = ScalarMappable(Normalize(low - 0.15 * (high - low), high), COLOURS)
     logs = np.log10(np.where(np.isfinite(norms) & (norms > 0), norms, 1.0))
     pixels = mapped.to_rgba(logs)
-    absent, unknown, zero, broken = norms == ABSENT, norms == NOT_KEPT, norms == 0, ~np.isfinite(norms)
+    absent, unknown, frozen = norms == ABSENT, norms == NOT_KEPT, norms == FROZEN
+    zero, broken = norms == 0, ~np.isfinite(norms)
     pixels[zero] = to_rgba(style.look(ax).zero)
     pixels[broken] = to_rgba(style.NONFINITE)
+    pixels[frozen] = to_rgba(style.look(ax).ground)
     pixels[absent | unknown] = (0, 0, 0, 0)
     height, width = norms.shape
     if absent.any():
@@ -202,7 +208,7 @@ def _paint(
     if finite.size:
         _draw_bar(figure, ax, mapped, (low, high), bar)
     states = style.state_patches(
-        ax, bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown=bool(unknown.any())
+        ax, bool(absent.any()), bool(zero.any()), bool(broken.any()), bool(unknown.any()), bool(frozen.any())
     )
     room.head(ax, words, states)
     return mapped
@@ -237,8 +243,8 @@ def _draw_bar(
 def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable) -> None:
     look = style.look(ax)
     for (row, column), norm in np.ndenumerate(norms):
-        empty = norm in (ABSENT, NOT_KEPT)
-        words = {ABSENT: "none", NOT_KEPT: UNKNOWN}.get(float(norm), number(float(norm)))
+        empty = norm in (ABSENT, NOT_KEPT, FROZEN)
+        words = {ABSENT: "none", NOT_KEPT: UNKNOWN, FROZEN: "frozen"}.get(float(norm), number(float(norm)))
         colour = look.ink if empty else INK if _is_bright(float(norm), mapped) else PAPER
         box = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.5} if empty else None
         ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=8, bbox=box)

@@ -270,7 +270,14 @@ def log_scale(ax: Axes) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def state_patches(ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False) -> list[Patch]:
+def frozen_looks(ax: Axes) -> dict[str, Any]:
+    """Ground without hatching: that nothing comes is meant so."""
+    return {"facecolor": look(ax).ground, "linewidth": 0}
+
+
+def state_patches(
+    ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False, frozen: bool = False
+) -> list[Patch]:
     """Legend entries of the states that do occur."""
     from matplotlib.patches import Patch
 
@@ -279,6 +286,7 @@ def state_patches(ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: 
         (zero, Patch(label="exactly zero", **zero_looks(ax))),
         (nonfinite, Patch(color=NONFINITE, label="NaN or Inf")),
         (unknown, Patch(label=UNKNOWN, **unknown_looks(ax))),
+        (frozen, Patch(label="frozen", **frozen_looks(ax))),
     ]
     return [patch for occurs, patch in patches if occurs]
 

@@ -25,6 +25,8 @@ MAX_RESULT_NODES = 3
 MAX_BADGES = 8
 """Per model; the report has them all."""
 MAX_SOURCES = 3
+FROZEN = "requires_grad_false"
+"""What was frozen, and is not blamed for it, was meant to be: its box says that it gets none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ def blame(
             key = (each.model, each.code, str(each.location or each.cause))
             badges.setdefault(key, Badge(each, _exits(each, victims, links, boxes)))
     bold = (replace(mark, harmful=True) if index in guilty else mark for index, mark in enumerate(found))
-    return tuple(bold), tuple(badges.values())
+    drawn = (mark for index, mark in enumerate(bold) if index in guilty or mark.cause != FROZEN)
+    return tuple(drawn), tuple(badges.values())
 
 
 def limit(badges: Sequence[Badge]) -> tuple[tuple[Badge, ...], int]:
@@ -144,7 +147,8 @@ def limit(badges: Sequence[Badge]) -> tuple[tuple[Badge, ...], int]:
 def _at_its_line(marks: Sequence[Mark], each: Blame) -> list[int]:
     if not each.lost or each.location is None:
         return []
-    return [index for index, mark in enumerate(marks) if _place(mark.location) == _place(each.location)]
+    there = [index for index, mark in enumerate(marks) if _place(mark.location) == _place(each.location)]
+    return [index for index in there if marks[index].cause == each.cause] or there
 
 
 def _place(location: Location | None) -> tuple[str, int] | None:

@@ -192,6 +192,9 @@ def test_a_frozen_model_is_said_to_be_frozen():
     for plot in (figures.plot_norms, figures.plot_updates):
         assert "encoder (frozen)" in [t.get_text() for t in plot(report).axes[0].get_legend().get_texts()]
     assert [t.get_text() for t in figures.plot_histograms(report).axes[0].texts] == ["frozen"]
+    for plot in (figures.plot_flow, figures.plot_heatmap):
+        assert "frozen" in [t.get_text() for t in plot(report).axes[0].get_legend().get_texts()]
+    assert "frozen" in [t.get_text() for t in figures.plot_flow(report).axes[0].texts]
 
 
 def test_depth_falls_back_to_tallies_when_events_were_dropped():

@@ -332,3 +332,15 @@ def tied_weights():
     model = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 3, bias=False))
     model[1].weight = model[0].weight
     return gradscope.explain(lambda: model(torch.arange(3)).square().sum().backward(), model=model)
+
+
+def test_what_was_frozen_and_is_blamed_for_nothing_has_no_red_plate():
+    lower, upper = nn.Linear(2, 2), nn.Linear(2, 1)
+    lower.bias.requires_grad_(False)
+
+    def step():
+        lower.zero_grad()
+        upper(torch.tanh(lower(torch.ones(1, 2)))).sum().backward()
+        lower.weight.requires_grad_(False)  # from the second step on
+
+    assert CUT not in gradscope.explain(step, repeat=2, lower=lower, upper=upper).graph().source
