@@ -20,7 +20,6 @@ KNOWN_MISSES: dict[str, str] = {
     "differentiable_sort_built_from_data": "cause",
     "freeze_by_substring_catches_time_embedding": "found line cause",
     "freeze_model_freezes_market_heads": "found line cause",
-    "functional_call_on_state_dict": "cause",
     "mean_then_divided_by_every_size_again": "found line cause",
     "minimax_generator_loss": "found line cause",
     "surrogate_sigmoid_backward_overflows": "cause",

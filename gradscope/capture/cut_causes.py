@@ -5,6 +5,9 @@ from __future__ import annotations
 from gradscope.capture.grad_blocks import decorator_line, grad_off_line
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Op, Tape
+from gradscope.records import SAVE
+
+_COPIES = {"copy_", "clone", "cpu", "to", SAVE}
 
 
 class CutCauses:
@@ -19,6 +22,8 @@ class CutCauses:
         values = self.tape.values
         if values[value].param == uid and any(v == value and not r for v, r in op.inputs) and not op.cause:
             return "requires_grad_false", op.stack
+        if op.stack.has("state_dict") and not self._is_copied(child):
+            return "detach", op.stack
         if op.stack.has("deepcopy") or op.stack.has("state_dict") or op.stack.has("load_state_dict"):
             return "copied", op.stack
         if op.stack.has("stack_module_state") or op.name == "copy_":
@@ -38,6 +43,11 @@ class CutCauses:
         if op.cause:
             return op.cause, op.stack
         return "non_differentiable", op.stack
+
+    def _is_copied(self, value: int) -> bool:
+        """Whether what a state_dict() gave goes into other tensors or files, and not into a computation as it is."""
+        ops = [self.tape.ops[at] for child, _ in self.down[value] if (at := self.tape.values[child].op) >= 0]
+        return not ops or any(op.name in _COPIES or op.stack.has("load_state_dict") for op in ops)
 
     def _blame(self, op: Op) -> Stack:
         """Where gradients were off: seen, else read in the source, else the operation itself."""

@@ -52,6 +52,12 @@ _LEFT_OUT = Cause(
 _SAVED = Cause(
     "what it computes is written down and read again, and only the values are read", "hand on the tensor itself"
 )
+_STATE_DICT = "torch/nn/modules/module.py:"
+"""In which nothing but state_dict() detaches."""
+_LISTED = Cause(
+    "state_dict() hands on its values without their history",
+    "use dict(model.named_parameters()) instead of state_dict()",
+)
 _WRAPPED = Cause(
     "its result is made into a new nn.Parameter, which keeps the values and has no history",
     "hand over the result itself: torch.func.functional_call(module, {name: result}, inputs)",
@@ -174,6 +180,8 @@ def _words(cut: Cut) -> Cause | None:
     """Where the operation says more than the cause."""
     if cut.op in (SAVE, LOAD):
         return _SAVED
+    if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):
+        return _LISTED
     return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else None
 
 
