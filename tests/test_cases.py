@@ -23,7 +23,6 @@ KNOWN_MISSES: dict[str, str] = {
     "mean_then_divided_by_every_size_again": "found line cause",
     "minimax_generator_loss": "found line cause",
     "surrogate_sigmoid_backward_overflows": "cause",
-    "warmup_lambda_floor_division": "line",
     "word_language_model_lr_twenty": "cause",
     "worker_trains_a_pickled_copy": "line cause",
     "zero_initialised_quaternion_head": "cause",

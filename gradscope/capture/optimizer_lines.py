@@ -29,6 +29,8 @@ class Lines:
     guard: Path = ()
     """The condition that decides whether its step() is reached."""
     scheduler: Path = ()
+    """Where its scheduler steps, else what is in `scheduler_built`."""
+    scheduler_built: Path = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
         keys = {key for key in (_assigned(sources, site),) if key}
     aliases = sources.aliases(keys)
     step = _step(sources, aliases, site)
+    scheduled, scheduler = _scheduler(sources, aliases, subject.schedulers)
     return Lines(
         built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
         added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
@@ -60,7 +63,8 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
         groups=_groups(sources, site, subject.groups),
         step=step.path if step is not None else (),
         guard=step.guard if step is not None else (),
-        scheduler=_scheduler(sources, aliases, subject.schedulers),
+        scheduler=scheduled,
+        scheduler_built=scheduler,
     )
 
 
@@ -190,8 +194,8 @@ def _other_variables(sources: Sources, aliases: set[str], built: Site) -> set[as
     return binds - {built.function, None}
 
 
-def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> Path:
-    """A call of its scheduler's step(), else the line that makes the scheduler or sets the rate by hand."""
+def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> tuple[Path, Path]:
+    """A call of its scheduler's step(), else the line that makes the scheduler or sets the rate by hand; that line."""
     keys = {key_of_name(name) for name in names} - {""}
     made: Path = ()
     for site in sources.calls():
@@ -203,8 +207,8 @@ def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> Pat
     stepped = sources.aliases(keys) - aliases
     for site in sources.calls("step"):
         if _receiver(site) in stepped:
-            return site.path
-    return made or _by_hand(sources, aliases)
+            return site.path, made
+    return made or _by_hand(sources, aliases), made
 
 
 def _makes_scheduler(function: str) -> bool:

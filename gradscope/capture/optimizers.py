@@ -202,6 +202,7 @@ class OptimizerBook:
             guard_line=lines.guard,
             scheduled=known.scheduled,
             scheduler_line=lines.scheduler,
+            scheduler_built=lines.scheduler_built,
         )
 
     def _added(self, known: Known, lines: Lines) -> tuple[Path, ...]:

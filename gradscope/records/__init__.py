@@ -169,7 +169,9 @@ class Optimizer:
     scheduled: bool = False
     """A scheduler sets its learning rate."""
     scheduler_line: Path = ()
-    """A call of that scheduler's step() in the source."""
+    """A call of that scheduler's step() in the source, else where it is built or the rate is set by hand."""
+    scheduler_built: Path = ()
+    """Where that scheduler is built, in the source."""
 
     @property
     def parameters(self) -> tuple[int, ...]:

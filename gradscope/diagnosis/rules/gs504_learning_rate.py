@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.records import Optimizer, Path, Run
@@ -21,6 +22,11 @@ LOST = 1e-8
 """A rate this far below its largest cannot move float32 weights (resolution 1.2e-7) any more."""
 SHARE = 0.25
 """... for at least this share of the steps."""
+NEVER = "is never updated"
+_FROM_THE_START = Cause(
+    "its scheduler has made the learning rate zero from the first step on",
+    "begin above zero, and look for an integer division in what the scheduler multiplies with",
+)
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -34,7 +40,7 @@ def check(run: Run) -> Iterable[Finding]:
             rates = [r for e in events if number < len(e.lrs) and (r := e.lrs[number]) is not None]
             cause, path = _why(optimizer, number, rates)
             if cause:
-                says = "is not updated any more" if rates[0] else "is never updated"
+                says = "is not updated any more" if any(rates) else NEVER
                 stuck.setdefault((cause, says, path), []).extend(group.parameters)
         for (cause, says, path), uids in stuck.items():
             for model, mine in by_model(run, [u for u in uids if tally(run, u).backwards]):
@@ -50,6 +56,7 @@ def check(run: Run) -> Iterable[Finding]:
                     path=path,
                     evidence=Evidence.OBSERVED,
                     also=optimizer.built[-1:],
+                    words=_FROM_THE_START if (cause, says) == ("scheduler_to_zero", NEVER) else None,
                 )
 
 
@@ -62,7 +69,8 @@ def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Pa
     if largest == 0.0 and optimizer.groups[number].initial_lr == 0.0:
         return "zero_lr", added  # from which no scheduler leads away
     if largest == 0.0:
-        return ("scheduler_to_zero" if optimizer.scheduled else "zero_lr"), optimizer.scheduler_line or added
+        made = optimizer.scheduler_built or optimizer.scheduler_line or added  # its step() changes nothing
+        return ("scheduler_to_zero" if optimizer.scheduled else "zero_lr"), made
     if lost >= STEPS and lost >= SHARE * len(rates):
         return "scheduler_to_zero", optimizer.scheduler_line or added
     return "", ()
