@@ -91,8 +91,6 @@ class Values:
 
         A mixture with another parameter (a moving average) is no projection: it may well be all of the other.
         """
-        if name not in REPLACES:
-            return True
         since = self.tape.steps[-1] if self.tape.steps else 0
         todo = [v for v, _ in (op.inputs if name == "data" else op.inputs[1:])]
         found: set[int] = set()
@@ -103,7 +101,8 @@ class Values:
             found.add(value.param)
             if value.op >= since and value.param < 0:
                 todo.extend(v for v, _ in value.parents)
-        return found - {-1} == {uid}
+        found.discard(-1)
+        return found == {uid} if name in REPLACES else found <= {uid}
 
     def handed_on(self, tensor: torch.Tensor) -> None:
         """The memory of a tensor was handed on without its history (`.data`, `detach()`)."""

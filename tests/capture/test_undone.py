@@ -51,6 +51,15 @@ def mixed(net, turns):
         net.load_state_dict(mix(net, target, 0.005))  # here
 
 
+def moved_in_place(net, turns):
+    optimizer, target = torch.optim.Adam(net.parameters(), lr=0.01), copy.deepcopy(net).requires_grad_(False)
+    for _ in turns:
+        turn(net, optimizer)
+        with torch.no_grad():
+            for mine, theirs in zip(net.parameters(), target.parameters(), strict=True):
+                mine.mul_(0.0).add_(theirs)  # here
+
+
 def told(train, how):
     torch.manual_seed(0)
     net = Critic()
@@ -66,7 +75,7 @@ def told(train, how):
 
 
 @pytest.mark.parametrize("how", ["run", "marked"])
-@pytest.mark.parametrize("train", [restored, mixed])
+@pytest.mark.parametrize("train", [restored, mixed, moved_in_place])
 def test_what_undoes_each_update_is_told_with_its_line(train, how):
     (finding,) = told(train, how)
     assert (finding.code, finding.model, finding.cause) == ("GS508", "net", "overwritten_after_step")
