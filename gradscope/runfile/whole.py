@@ -53,7 +53,7 @@ def whole(run: Run) -> Run:
     """The facts about the parameters that are there, and a note of how many are not."""
     parameters = {uid: p for uid, p in run.parameters.items() if p.uid == uid and 0 <= p.numel < LARGEST}
     kept = _Kept(frozenset(parameters))
-    optimizers = tuple(replace(o, groups=kept.all(o.groups)) for o in run.optimizers)
+    optimizers = tuple(replace(o, uid=place, groups=kept.all(o.groups)) for place, o in enumerate(run.optimizers))
     run = replace(
         kept.one(run),
         parameters=parameters,

@@ -19,6 +19,7 @@ from gradscope.records import Backward
 from gradscope.report import Report
 from gradscope.runfile import RunWriter, open_run, read_run, write_run
 from gradscope.runfile.store import Store
+from gradscope.runfile.whole import whole
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096
@@ -244,3 +245,11 @@ def test_a_failure_of_any_kind_in_the_writing_thread_does_not_hold_up_the_traini
         writer.begin(run)
     writer.events(0, run.events[:3])
     writer.finish(run)
+
+
+def test_an_optimizer_whose_number_was_mutated_is_the_one_at_its_place(training):
+    run = training()
+    wrong = replace(run, optimizers=tuple(replace(optimizer, uid=77) for optimizer in run.optimizers))
+
+    assert whole(wrong).optimizers == whole(run).optimizers
+    assert Report(whole(wrong)).findings == Report(whole(run)).findings
