@@ -10,7 +10,8 @@ import torch
 from gradscope.capture.zero_causes import base_name
 
 _BY_NAME = {
-    "sqrt": "sqrt_at_zero", "sqrt_": "sqrt_at_zero", "rsqrt": "norm_division_by_zero", "rsqrt_": "norm_division_by_zero",
+    "sqrt": "sqrt_at_zero", "sqrt_": "sqrt_at_zero",
+    "rsqrt": "norm_division_by_zero", "rsqrt_": "norm_division_by_zero",
     "log": "log_of_zero", "log2": "log_of_zero", "log10": "log_of_zero", "log1p": "log_of_zero", "xlogy": "log_of_zero",
     "log_": "log_of_zero", "logit": "log_of_zero", "kl_div": "log_of_zero", "binary_cross_entropy": "log_of_zero",
     "binarycrossentropy": "log_of_zero", "kldiv": "log_of_zero", "entr": "log_of_zero", "special_entr": "log_of_zero",

@@ -64,7 +64,10 @@ def consistent(run: Run) -> Run:
     example = Generator(0).value(get_args(get_type_hints(Run)["parameters"])[1])
     known = {uid: replace(run.parameters.get(uid, example), uid=uid) for uid in INTS}
     known = {uid: p if p.numel < 2**63 else replace(p, shape=(2, 3)) for uid, p in known.items()}
-    optimizers = run.optimizers or (Generator(0).value(Optimizer),)
+    optimizers = tuple(
+        replace(optimizer, uid=place)
+        for place, optimizer in enumerate(run.optimizers or (Generator(0).value(Optimizer),))
+    )
     events = tuple(replace(e, optimizer=0) if isinstance(e, OptimizerStep) else e for e in run.events)
     histograms = tuple(replace(h, low=h.low % 100) for h in run.histograms)
     return replace(run, parameters=known, optimizers=optimizers, events=events, histograms=histograms)
