@@ -37,7 +37,11 @@ def add_script(parser: ArgumentParser) -> None:
 
 def add_outputs(parser: ArgumentParser) -> None:
     """Where the report goes besides the terminal."""
-    parser.add_argument("--json", metavar="PATH", help="write the report as JSON; - is the standard output")
+    parser.add_argument(
+        "--json",
+        metavar="PATH",
+        help="write the report as JSON; - is the standard output, after what the script prints",
+    )
     parser.add_argument("--markdown", metavar="PATH", help="write the report as Markdown; - is the standard output")
     parser.add_argument("--html", metavar="PATH", help="write the report as one HTML page")
     parser.add_argument("--quiet", action="store_true", help="print no report")

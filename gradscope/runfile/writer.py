@@ -66,7 +66,9 @@ class RunWriter:
                 self._lock.release()
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise RunFileError(f"cannot write the run file {str(self.path)!r}: {error}") from error
+            missing = not self.path.absolute().parent.is_dir()
+            why = f"there is no folder {str(self.path.parent)!r}" if missing else str(error)
+            raise RunFileError(f"cannot write the run file {str(self.path)!r}: {why}") from error
         if self._direct:
             self._connection.execute("PRAGMA wal_autocheckpoint=0")  # or a step would wait for the disk
         self._store = Store(self._connection, max_bytes)

@@ -20,13 +20,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
 from gradscope.records import WRAPPED, Location, Optimizer, Parameter, Path, Run
 from gradscope.records.former import former
 
 CODE = ("GS501", "not-in-optimizer")
+_LEFT_OUT = CAUSES["not_in_optimizer"]._replace(
+    said="it gets gradients, but no optimizer holds it, not even the one that is given parameters"
+)
 _USED_UP = Cause(
     "the iterator over its parameters was used up before the optimizer got it",
     "make it a list: it can be gone through only once",
@@ -139,7 +142,7 @@ def _words(run: Run, cause: str, path: Path, uids: Iterable[int]) -> Cause | Non
     if path and any(optimizer.exhausted == path for optimizer in run.optimizers):
         return _USED_UP
     frozen = all((o := _sibling_optimizer(run, u)) is not None and u in o.frozen for u in uids)
-    return _FROZEN if frozen else None
+    return _FROZEN if frozen else _LEFT_OUT if path else None
 
 
 def _is_hidden(run: Run, model: str) -> bool:
