@@ -74,19 +74,20 @@ class Count:
         else:
             self.zero_streak = 0
 
-    def delivered_well(self, first: int, last: int, norms: tuple[float, ...]) -> bool:
-        """Many passes at once, if all their norms are finite and none is zero; otherwise nothing is counted."""
-        if min(norms) < ZERO or not math.isfinite(sum(norms)):
-            return False
-        largest = max(norms)
-        self.backwards += len(norms)
-        self.measured += len(norms)
+    def delivered_well(self, first: int, last: int, passes: int, norms: tuple[float, ...]) -> bool:
+        """Many passes at once, some of them measured, if these norms are finite and none is zero; else none counts."""
+        if norms:
+            if min(norms) < ZERO or not math.isfinite(sum(norms)):
+                return False
+            largest = max(norms)
+            self.measured += len(norms)
+            self.norm_last = norms[-1]
+            self.norm_max = largest if self.norm_max is None or largest > self.norm_max else self.norm_max
+            self.zero_streak = 0
+        self.backwards += passes
         if self.first_backward is None:
             self.first_backward = first
         self.last_backward = last
-        self.norm_last = norms[-1]
-        self.norm_max = largest if self.norm_max is None or largest > self.norm_max else self.norm_max
-        self.zero_streak = 0
         return True
 
     def freeze(self) -> Tally:

@@ -17,6 +17,9 @@ RUNS = {
     "so small that it is zero": [(1e-20, 2.0)] * 4,
     "not a number from the third on": [(1.0, 2.0), (1.0, 2.0), (float("nan"), 2.0), (float("nan"), float("inf"))],
     "not measured": [(None, None), (1.0, 1.0), (None, None)],
+    "never measured": [(None, None)] * 5,
+    "one of them not measured": [(None, 1.0)] * 4,
+    "every third measured, one zero": [(0.0, 1.0), (None, None), (None, None), (0.0, 3.0), (None, None), (None, None)],
     "zero, then NaN, then zero": [(0.0, 1.0), (float("nan"), 1.0), (0.0, 1.0)],
 }
 

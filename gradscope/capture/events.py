@@ -7,6 +7,7 @@ parameter when something changes, when some have gathered, or when a number is a
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -195,14 +196,16 @@ class Log:
 
     def _settle_rows(self) -> None:
         rows, self._rows = self._rows, []
-        if len(rows) > 2 and all(norms.row for *_, norms in rows):
+        if len(rows) > 2 and all(norms.row or len(norms.missing) == len(norms) for *_, norms in rows):
             first, last = rows[0][0], rows[-1][0]
-            columns = zip(*(norms.row for *_, norms in rows), strict=True)
-            for uid, column in zip(rows[0][2].cohort.uids, columns, strict=True):
+            uids = rows[0][2].cohort.uids
+            measured = [norms.row for *_, norms in rows if norms.row]
+            columns = zip(*measured, strict=True) if measured else itertools.repeat((), len(uids))
+            for place, (uid, column) in enumerate(zip(uids, columns, strict=True)):
                 count = self._of(uid)
-                if not count.delivered_well(first, last, column):
-                    for (backward, step, _), norm in zip(rows, column, strict=True):
-                        count.delivered(backward, step, norm)
+                if not count.delivered_well(first, last, len(rows), column):
+                    for backward, step, norms in rows:
+                        count.delivered(backward, step, norms.row[place] if norms.row else None)
             return
         for backward, step, norms in rows:
             for uid, norm in norms.items():

@@ -149,7 +149,7 @@ def test_a_foreign_file_is_never_overwritten(tmp_path):
 
 
 def test_folder_that_does_not_exist(tmp_path):
-    with pytest.raises(RunFileError, match="cannot write the run file .*: there is no folder"):
+    with pytest.raises(RunFileError, match=r"cannot write the run file .*: there is no folder"):
         RunWriter(tmp_path / "none" / "run.gradscope")
 
 
