@@ -281,7 +281,8 @@ def test_a_failing_writer_is_told_once_and_training_goes_on(tmp_path, monkeypatc
 def test_nothing_is_hooked_without_a_file():
     with gradscope.watch(net=nn.Linear(1, 1)) as scope:
         assert isinstance(scope._recorder, recording.NoRecorder)
-        assert len(scope._capture.watcher.loop.on_step) == len(scope._capture.watcher.before_optimizer) == 1
+        watcher = scope._capture.watcher
+        assert (watcher.loop.on_step, watcher.after_backward, len(watcher.before_optimizer)) == ([], [], 1)
 
 
 def test_histograms_at_every_nth_step():
