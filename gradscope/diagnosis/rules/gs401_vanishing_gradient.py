@@ -4,7 +4,8 @@ A float32 weight of ordinary size no longer moves when its gradient is below abo
 float32 is 1.2e-7); Adam, whose steps do not depend on the gradient's size, still moves it until its eps of 1e-8
 damps what is smaller. A model is told when its gradient is below
 that over the whole run, and a millionth of what the best-served parameter of the same pass receives (or, where
-all are tiny, below eps everywhere).
+all are tiny, below eps everywhere). A model that plain SGD trains is told, too, where each step moves it by less than
+float32 resolves.
 
 Usual reasons: too small an initialisation, sigmoid after sigmoid, many layers without a shortcut, a long
 recurrence, a loss in tiny units, a saturated GAN loss.
@@ -15,9 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, tally
 from gradscope.diagnosis.rules.gs201_zero_gradient import check as zeros
+from gradscope.diagnosis.standstill import standing
 from gradscope.records import Origin, Path, Run
 from gradscope.records.columns import receivers
 
@@ -34,6 +37,7 @@ NOTHING = 1e-9
 DAMPED = 0.1
 """Of the eps of an optimizer that divides by the gradient's own size: only below that its steps get small."""
 PASSES = 3
+_TINY_LOSS = CAUSES["tiny_loss_scale"]._replace(said="the loss itself is tiny")
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -56,7 +60,8 @@ def check(run: Run) -> Iterable[Finding]:
         source = origins.get(uid)
         key = _shrinker(source) if source else ("unknown", ())
         groups.setdefault(key, (source, []))[1].append(uid)
-    for source, uids in _merged(run, groups):
+    slow = {} if tiny else standing(run)
+    for source, uids in _merged(run, groups) if tiny else _slow(run, slow, origins):
         for model, mine in by_model(run, uids):
             if not any(len(run.parameters[u].shape) > 1 for u in mine):
                 continue
@@ -69,11 +74,27 @@ def check(run: Run) -> Iterable[Finding]:
                 mine,
                 state="vanishing",
                 cause=source.cause if source else "unknown",
-                says=f"gets a vanishing gradient (at most {max(best[u][0] for u in mine):.0e} per weight)",
+                says=_says(best, mine, slow.get(model)),
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
+                words=_TINY_LOSS if source and source.cause == "tiny_loss_scale" and model in slow else None,
                 detail=source.detail if source else "",
             )
+
+
+def _says(best: dict[int, tuple[float, float]], uids: Iterable[int], share: float | None) -> str:
+    if share is not None:
+        return f"gets a gradient that moves its weights by less than float32 resolves ({share:.0e} of them a step)"
+    return f"gets a vanishing gradient (at most {max(best[u][0] for u in uids):.0e} per weight)"
+
+
+def _slow(run: Run, slow: Iterable[str], origins: dict[int, Origin]) -> Iterable[tuple[Origin | None, list[int]]]:
+    """Models that stand still though no gradient is tiny by itself, and why, where some of it is; not if it is met."""
+    for model in run.models:
+        known = [origins[u] for u in model.parameters if u in origins]
+        if model.name in slow and all(origin.kind == "vanishing" for origin in known):
+            mine = [u for u in model.parameters if run.parameters[u].trainable and not is_idle(run, run.parameters[u])]
+            yield next(iter(known), None), mine
 
 
 def _merged(
