@@ -100,6 +100,8 @@ def serve(workload: Workload, watcher: Watcher) -> None:
 
     steps(3, Looks())
     usual = max(2, round(BLOCK / min(steps(1, Looks())[0] for _ in range(5))))
+    gc.collect()
+    gc.freeze()  # what torch has loaded: to go through it now and then would cost more than all that is compared
     print(READY, flush=True)
     while int(sys.stdin.readline() or 0):
         gc.collect()
