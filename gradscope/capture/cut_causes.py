@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradscope.capture.grad_blocks import decorator_line, grad_off_line
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Op, Tape
-from gradscope.records import SAVE
+from gradscope.records import DERIVATIVE, SAVE
 
 _COPIES = {"copy_", "clone", "cpu", "to", SAVE}
 
@@ -40,9 +40,9 @@ class CutCauses:
             return self._left_torch(child, op.cause), op.stack
         if op.name == "__float__" and self._is_rebuilt(op):
             return "new_tensor", op.stack
-        if op.cause:
-            return op.cause, op.stack
-        return "non_differentiable", op.stack
+        if op.name == DERIVATIVE:
+            return "detach", op.stack
+        return op.cause or "non_differentiable", op.stack
 
     def _is_copied(self, value: int) -> bool:
         """Whether what a state_dict() gave goes into other tensors or files, and not into a computation as it is."""

@@ -61,7 +61,7 @@ def zero_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str, int
     if base.startswith("GridSampler"):
         nearest = getattr(node, "_saved_interpolation_mode", 0) == 1
         return ("zero_derivative" if nearest and operand == 1 else "out_of_range_sampling"), operand
-    if _tiny(grads):
+    if _tiny(grads) or base == "Mean":  # which divides by a number of elements
         return "low_precision_underflow", operand
     if base.startswith("Div") and getattr(node, "_saved_rounding_mode", None):
         return "zero_derivative", operand

@@ -12,6 +12,8 @@ _CUT_OFF = {
     "relu", "relu_", "threshold", "prelu", "relu6", "rrelu", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh",
     "clamp_",
 }  # fmt: skip
+_SATURATED = {"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"}
+"""Whose result is exactly zero only far out."""
 _DEPTH = 12
 
 
@@ -34,6 +36,8 @@ class Makers:
         op = self.tape.ops[maker.op]
         if maker.size == 0.0 and (op.name in _CUT_OFF or self.margins.floor(op.index)):
             return "dead_relu", op.index
+        if maker.size == 0.0 and op.name in _SATURATED:
+            return "saturated_activation", op.index
         if op.index in self.tape.constant and maker.size == 0.0:
             return "constant_output", op.index
         if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):

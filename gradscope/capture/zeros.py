@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
+from collections import Counter, deque
 
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
 from gradscope.capture.constants import behind
@@ -45,6 +45,7 @@ _VIEWS = (
     "Alias",
 )
 """Nodes that pass on what they are given, elsewhere in memory."""
+_TOLD_AT_ITS_OWN_LINE = ("dead_relu", "constant_output", "zero_derivative", "saturated_activation")
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "mul_", "__imul__")
 _MARGIN_LOSSES = (
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "multi_margin_loss",
@@ -119,8 +120,9 @@ class ZeroFinder:
                 return self._vanished_between(graph, cancelled, uid)
             return found_at(self.tape, "zero", "zero_multiplier", uid, graph.steps[0])
         judged = [self._settled(graph, number) for number in above]
-        chosen = next((found for found in judged if found.cause == "satisfied_margin"), judged[0])
-        return dataclasses.replace(chosen, uid=uid)
+        sure = [found for found in judged if found.cause == "satisfied_margin"] or judged
+        ways = Counter((found.cause, found.stack) for found in sure)  # of a recurrence the first turn may differ
+        return dataclasses.replace(max(sure, key=lambda found: ways[found.cause, found.stack]), uid=uid)
 
     def _cancelled(self, graph: GraphWalk, leaf: int) -> int | None:
         """A node whose users sent gradients that add up to zero: where their ways met in the forward pass."""
@@ -259,7 +261,7 @@ class ZeroFinder:
     def _answered(self, graph: GraphWalk, found: Found, answer: str, source: int) -> None:
         """Who made a zero is known: blame it, unless it only passed on what it was told (a mask)."""
         found.cause = answer
-        if source < 0 or answer not in ("dead_relu", "constant_output", "zero_derivative"):
+        if source < 0 or answer not in _TOLD_AT_ITS_OWN_LINE:
             return
         found.op, found.stack = source, self.makers.apart(source)
         if self.tape.ops[source].name == DERIVATIVE:

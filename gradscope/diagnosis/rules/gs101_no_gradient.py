@@ -35,7 +35,7 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
+from gradscope.records import DERIVATIVE, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.former import left_behind
 from gradscope.records.zeros import zeros_left
 
@@ -51,6 +51,10 @@ _LEFT_OUT = Cause(
 )
 _SAVED = Cause(
     "what it computes is written down and read again, and only the values are read", "hand on the tensor itself"
+)
+_FIRST_ORDER = Cause(
+    "a derivative is taken without create_graph=True, which makes it a constant",
+    "call torch.autograd.grad(..., create_graph=True)",
 )
 _STATE_DICT = "torch/nn/modules/module.py:"
 """In which nothing but state_dict() detaches."""
@@ -180,6 +184,8 @@ def _words(cut: Cut) -> Cause | None:
     """Where the operation says more than the cause."""
     if cut.op in (SAVE, LOAD):
         return _SAVED
+    if cut.op == DERIVATIVE and cut.cause == "detach":
+        return _FIRST_ORDER
     if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):
         return _LISTED
     return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else None

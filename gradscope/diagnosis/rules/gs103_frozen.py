@@ -28,6 +28,8 @@ from gradscope.records import FROZEN_RANK, Owner, Parameter, Path, Run
 CODE = ("GS103", "frozen")
 STEPS = 3
 """Steps of an optimizer without any gradient before it is told."""
+ONCE = 1
+"""Thaws of what is frozen for good: the one before the loop. What is thawed now and then is frozen more often, too."""
 MOST = 0.5
 """Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
 
@@ -103,7 +105,7 @@ def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     thawed = {p.frozen_line for p in run.parameters.values() if p.thaws >= STEPS - 1}
     for optimizer in run.optimizers:
         held = [run.parameters[u] for u in optimizer.parameters if run.parameters[u].owners]
-        stuck = [p for p in held if not p.trainable and p.freezes >= STEPS and p.thaws + 1 < p.freezes]
+        stuck = [p for p in held if not p.trainable and p.freezes >= STEPS and p.thaws <= ONCE]
         stuck = [p for p in stuck if p.uid not in kept_frozen(run)]  # it may have been trained before, on purpose
         most = len(stuck) >= MOST * len(held)
         uids = [p.uid for p in stuck if most or p.frozen_line in thawed]

@@ -60,7 +60,8 @@ def check(run: Run) -> Iterable[Finding]:
         source = origins.get(uid)
         key = _shrinker(source) if source else ("unknown", ())
         groups.setdefault(key, (source, []))[1].append(uid)
-    slow = {} if tiny else standing(run)
+    zeroed = {model for model, _ in told}
+    slow = {} if tiny else {model: share for model, share in standing(run).items() if model not in zeroed}
     for source, uids in _merged(run, groups) if tiny else _slow(run, slow, origins):
         for model, mine in by_model(run, uids):
             if not any(len(run.parameters[u].shape) > 1 for u in mine):

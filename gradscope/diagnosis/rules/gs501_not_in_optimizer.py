@@ -151,9 +151,17 @@ def _is_hidden(run: Run, model: str) -> bool:
 
 
 def _replaced_at(parameter: Parameter) -> Path:
-    """The line that put the new tensor, or the new module that holds it, in place of the old."""
-    built = parameter.built
-    return built if built and built[-1].function != "__init__" else parameter.registered
+    """The line that put the new tensor, or the new module that holds it, in place of the old.
+
+    It came while training ran, so that a constructor on the way is that of a model that was built anew.
+    """
+    path = parameter.built or parameter.registered
+    begins = len(path)
+    while begins and path[begins - 1].function != "__init__":
+        begins -= 1
+    while begins and path[begins - 1].function == "__init__":
+        begins -= 1
+    return path[:begins] or path
 
 
 def _removed(run: Run, parameter: Parameter) -> Optimizer | None:
