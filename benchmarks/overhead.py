@@ -36,7 +36,7 @@ import gradscope
 
 BLOCK = 0.3
 """Seconds that plain steps take in a turn, at least, and watched ones."""
-LONGEST = 60.0
+LONGEST = 120.0
 """Seconds after which a watcher has had its turns."""
 MARK, READY = "measured:", "ready"
 KINDS = ("wall", "CPU", "instructions")
@@ -99,9 +99,10 @@ def serve(workload: Workload, watcher: Watcher) -> None:
         return wall / count, cpu / count, counted / count
 
     steps(3, Looks())
-    usual = max(2, round(BLOCK / min(steps(1, Looks())[0] for _ in range(5))))
+    usual = max(2, workload.steps, round(BLOCK / min(steps(1, Looks())[0] for _ in range(5))))
     gc.collect()
-    gc.freeze()  # what torch has loaded: to go through it now and then would cost more than all that is compared
+    if not workload.steps:
+        gc.freeze()  # what torch has loaded: to go through it now and then would cost more than all that is compared
     print(READY, flush=True)
     while int(sys.stdin.readline() or 0):
         gc.collect()
@@ -109,7 +110,8 @@ def serve(workload: Workload, watcher: Watcher) -> None:
         with watcher.around(training) as looks:
             steps(watcher.warm, looks)
             once = max(steps(1, looks)[0], 1e-6)
-            sample = steps(watcher.period * max(1, round(BLOCK / once / watcher.period)), looks)
+            periods = max(1, round(BLOCK / once / watcher.period), -(-workload.steps // watcher.period))
+            sample = steps(watcher.period * periods, looks)
         after = steps(usual, Looks())
         ratio = (2 * s / (b + a) if b else 0.0 for s, b, a in zip(sample, before, after, strict=True))
         print(MARK, before[0], *ratio, flush=True)

@@ -47,6 +47,18 @@ def _floor(training: Training) -> Watching:
     yield Looks(after_backward=measure)
 
 
+def _hooks(training: Training) -> Watching:
+    """A hook on every parameter that notes its number: without it nobody knows who received a gradient."""
+    noted: list[int] = []
+    handles = [
+        p.register_post_accumulate_grad_hook(lambda _, number=number: noted.append(number))
+        for number, p in enumerate(training.parameters())
+    ]
+    yield Looks(after_backward=noted.clear)
+    for handle in handles:
+        handle.remove()
+
+
 def _gradscope(training: Training, **options: Any) -> Watching:
     with gradscope.watch(training.models, **options) as scope:
         scope._capture.watcher.budget.free = 0.0  # as it is when the free half second is used up
@@ -138,6 +150,7 @@ class Watcher:
 WATCHERS = (
     Watcher("plain", "plain step itself: the noise", _plain),
     Watcher("floor", "floor: one `_foreach_norm` per backward", _floor),
+    Watcher("hooks", "floor: a hook per parameter that notes its number", _hooks),
     Watcher("default", "**gradscope**", _gradscope, warm=40),
     Watcher("every1", "gradscope, every=1, no budget", lambda t: _gradscope(t, budget=None)),
     Watcher("every10", "gradscope, every=10, no budget", lambda t: _gradscope(t, budget=None, every=10), 10),

@@ -130,6 +130,8 @@ class Workload:
     key: str
     title: str
     build: Callable[[], Training]
+    steps: int = 0
+    """Steps in a turn, at least: where thousands of tensors are made, full garbage collections are a part of each."""
     slow: bool = False
     """Only measured when asked for by name."""
 
@@ -140,8 +142,8 @@ WORKLOADS = (
     Workload("transformer", "transformer, 10 M, AdamW", functools.partial(transformer, 6, 256, 10_000, 32)),
     Workload("gan", "GAN: two models, Adam", gan),
     Workload("accumulation", "20 x Linear(256), accumulation of 8", accumulation),
-    Workload("tiny", "3,000 parameters of 64, SGD", functools.partial(tiny, 3_000, torch.optim.SGD)),
-    Workload("tiny-adamw", "3,000 parameters of 64, AdamW", functools.partial(tiny, 3_000, torch.optim.AdamW)),
-    Workload("tiny-many", "20,000 parameters of 64, SGD", functools.partial(tiny, 20_000, torch.optim.SGD)),
+    Workload("tiny", "3,000 parameters of 64, SGD", functools.partial(tiny, 3_000, torch.optim.SGD), 60),
+    Workload("tiny-adamw", "3,000 parameters of 64, AdamW", functools.partial(tiny, 3_000, torch.optim.AdamW), 60),
+    Workload("tiny-many", "20,000 parameters of 64, SGD", functools.partial(tiny, 20_000, torch.optim.SGD), 20),
     Workload("large", "transformer, 85 M, AdamW", functools.partial(transformer, 12, 768, 50, 64), slow=True),
 )

@@ -213,8 +213,7 @@ class Ranks:
         """The averages of the ranks were written into the gradients that arrived; nobody else wrote to them."""
         event = self.log.last()
         if isinstance(event, Backward):
-            there = [(uid, t) for uid in event.norms if (t := self.registry.tensor(uid)) is not None]
-            self.gradients.versions([uid for uid, _ in there], [tensor.grad for _, tensor in there])
+            self.gradients.accept(list(event.norms))
 
     # --- stand-ins -------------------------------------------------------------------------------------------
 

@@ -136,9 +136,11 @@ class Gradients:
         self._refs.update(zip(there[0], map(weakref.ref, there[1]), strict=True))
         self._versions.update(zip(there[0], [grad._version for grad in there[1]], strict=True))
 
-    def versions(self, uids: Sequence[int], grads: Sequence[torch.Tensor | None]) -> None:
-        """Applied: remember how often gradients have been written to; they are the tensors they were."""
+    def accept(self, uids: Sequence[int]) -> None:
+        """They were applied or averaged: what was written to them so far is no news; they are the tensors they were."""
         self._fresh.difference_update(uids)
+        refs = self._refs
+        grads = [ref() if ref is not None else None for ref in map(refs.get, uids)]
         there = _there(uids, grads)
         self._versions.update(zip(there[0], [grad._version for grad in there[1]], strict=True))
 

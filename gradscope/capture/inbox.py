@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -38,6 +39,7 @@ class Inbox:
         """Parameters that do not require a gradient yet."""
         self.task = -1
         self._tasks: set[int] = set()
+        self._hook = _hook(self)
         self._begins = weakref.WeakMethod(begins)
         self._ends = weakref.WeakMethod(ends)
         self._handles: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
@@ -73,7 +75,8 @@ class Inbox:
                 if known[0]() is tensor:
                     continue
                 known[1].remove()
-            handle = tensor.register_post_accumulate_grad_hook(_hook(self, uid))  # type: ignore[no-untyped-call]
+            hook = functools.partial(self._hook, uid)
+            handle = tensor.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
             self._handles[uid] = (weakref.ref(tensor), handle)
             fresh.append(uid)
         if fresh:
@@ -142,10 +145,11 @@ class Inbox:
         return uids
 
 
-def _hook(inbox: Inbox, uid: int) -> Callable[[torch.Tensor], None]:
+def _hook(inbox: Inbox) -> Callable[[int, torch.Tensor], None]:
+    """One function for all parameters: what the garbage collector has to look at per parameter is little."""
     add = inbox.uids.append
 
-    def hook(parameter: torch.Tensor) -> None:
+    def hook(uid: int, parameter: torch.Tensor) -> None:
         if _task() != inbox.task:
             inbox.switch(_task())
         # Now: it is called for a custom function that returned None, too; and a hook of the user's, called after it,

@@ -211,10 +211,11 @@ class StepProbe:
             and not unscaled
             and not watcher.ranks.averages
             and isinstance(last.norms, Column)
+            and last.norms.row
             and last.norms.cohort.everyone == cohort.everyone
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
-            return last.norms if last.norms.row or not measure else self._measured(cohort, grads)
+            return last.norms
         return self._measured(cohort, grads) if measure and grads else Column(cohort)
 
     def _measured(self, cohort: Cohort, grads: list[torch.Tensor]) -> Column:
@@ -277,7 +278,7 @@ class StepProbe:
                 if norm is None or norm >= FAINT:
                     count.compared += 1
                     count.unchanged += param in changes.unchanged
-        watcher.gradients.versions(opened.kind.held, [param.grad for param in _held(optimizer)])
+        watcher.gradients.accept(opened.kind.held)
 
 
 def _held(optimizer: Any) -> list[torch.Tensor]:
