@@ -100,7 +100,7 @@ def _cluster(index: int, cluster: Cluster, nodes: list[str], tops: list[str], wa
         f"  subgraph cluster_{index} {{",
         f'    graph [label="", {cluster_look(cluster, warned is not None)}, margin=10,'
         f' tooltip="{quoted(cluster.name)}"];',
-        f"    t{index} [label=<{title}>, shape=plaintext, style=solid, fontsize=14, margin=0, height=0.2,"
+        f"    t{index} [label=<{title}>, style=solid, color=none, fontsize=14, margin=0, height=0.2,"
         f' fontcolor="{shade(ink, 0.6)}", tooltip="{quoted(cluster.name)}"];',
         *(f"    {node}" for node in nodes),
         *(f"    t{index} -> {top} [style=invis, weight=0];" for top in [*tops, *badges]),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis.finding import State
 from gradscope.errors import GradscopeError
 from gradscope.render.bare import bare_graph
+from gradscope.render.centred import centred
 from gradscope.render.crowd import merge_crowd
 from gradscope.render.dot import to_dot
 from gradscope.render.engine import Layout, layout
@@ -85,7 +86,10 @@ class Drawing:
 
     def _layout(self, form: str) -> Layout:
         if form not in self._layouts:
-            self._layouts[form] = layout(self.source, form)
+            made = layout(self.source, form)
+            if form == "svg" and made.data is not None:
+                made = replace(made, data=centred(made.data.decode("utf-8")).encode("utf-8"))
+            self._layouts[form] = made
         return self._layouts[form]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:

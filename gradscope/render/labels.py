@@ -35,7 +35,7 @@ def rows(box: Box, passes: bool) -> list[str]:
     own = box.names if box.parameters == box.nodes else ()
     title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path) or (box.classes or ("whole model",))[0]
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
-    return [f"<b>{safe(title)}</b>{_times(box)}", small(detail) if detail else "", *map(small, _gradient(box, passes))]
+    return [f"<b>{safe(title)}{_times(box)}</b>", small(detail) if detail else "", *map(small, _gradient(box, passes))]
 
 
 WORTH_WORDS = {
@@ -117,7 +117,7 @@ def place(location: Location | None) -> str:
 
 
 def _times(box: Box) -> str:
-    return f"&#160; <b>x{box.repeats}</b>" if box.repeats > 1 else ""
+    return f"&#160; x{box.repeats}" if box.repeats > 1 else ""
 
 
 def _names(names: Sequence[str]) -> str:

@@ -344,3 +344,13 @@ def test_what_was_frozen_and_is_blamed_for_nothing_has_no_red_plate():
         lower.weight.requires_grad_(False)  # from the second step on
 
     assert CUT not in gradscope.explain(step, repeat=2, lower=lower, upper=upper).graph().source
+
+
+def test_lines_of_a_box_stand_in_its_middle_whatever_font_a_browser_has():
+    svg = draw_graph(build.two_model_cut()).svg()
+    nodes = [g for g in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}g") if g.get("class") == "node"]
+
+    lines = [list(node.iter("{http://www.w3.org/2000/svg}text")) for node in nodes]
+    assert sum(map(len, lines)) >= len(nodes) > 1
+    assert {text.get("text-anchor") for line in lines for text in line} == {"middle"}
+    assert all(len({text.get("x") for text in line}) == 1 for line in lines)
