@@ -102,7 +102,7 @@ class Capture:
         self._backward.begin()
         self._traced_from = self.watcher.log.step
         self.tracer = Tracer(self.tape, self.registry, self)
-        self.tracer.modules = self.calls.running
+        self.tracer.modules, self.tracer.turns = self.calls.running, self.calls.turns
         clear()
         self.following.begin()
         self.watcher.reconcile()
@@ -131,7 +131,7 @@ class Capture:
         clear()
         for handle in self._module_hooks:
             handle.remove()
-        self.calls.running.clear()
+        self.calls.forget()
         self._eager.undo()
         self.watcher.sees_clears = self.watcher.measure_updates = False
 

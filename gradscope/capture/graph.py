@@ -74,7 +74,7 @@ class _Builder:
         self._entries: dict[tuple[int, int], Site] = {}
         self._exits: list[tuple[int, int]] = []
         self._losses: list[tuple[Root, int]] = []
-        self._last: tuple[int, bool, int] = (-1, False, -1)
+        self._last: tuple[int, bool, int] = (-1, False, -1)  # call of a module, whether live, node
         self._live_ops = {
             value.op
             for i, value in enumerate(self.tape.values)
@@ -170,13 +170,13 @@ class _Builder:
             return self._of_op[key]
         live = value.op in self._live_ops if value.op >= 0 else bool(self.lanes.live[i])
         op = self.tape.ops[value.op] if value.op >= 0 else None
-        number = op.module if op is not None else -1
-        place = self.places.get(number)
-        if place is not None and place.leaf and self._last[:2] == (number, live):
+        place = self.places.get(op.module) if op is not None else None
+        call = op.call if op is not None else -1
+        if place is not None and place.leaf and self._last[:2] == (call, live):
             node = self._last[2]
         else:
             node = self._new(draft_of(op, place, live, self.came.sizes))
-        self._last = (number, live, node)
+        self._last = (call, live, node)
         self._of_op[key] = node
         return node
 

@@ -58,6 +58,8 @@ class Tracer(Mode):
         """Whose calls are written down; on the stack of another the mode only rests."""
         self._within = False
         self.modules: list[int] = []
+        self.turns: list[int] = []
+        """The modules that are running, and which call of any module that is."""
         self.hook_lines: dict[int, Stack] = {}
         """Per uid: where the user put a hook on its gradient."""
         self._kinds: dict[Any, Kind] = {}
@@ -145,7 +147,8 @@ class Tracer(Mode):
             or (kind.name in _POSITIONS and has_position(args[1:]))
             or (bool(kwargs) and has_float(tuple(kwargs.values())))
         )
-        op.module = self.modules[-1] if self.modules else -1
+        if self.modules:
+            op.module, op.call = self.modules[-1], self.turns[-1]
         op.summed = bool(kwargs) and (kwargs.get("reduction") == "sum" or kwargs.get("size_average") is False)
         op.escape = kind.action == operations.ESCAPE
         op.region = region_of(kind.name, args) if kind.inplace else None

@@ -24,6 +24,9 @@ class ModuleCalls:
         """All modules that ran, by number."""
         self.running: list[int] = []
         """Numbers of the modules that are running in the traced thread, the innermost last."""
+        self.turns: list[int] = []
+        """Beside each of them, which call of any module this is."""
+        self._made = 0
         self.thread = 0
         """The thread that is traced."""
         self._elsewhere: dict[int, frozenset[int]] = {}
@@ -83,6 +86,8 @@ class ModuleCalls:
             return
         self._before.pop(known[1], None)
         self.running.append(known[1])
+        self.turns.append(self._made)
+        self._made += 1
         if len(self.running) == 1:
             for told in self.on_outermost:
                 told()
@@ -91,10 +96,16 @@ class ModuleCalls:
         """A module has run."""
         if self.running and here() == self.thread:
             self.running.pop()
+            self.turns.pop()
+
+    def forget(self) -> None:
+        """Nothing is running, as far as is seen."""
+        self.running.clear()
+        self.turns.clear()
 
     def moved(self) -> None:
         """Tracing moves to this thread: what runs in it is seen from now on."""
-        self.running.clear()
+        self.forget()
         self._before.update(self._elsewhere)
         self._elsewhere.clear()
         self.thread = here()

@@ -54,6 +54,8 @@ class Op:
     scalars: bool = False
     """It was given a Python float or a position, which may have come out of a tensor."""
     module: int = -1
+    call: int = -1
+    """Which call of a module it ran in, counted over all modules."""
     escape: bool = False
     """Its result left torch."""
     summed: bool = False

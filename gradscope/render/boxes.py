@@ -49,6 +49,8 @@ class Draft:
     idle: int = 0
     worth: Worth = Worth.SOUND
     some: dict[Worth, int] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    """Of a box that is one module, or several of one shape: how often each was called."""
     names: dict[str, None] = field(default_factory=dict)
     classes: dict[str, None] = field(default_factory=dict)
     sizes: dict[Fqn, float] = field(default_factory=dict)
@@ -231,6 +233,8 @@ class _Sorter:
             draft.names[self.stream.names[position]] = None
         if draft.location is None and node.location is not None:
             draft.location = node.location
+        if node.kind == "module" and node.module == ".".join(self.paths[position]):
+            draft.calls[node.module] = draft.calls.get(node.module, 0) + 1
         if node.kind == "parameter":
             draft.parameters += 1
             draft.silent += not node.live

@@ -54,6 +54,8 @@ class Box:
     """How many parameters have a gradient that is not sound."""
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    calls: int = 1
+    """How often the module was called, or each of those that share the box."""
     norms: tuple[float, float] | None = None
     location: Location | None = None
 
@@ -112,7 +114,8 @@ def _fold_within(stream: Stream, truncated: int, asked: int, known: Known) -> Pi
     remarks = list(picture.remarks)
     if at < asked:
         remarks.insert(0, f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes or {MAX_LINKS} lines.")
-    if truncated:
+    if truncated:  # many calls are in one node
+        picture = replace(picture, boxes=tuple(replace(box, calls=1) for box in picture.boxes))
         remarks.append(f"{truncated:,} nodes were left out of the trace: the step was too large to keep.")
     return replace(picture, remarks=tuple(remarks), depth=at)
 
@@ -178,6 +181,7 @@ def _box(draft: Draft) -> Box:
         dict(draft.some),
         tuple(draft.classes),
         tuple(draft.names),
+        max(calls) if len(calls := set(draft.calls.values())) == 1 else 1,
         norm_range(draft),
         draft.location,
     )

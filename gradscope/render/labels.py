@@ -35,6 +35,8 @@ def rows(box: Box, passes: bool) -> list[str]:
     own = box.names if box.parameters == box.nodes else ()
     title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path) or (box.classes or ("whole model",))[0]
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
+    if box.calls > 1:
+        detail += ", " * bool(detail) + f"{box.calls} calls" + " each" * (box.repeats > 1)
     return [f"<b>{safe(title)}{_times(box)}</b>", small(detail) if detail else "", *map(small, _gradient(box, passes))]
 
 

@@ -174,6 +174,40 @@ def test_a_long_step_is_kept_small_and_still_leads_to_the_loss(monkeypatch):
     assert {node.model for node in graph.nodes if node.id in reached} >= {"cell", "head"}
 
 
+class Turning(nn.Module):
+    """A layer that is called again and again with nothing in between, then others of one shape, twice each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = nn.Linear(4, 4)
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(7):
+            x = self.again(x)
+        for layer in self.layers:
+            x = layer(layer(x))
+        return x
+
+
+def test_a_box_says_how_often_its_module_was_called(monkeypatch):
+    net, head = Turning(), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*net.parameters(), *head.parameters()], 0.01)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        head(net(torch.randn(2, 4))).mean().backward()
+        optimizer.step()
+
+    drawn = gradscope.explain(step, models={"net": net, "head": head}).graph().source
+    assert "Linear, 7 calls<" in drawn
+    assert "Linear, 2 calls each<" in drawn
+    assert drawn.count(" calls") == 2
+
+    monkeypatch.setattr(builder, "CROWDED", 5)  # then calls share a node and nobody knows how many there were
+    assert " calls" not in gradscope.explain(step, models={"net": net, "head": head}).graph().source
+
+
 def test_a_hundred_thousand_operations_are_drawn():
     scope_ops, turns = 100_000, 12_500
     cell = nn.Linear(4, 4)
