@@ -16,7 +16,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="cases run in fo
 KNOWN_MISSES: dict[str, str] = {
     "aux_loss_lost_in_the_dict": "line",
     "color_constancy_on_grey_image": "cause",
-    "dcgan_init_std_one": "line",
     "differentiable_sort_built_from_data": "cause",
     "freeze_by_substring_catches_time_embedding": "found line cause",
     "freeze_model_freezes_market_heads": "found line cause",

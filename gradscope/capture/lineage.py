@@ -176,11 +176,12 @@ class Tracer(Mode):
             self.tape.constant.add(op.index)
         if any(self.tape.values[v].bad for v in outputs):
             explain_birth(self.tape, op, args)
-        if kind.inplace and args and isinstance(args[0], torch.Tensor):
-            self.values.alias_write(op, kind, args[0], op.inputs[1:])
-        elif kind.inplace and args and isinstance(args[0], (list, tuple)):  # torch._foreach_*_
-            for at, tensor in enumerate(args[0]):
-                self.values.alias_write(op, kind, tensor, op.inputs[at + len(args[0]) :: len(args[0])])
+        target = args[0] if args else result  # torch.nn.init hands all by keyword, and returns what it wrote to
+        if kind.inplace and isinstance(target, torch.Tensor):
+            self.values.alias_write(op, kind, target, op.inputs[1:])
+        elif kind.inplace and isinstance(target, (list, tuple)):  # torch._foreach_*_
+            for at, tensor in enumerate(target):
+                self.values.alias_write(op, kind, tensor, op.inputs[at + len(target) :: len(target)])
 
     # --- everything else -------------------------------------------------------------------------------------
 

@@ -211,7 +211,7 @@ CAUSES: dict[str, Cause] = {
         "use ReLU-like activations, normalisation, or residual connections",
     ),
     "small_init": Cause(
-        "its weights are initialised too small, and each layer shrinks the gradient",
+        "each layer shrinks the gradient, as its weights are initialised too small",
         "use Kaiming or Xavier initialisation",
     ),
     "long_recurrence": Cause(
@@ -231,7 +231,7 @@ CAUSES: dict[str, Cause] = {
         "call scaler.unscale_(optimizer) before clipping",
     ),
     "large_init": Cause(
-        "its weights are initialised too large, and each layer multiplies the gradient",
+        "each layer multiplies the gradient, as its weights are initialised too large",
         "use Kaiming or Xavier initialisation",
     ),
     "lr_too_large": Cause(
