@@ -26,7 +26,7 @@ class CutCauses:
             return "detach", op.stack
         if op.stack.has("deepcopy") or op.stack.has("state_dict") or op.stack.has("load_state_dict"):
             return "copied", op.stack
-        if op.stack.has("stack_module_state") or op.name == "copy_":
+        if op.stack.has("stack_module_state") or (op.name == "copy_" and not self._into_scratch(op)):
             return "copied", op.stack
         if op.stack.has("function") and op.name in ("detach", "data", "numpy", "item", "tensor", "as_tensor"):
             return "custom_function", op.stack
@@ -43,6 +43,11 @@ class CutCauses:
         if op.name == DERIVATIVE:
             return "detach", op.stack
         return op.cause or "non_differentiable", op.stack
+
+    def _into_scratch(self, op: Op) -> bool:
+        """Whether a copy was written, while gradients were off, into a tensor that was made while they were off."""
+        made = self.tape.values[op.inputs[0][0]].op if op.inputs else -1
+        return bool(op.cause) and made >= 0 and self.tape.ops[made].cause == op.cause in ("no_grad", "inference_mode")
 
     def _is_copied(self, value: int) -> bool:
         """Whether what a state_dict() gave goes into other tensors or files, and not into a computation as it is."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from tests.healthy.parts import Watch, fit, mlp
+from tests.healthy.parts import Watch, batch, fit, mlp, update
 
 
 def freezing_layers_in_mid_run(watch: Watch) -> list[float]:
@@ -261,4 +263,21 @@ def expectation_maximisation(watch: Watch) -> list[float]:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    return losses
+
+
+def clients_copied_with_a_frozen_backbone(watch: Watch) -> list[float]:
+    """What is copied is frozen in part, and the optimizer is given all of it."""
+    body, head = mlp(6, 16, 16), nn.Linear(16, 3)
+    for p in body.parameters():
+        p.requires_grad_(False)
+    whole = nn.Sequential(body, head)
+    clients = [copy.deepcopy(whole) for _ in range(2)]
+    watch(first=clients[0], second=clients[1])
+    optimizers = [torch.optim.SGD(client.parameters(), lr=0.1) for client in clients]
+    losses = []
+    for _ in range(6):
+        x, y = batch()
+        for client, optimizer in zip(clients, optimizers, strict=True):
+            losses.append(update(optimizer, fn.cross_entropy(client(x), y)))
     return losses

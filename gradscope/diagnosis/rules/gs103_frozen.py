@@ -8,6 +8,7 @@ What the user froze is not blamed. It is told only where the code itself says th
 * an optimizer holds it, and the loop freezes it in each turn without thawing it again;
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random;
+* an optimizer holds it, and it was copied, with all that was copied there, from what is frozen: the copy is frozen too;
 * one line froze what the optimizer was not given and also some of what it was, whose numbered siblings train: a name
   filter that catches `blocks.10` with `blocks.1`.
 
@@ -34,7 +35,11 @@ MOST = 0.5
 """Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
 
 MISSET = "stays frozen, because requires_grad = True was set on a module and not on its parameters"
-_CALL = "call requires_grad_(True) on the module; setting an attribute of that name does nothing"
+COPIED = "stays frozen, as a copy of what is frozen"
+_FIXES = {
+    MISSET: "call requires_grad_(True) on the module; setting an attribute of that name does nothing",
+    COPIED: "call requires_grad_(True) on the copy",
+}
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -48,6 +53,7 @@ def check(run: Run) -> Iterable[Finding]:
         *_dead_terms(run),
         *_half_loaded(run),
         *_caught(run),
+        *_copied(run),
     ):
         merged.setdefault((severity, says), []).extend(uids)
     for (severity, says), uids in merged.items():
@@ -55,7 +61,7 @@ def check(run: Run) -> Iterable[Finding]:
         told.update(fresh)
         groups: dict[Path, list[int]] = {}
         for uid in fresh:
-            groups.setdefault(run.parameters[uid].frozen_at, []).append(uid)
+            groups.setdefault(_frozen_at(run, run.parameters[uid]), []).append(uid)
         for path, group in groups.items():
             for model, mine in by_model(run, group):
                 yield finding(
@@ -69,8 +75,8 @@ def check(run: Run) -> Iterable[Finding]:
                     says=says,
                     path=path,
                     evidence=Evidence.INFERRED,
-                    also=path[-2:-1],
-                    fix=_CALL if says == MISSET else "",
+                    also=run.parameters[mine[0]].copied_at[-1:] if says == COPIED else path[-2:-1],
+                    fix=_FIXES.get(says, ""),
                 )
 
 
@@ -155,6 +161,30 @@ def _caught(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     ]
     if uids and not any(tally(run, u).backwards for u in uids):
         yield uids, Severity.ERROR, "is frozen although the optimizer was given it and not the others that line froze"
+
+
+def _copied(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    copies: dict[Path, list[Parameter]] = {}
+    for parameter in run.parameters.values():
+        if parameter.copied_at:
+            copies.setdefault(parameter.copied_at, []).append(parameter)
+    held = {u for o in run.optimizers if o.steps >= STEPS for u in o.parameters}
+    for together in copies.values():
+        inherited = all(not p.trainable and not p.frozen_line and _origin(run, p) is not None for p in together)
+        uids = [p.uid for p in together if p.uid in held and p.owners]
+        if inherited and uids and not any(tally(run, u).backwards for u in uids):
+            yield uids, Severity.WARNING, COPIED
+
+
+def _origin(run: Run, parameter: Parameter) -> Parameter | None:
+    """What a parameter was copied from, where that was frozen by a line of its own."""
+    source = run.parameters.get(parameter.copy_of) if parameter.copy_of is not None else None
+    return source if source is not None and source.frozen_line else None
+
+
+def _frozen_at(run: Run, parameter: Parameter) -> Path:
+    source = _origin(run, parameter) if not parameter.frozen_line else None
+    return source.frozen_at if source is not None else parameter.frozen_at
 
 
 def _pattern(parameter: Parameter) -> tuple[str, str, tuple[int, ...]]:
