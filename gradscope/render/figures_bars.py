@@ -25,6 +25,8 @@ TITLE = "Gradient along the depth of each model"
 LABELS_PER_INCH = 6
 CROWD = 1500
 """More bars are narrower than a pixel."""
+SHRINKS = 0.25
+"""Share of its width that a layout takes from axes later on, for what stands beside them."""
 GAP = 6
 """Pixels between two names."""
 
@@ -146,7 +148,10 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -
             text.set(ha="left")
             text.xy = (ax.get_xlim()[0], 1.0)
     boxes = [text.get_window_extent() for text in texts]
-    if any(other.x0 - one.x1 < GAP for one, other in pairwise(boxes)):
+    lost = 0.0 if room.is_fixed(ax) else SHRINKS  # of the distance between their middles
+    if any(
+        other.x0 - one.x1 < GAP + lost * (other.x1 + other.x0 - one.x1 - one.x0) / 2 for one, other in pairwise(boxes)
+    ):
         boxes = _slant(texts, _by_health(report, [model for model, _, _ in models]))
     return room.points(ax, max(box.height for box in boxes)) + 4
 

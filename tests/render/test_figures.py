@@ -268,6 +268,19 @@ def test_the_name_of_a_narrow_first_model_is_not_over_the_numbers():
     assert box.x0 >= ax.get_window_extent().x0 - 1
 
 
+def test_names_do_not_meet_when_a_layout_shrinks_the_axes_afterwards():
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    axes = figure.subplots(2, 3)
+    report = report_for_figures(("generator_network", "critic_network"), 36, 4, dead=())
+    for ax, plot in zip(axes.flat, (figures.plot_norms, figures.plot_depth, figures.plot_heatmap), strict=False):
+        plot(report, ax=ax)
+    drawn(figure)
+    names = [t for t in axes[0, 1].texts if t.get_text() in ("generator_network", "critic_network")]
+    first, second = (t.get_window_extent() for t in names)
+
+    assert first.x1 < second.x0 or names[0].get_rotation() == names[1].get_rotation() != 0
+
+
 @plots
 def test_an_empty_figure_has_its_title(plot):
     if plot is not figures.plot_histograms:
