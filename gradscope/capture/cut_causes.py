@@ -35,7 +35,7 @@ class CutCauses:
                 return "checkpoint", op.stack.above("checkpoint")
             if op.stack.has("function"):
                 return "custom_function", op.stack.above("function")
-            return op.cause, self._blame(op)
+            return op.cause, self.switch(op)
         if op.cause in ("detach", "data"):
             return self._left_torch(child, op.cause), op.stack
         if op.name == "__float__" and self._is_rebuilt(op):
@@ -54,13 +54,15 @@ class CutCauses:
         ops = [self.tape.ops[at] for child, _ in self.down[value] if (at := self.tape.values[child].op) >= 0]
         return not ops or any(op.name in _COPIES or op.stack.has("load_state_dict") for op in ops)
 
-    def _blame(self, op: Op) -> Stack:
+    def switch(self, op: Op) -> Stack:
         """Where gradients were off: seen, else read in the source, else the operation itself."""
         if op.blame.frames:
             code, lasti = op.blame.frames[0]
-            if lasti == -1:
-                return Stack(((code, -decorator_line(code)), *op.blame.frames[1:]))
-            return op.blame
+            if lasti != -1:
+                return op.blame
+            line = decorator_line(code)
+            called = Stack(op.blame.frames[1:], op.blame.marks)
+            return Stack(((code, -line), *called.frames)) if line or not called.frames else called
         found = grad_off_line(op.stack)
         return found if found.frames else op.stack
 

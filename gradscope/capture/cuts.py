@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradscope.capture import operations
+from gradscope.capture.candidates import Candidate, Frames, lead_there, record
 from gradscope.capture.cut_causes import CutCauses
 from gradscope.capture.losses import Losses
 from gradscope.capture.returns import Returns
 from gradscope.capture.serial import Serial
-from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
 from gradscope.capture.statements import bound_in
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.targets import MEANT, Targets
@@ -32,38 +32,6 @@ DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
 TARGET, UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 950, 1000, 1200, FROZEN_RANK, 2500, 3000
 _FAR = 800
 _EVIDENCE = ("traced", "inferred")
-
-
-@dataclass(slots=True)
-class Candidate:
-    """One possible culprit for one parameter."""
-
-    cause: str
-    stack: Stack
-    op: Op | None
-    rank: int
-    evidence: str = "traced"
-    detail: str = ""
-    far: int = 0
-    """Operations from it to the loss."""
-    value: int = -1
-    """What was computed without gradient."""
-    source: int = -1
-    """Out of what."""
-    serial: bool = False
-    """It cuts again what another has cut."""
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        return self.rank, self.far, self.when
-
-    @property
-    def place(self) -> tuple[object, ...]:
-        return self.cause, self.stack.frames[:1], self.serial
-
-    @property
-    def when(self) -> int:
-        return self.op.index if self.op else 0
 
 
 class CutFinder:
@@ -80,6 +48,11 @@ class CutFinder:
         self.serial = Serial(tape, self.down, self.distance)
         self.targets = Targets(tape, self.down, self.distance.keys())
 
+    @property
+    def ends_dead(self) -> bool:
+        """Whether the last `backward()` was called on what requires no gradient: torch raises then."""
+        return bool(self.tape.roots) and not self.tape.values[self.tape.roots[-1].value].requires
+
     def find(self, uids: Iterable[int]) -> tuple[Cut, ...]:
         """Cuts of all these parameters, those of one place together, likeliest first.
 
@@ -87,10 +60,12 @@ class CutFinder:
         """
         together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
         last: dict[tuple[object, ...], int] = {}
+        ways: dict[tuple[object, ...], dict[int, set[Frames]]] = {}
         for uid in uids:
             found = self.candidates(uid)
             for candidate in [*found, *self._again(uid, found[:1])]:
                 key = candidate.place
+                ways.setdefault(key, {}).setdefault(uid, set()).add(candidate.stack.frames)
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
                 last[key] = max(last.get(key, 0), candidate.when)
@@ -100,6 +75,8 @@ class CutFinder:
                 together[key][0].evidence = evidence
         first = self.tape.roots[0].op if self.tape.roots else 0
         order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
+        for key, each in ways.items():
+            lead_there(together[key][0], list(each.values()))
         places = [together[key] for key in sorted(together, key=order.__getitem__)]
         return tuple(record(candidate, frozenset(members)) for candidate, members in places)
 
@@ -248,6 +225,8 @@ class CutFinder:
         A spare output, beside which its operation made another that was used (hidden states of an LSTM), comes last.
         """
         best: Candidate | None = None
+        made = (self.tape.values[value].op for value in cut)  # by the line that in another turn led to a cut
+        lines = {self.tape.ops[at].stack.frames[:1] for at in made if at >= 0}
         for value in carry:
             if value in self.distance or any(live for _, live in self.down[value]):
                 continue
@@ -257,7 +236,7 @@ class CutFinder:
             rank = UNUSED
             if self.tape.values[value].numel == 1:
                 rank = LATE_LOSS if self._just_before_step(op.index) else UNUSED_LOSS
-            if value in cut and rank != LATE_LOSS:
+            if rank != LATE_LOSS and (value in cut or (rank == UNUSED and op.stack.frames[:1] in lines)):
                 continue
             spare = any(live for other in op.outputs if other != value for _, live in self.down[other])
             candidate = Candidate("unused_output", bound_in(op.stack), op, rank, far=int(spare))
@@ -269,14 +248,3 @@ class CutFinder:
         """Between the last backward of a turn and a step: a loss on which backward() was forgotten."""
         at = bisect.bisect_right(self.marks, (op, "z"))
         return 0 < at < len(self.marks) and self.marks[at - 1][1] == "root" and self.marks[at][1] == "step"
-
-
-def record(candidate: Candidate, uids: frozenset[int]) -> Cut:
-    """The fact that these parameters were cut there."""
-    op = candidate.op
-    library = library_line(op.stack) if op is not None else ""
-    stack = candidate.stack if candidate.stack.frames else (op.stack if op is not None else EMPTY)
-    return Cut(
-        candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
-        candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
-    )  # fmt: skip

@@ -15,6 +15,7 @@ from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
 from gradscope.capture.since import find_since
 from gradscope.records import Graph, Run
+from gradscope.records.barren import barren
 from gradscope.records.zeros import zeros_left
 
 if TYPE_CHECKING:
@@ -119,7 +120,11 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     called = frozenset(u for cut in instead for u in cut.parameters)
     run = dataclasses.replace(
         run,
-        cuts=(*instead, *finder.find(set(silent) - unseen - called), *find_since(finder, lost(run))),
+        cuts=(
+            *instead,
+            *finder.find(set(silent) - unseen - called),
+            *find_since(finder, lost(run, dead=finder.ends_dead)),
+        ),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),
@@ -128,14 +133,18 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
 
 
-def lost(run: Run) -> dict[int, int]:
-    """Parameters that got gradients and whose optimizers find none any more, or old zeros: the last pass of each."""
+def lost(run: Run, *, dead: bool = False) -> dict[int, int]:
+    """Parameters that got gradients and whose optimizers find none any more, or old zeros: the last pass of each.
+
+    Also those that the last loss is connected to no more, if it has no graph at all.
+    """
+    over = barren(run) if dead else set[int]()
     return {
         uid: t.last_backward
         for uid, t in run.tallies.items()
         if t.last_backward is not None
         and t.none_streak < t.steps
-        and max(t.none_streak, run.backwards - 1 - t.last_backward) >= LOST
+        and (uid in over or max(t.none_streak, run.backwards - 1 - t.last_backward) >= LOST)
         and run.parameters[uid].trainable
     }
 

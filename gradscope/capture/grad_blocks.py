@@ -33,13 +33,13 @@ def grad_off_line(stack: Stack) -> Stack:
 
 
 def decorator_line(code: CodeType) -> int:
-    """The line of the decorator that turns gradients off, else the first line of the function."""
+    """The line of the decorator that turns gradients off; 0 if there is none: the function was wrapped elsewhere."""
     scope = scope_of(code.co_filename, code)
     if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
         for decorator in scope.decorator_list:
             if _turns_off(decorator):
                 return decorator.lineno
-    return code.co_firstlineno
+    return 0 if scope is not None else code.co_firstlineno
 
 
 def _around(code: CodeType, line: int) -> Iterator[tuple[ast.expr, int]]:

@@ -62,10 +62,11 @@ def overwritten(tape: Tape, graph: GraphWalk, number: int, operand: int) -> Over
     if written is None or written.memory > LARGEST:
         return None
     covered = torch.zeros(written.memory, dtype=torch.bool, device="cpu")
-    if operand == 0:
+    over = operand == 0  # this write and those after it, over all that was there
+    lost = covered if over else _part(covered, written)
+    if over:
         _part(covered, written).fill_(True)
-        return Overwrite(tape.ops[at], _before(tape, tape.ops[at])) if bool(covered.all()) else None
-    while True:
+    while not bool(lost.all()):
         users = [user for user in graph.consumers[number] if graph.steps[user[0]].fired]
         if len(users) != 1 or users[0][1] != 0:
             return None
@@ -75,8 +76,9 @@ def overwritten(tape: Tape, graph: GraphWalk, number: int, operand: int) -> Over
         if region is None or region.memory != written.memory:
             return None
         _part(covered, region).fill_(True)
-        if bool(_part(covered, written).all()):
+        if not over and bool(lost.all()):
             return Overwrite(tape.ops[later], tape.ops[at])
+    return Overwrite(tape.ops[at], _before(tape, tape.ops[at]))
 
 
 def _part(memory: torch.Tensor, region: Region) -> torch.Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradscope.capture.cuts import TARGET, Candidate, CutFinder, record
+from gradscope.capture.candidates import Candidate, record
+from gradscope.capture.cuts import TARGET, CutFinder
 from gradscope.records import Cut
 
 _OFF = {"no_grad", "inference_mode"}
@@ -23,9 +24,24 @@ def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
         found = finder.candidates(uid)
         usual = {c.place for c in found if c.when < before}
         later = [c for c in found if c.when >= before and c.place not in usual]
+        if not later and (off := _switched_off(finder, uid, before)) is not None:
+            later = [off]
         if later and _sure(later[0], cuts=before >= 0):
             together.setdefault(later[0].place, (later[0], set()))[1].add(uid)
     return tuple(record(candidate, frozenset(uids)) for candidate, uids in together.values())
+
+
+def _switched_off(finder: CutFinder, uid: int, before: int) -> Candidate | None:
+    """What it computes since then is all computed while gradients are off, so that no loss asks for one any more."""
+    uses = [
+        finder.tape.ops[at]
+        for version in finder.tape.params.get(uid, ())
+        for child, _ in finder.down[version]
+        if (at := finder.tape.values[child].op) > before and finder.tape.values[child].param != uid
+    ]
+    if not uses or any(op.cause not in _OFF for op in uses):
+        return None
+    return Candidate(uses[0].cause, finder.causes.switch(uses[0]), uses[0], TARGET - 1)
 
 
 def _sure(first: Candidate, *, cuts: bool) -> bool:

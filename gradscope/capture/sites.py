@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gradscope.capture.cuts import Candidate, CutFinder
+from gradscope.capture.candidates import Candidate
+from gradscope.capture.cuts import CutFinder
 from gradscope.capture.origins import Found, group
 from gradscope.capture.source import library_line, resolve
 from gradscope.capture.tape import Op

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradscope.records import Backward, Clear, OptimizerStep, Run
+from gradscope.records.barren import barren
 from gradscope.records.once import once
 
 LAST, SHARE = 5, 0.5
@@ -13,7 +14,21 @@ LAST, SHARE = 5, 0.5
 def stopped(run: Run) -> dict[int, int]:
     """Per parameter whose gradient has stopped: at how many steps of its optimizers since the last one."""
     since = {uid: t.none_streak for uid, t in run.tallies.items() if t.steps_none < t.steps} | _zeros(run)
-    return {uid: n for uid, n in since.items() if n >= max(LAST, SHARE * run.tallies[uid].steps)} | kept_frozen(run)
+    over = {uid: n for uid, n in since.items() if n >= max(LAST, SHARE * run.tallies[uid].steps)}
+    return over | kept_frozen(run) | dict.fromkeys(graphless(run), 1)
+
+
+@once
+def graphless(run: Run) -> frozenset[int]:
+    """Parameters whose last loss had no graph, where the line that cut it was seen."""
+    cut = frozenset().union(*(cut.parameters for cut in run.cuts))
+    return cut & barren(run) if cut else cut
+
+
+def all_over(run: Run) -> bool:
+    """Whether nothing that the optimizers hold gets a gradient any more, or the last loss had no graph."""
+    held = {u for o in run.optimizers for u in o.parameters if (t := run.tallies.get(u)) is not None and t.backwards}
+    return bool(graphless(run)) or (bool(held) and held <= stopped(run).keys())
 
 
 @once

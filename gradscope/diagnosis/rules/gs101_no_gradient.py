@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
+    STAYS_OFF,
     best_cuts,
     by_model,
     covers_model,
@@ -31,6 +32,7 @@ from gradscope.diagnosis.rules.common import (
     is_part,
     is_shift,
     ran_in,
+    stays_off,
     subject,
     tally,
 )
@@ -182,6 +184,8 @@ def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
 
 def _words(cut: Cut) -> Cause | None:
     """Where the operation says more than the cause."""
+    if stays_off(cut):
+        return STAYS_OFF
     if cut.op in (SAVE, LOAD):
         return _SAVED
     if cut.op == DERIVATIVE and cut.cause == "detach":

@@ -13,12 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns, tally
 from gradscope.diagnosis.rules.gs101_no_gradient import missing
 from gradscope.records import Path, Run
 
 CODE = ("GS102", "unused-module")
+_TWIN = Cause(
+    "another instance gets the gradients in its place, which was built",
+    "use the instance that the optimizer holds, or build the optimizer from the other",
+)
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -42,10 +47,10 @@ def check(run: Run) -> Iterable[Finding]:
                 uids,
                 state="none",
                 cause="copied",
-                says="is never used, while another instance of it is trained",
+                says="is never used",
                 path=twin,
                 evidence=Evidence.INFERRED,
-                fix="use the instance that the optimizer holds, or build the optimizer from the other",
+                words=_TWIN,
             )
             continue
         for group in groups:

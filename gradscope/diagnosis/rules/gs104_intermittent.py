@@ -2,7 +2,8 @@
 
 That is how experts, dropped layers, alternating losses and stages are trained, so it is told as info. It is also how
 a condition looks that skips or cuts more than was meant: where the gradient came at first and never again, the finding
-says so, and the report does not count the model among those in which gradients flow.
+says so, and the report does not count the model among those in which gradients flow. Where that holds of all that the
+optimizers hold, or `backward()` was at last called on a loss without a graph, it is an error.
 
 Look at:
     features = encoder(x)
@@ -16,8 +17,8 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.idle import kept_frozen, stopped
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in, tally
+from gradscope.diagnosis.idle import all_over, graphless, kept_frozen, stopped
+from gradscope.diagnosis.rules.common import STAYS_OFF, by_model, finding, is_idle, ran_in, stays_off, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.records import Cut, Path, Run
 from gradscope.records.former import left_behind
@@ -54,7 +55,7 @@ def check(run: Run) -> Iterable[Finding]:
         for model, uids in by_model(run, found):
             yield finding(
                 CODE,
-                Severity.INFO,
+                Severity.ERROR if over and all_over(run) else Severity.INFO,
                 run,
                 model,
                 uids,
@@ -71,7 +72,7 @@ def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int]) -> Iterable[Fin
         for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
             yield finding(
                 CODE,
-                Severity.INFO,
+                Severity.ERROR if all_over(run) else Severity.INFO,
                 run,
                 model,
                 mine,
@@ -81,6 +82,7 @@ def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int]) -> Iterable[Fin
                 path=cut.path,
                 evidence=Evidence.TRACED,
                 detail="; ".join(filter(None, (_stopped(run, mine, silent), ran_in(cut)))),
+                words=STAYS_OFF if stays_off(cut) else None,
             )
 
 
@@ -108,6 +110,8 @@ def _frozen(run: Run, uids: list[int]) -> Iterable[Finding]:
 
 
 def _stopped(run: Run, uids: tuple[int, ...], silent: dict[int, int]) -> str:
+    if graphless(run).issuperset(uids):
+        return "the last backward() was called on a loss that has no graph"
     since = max(silent[uid] for uid in uids)
     steps = max(tally(run, uid).steps for uid in uids)
     return f"there was none at the last {since} of the {steps} steps of its optimizer"

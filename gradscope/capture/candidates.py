@@ -1,0 +1,71 @@
+"""Candidates for what cut the gradient of a parameter, and the facts that are made of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from types import CodeType
+from typing import TypeAlias
+
+from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
+from gradscope.capture.tape import Op
+from gradscope.records import Cut
+
+Frames: TypeAlias = "tuple[tuple[CodeType, int], ...]"
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One possible culprit for one parameter."""
+
+    cause: str
+    stack: Stack
+    op: Op | None
+    rank: int
+    evidence: str = "traced"
+    detail: str = ""
+    far: int = 0
+    """Operations from it to the loss."""
+    value: int = -1
+    """What was computed without gradient."""
+    source: int = -1
+    """Out of what."""
+    serial: bool = False
+    """It cuts again what another has cut."""
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        return self.rank, self.far, self.when
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        return self.cause, self.stack.frames[:1], self.serial
+
+    @property
+    def when(self) -> int:
+        return self.op.index if self.op else 0
+
+
+def lead_there(candidate: Candidate, ways: list[set[Frames]]) -> None:
+    """Of a line that parameters come to from several callers, name a caller from which all do, or none."""
+    frames = candidate.stack.frames
+    shared = set.intersection(*ways)
+    if frames in shared:
+        return
+    if shared:
+        same = min(shared, key=lambda way: [(code.co_filename, code.co_firstlineno, at) for code, at in way])
+    else:
+        columns = zip(*(way for each in ways for way in each), strict=False)
+        same = tuple(column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+    candidate.stack = Stack(same, candidate.stack.marks)
+
+
+def record(candidate: Candidate, uids: frozenset[int]) -> Cut:
+    """The fact that these parameters were cut there."""
+    op = candidate.op
+    library = library_line(op.stack) if op is not None else ""
+    stack = candidate.stack if candidate.stack.frames else (op.stack if op is not None else EMPTY)
+    return Cut(
+        candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
+        candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
+    )  # fmt: skip
