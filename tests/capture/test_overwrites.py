@@ -60,7 +60,24 @@ def all_columns(a, b):
     return torch.cat([a, b], 1)
 
 
-@pytest.mark.parametrize("join", [same_columns, in_two_parts, through_views, copied_over, zeroed, all_columns])
+def half_by_half(a, b):
+    a[:, :2] = b[:, :2]  # over
+    a[:, 2:] = b[:, 2:]  # over
+    return torch.cat([a, b], 1)
+
+
+def column_by_column(a, b):
+    for column in range(4):
+        a[:, column] = b[:, column]  # over
+    return torch.cat([a, b], 1)
+
+
+OVER = [
+    same_columns, in_two_parts, through_views, copied_over, zeroed, all_columns, half_by_half, column_by_column,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("join", OVER)
 def test_the_line_that_overwrites_is_blamed(join):
     (told,) = left_told(join)
     assert told.cause == "masked"
@@ -101,6 +118,7 @@ def test_a_part_that_is_left_is_no_finding():
     def join(a, b):
         a = torch.cat([a, b], 1)
         a[:, :2] = 0
+        a[:, 1:3] = 0
         return a
 
     assert left_told(join) == []

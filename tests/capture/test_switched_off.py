@@ -1,0 +1,135 @@
+"""Gradients that are switched off and stay off, and functions that were wrapped in no_grad() elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+
+from gradscope.session import Session
+
+
+def parts():
+    torch.manual_seed(0)
+    encoder, head = nn.Linear(3, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.01)
+    return encoder, head, optimizer
+
+
+def validate(encoder):
+    torch.set_grad_enabled(False)
+    return encoder(torch.randn(2, 3)).mean()
+
+
+@pytest.fixture
+def grad_mode():
+    yield
+    torch.set_grad_enabled(True)
+
+
+def told(session):
+    report = session.report()
+    return report, [f for f in report.findings if f.severity == "error"]
+
+
+@pytest.mark.usefixtures("grad_mode")
+def test_a_loss_without_graph_at_the_end_is_an_error_with_its_line():
+    encoder, head, optimizer = parts()
+    with Session() as session, contextlib.suppress(RuntimeError):
+        for turn in range(5):
+            loss = head(encoder(torch.randn(8, 3))).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if turn == 3:
+                validate(encoder)
+    report, errors = told(session)
+
+    assert not report.ok
+    assert {f.model for f in errors} == {"encoder", "head"}
+    assert {f.cause for f in errors} == {"no_grad"}
+    assert {f.location.text for f in errors} == {"torch.set_grad_enabled(False)"}
+    assert all("a loss that has no graph" in f.detail and "switch them on again" in f.fix for f in errors)
+
+
+@pytest.mark.usefixtures("grad_mode")
+def test_steps_that_go_on_without_any_gradient_are_an_error_with_its_line():
+    encoder, head, optimizer = parts()
+    with Session() as session:
+        for turn in range(12):
+            loss = head(encoder(torch.randn(8, 3))).square().mean()
+            optimizer.zero_grad()
+            if loss.requires_grad:
+                loss.backward()
+            optimizer.step()
+            if turn == 4:
+                validate(encoder)
+    _, errors = told(session)
+
+    assert {f.model for f in errors} == {"encoder", "head"}
+    assert {(f.cause, f.location.text) for f in errors} == {("no_grad", "torch.set_grad_enabled(False)")}
+
+
+def test_a_last_pass_that_is_for_its_input_only_is_no_error():
+    encoder, head, optimizer = parts()
+    x = torch.randn(8, 3)
+    with Session() as session:
+        for turn in range(5):
+            last = turn == 4
+            encoder.requires_grad_(not last)
+            head.requires_grad_(not last)
+            loss = head(encoder(x.requires_grad_(last))).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            if not last:
+                optimizer.step()
+    assert x.grad is not None
+    assert told(session)[1] == []
+
+
+def features(model, x):
+    return model(x).relu()
+
+
+def test_a_function_wrapped_by_a_call_is_blamed_where_it_is_called():
+    encoder, head, optimizer = parts()
+    quick = torch.no_grad()(features)
+    with Session() as session:
+        for _ in range(4):
+            hidden = quick(encoder, torch.randn(8, 3))
+            optimizer.zero_grad()
+            head(hidden).square().mean().backward()
+            optimizer.step()
+    _, (error,) = told(session)
+
+    assert (error.model, error.cause) == ("encoder", "no_grad")
+    assert error.location.text == "hidden = quick(encoder, torch.randn(8, 3))"
+
+
+class Meter:
+    def __init__(self):
+        self.total = 0.0
+
+    def add(self, loss):
+        self.total += loss.item()
+
+
+def test_the_caller_that_is_named_is_one_of_the_models_own():
+    torch.manual_seed(0)
+    body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*body.parameters(), *left.parameters(), *right.parameters()], lr=0.01)
+    with Session() as session:
+        for _ in range(4):
+            meter, hidden = Meter(), body(torch.randn(8, 3))
+            meter.add(left(hidden).square().mean())
+            meter.add(right(hidden).square().mean())
+            loss = torch.tensor(meter.total, requires_grad=True)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    callers = {f.model: [place.text for place in f.path[:-1]] for f in told(session)[1]}
+
+    assert "meter.add(right(hidden).square().mean())" not in callers["left"]
+    assert "meter.add(left(hidden).square().mean())" not in callers["right"]
