@@ -68,7 +68,10 @@ CAUSES: dict[str, Cause] = {
         "its gradients are cleared before the optimizer uses them", "call step() between backward() and zero_grad()"
     ),
     # optimizer
-    "not_in_optimizer": Cause("it gets gradients, but no optimizer holds it", "pass its parameters to the optimizer"),
+    "not_in_optimizer": Cause(
+        "it gets gradients, but no optimizer holds it",
+        "pass its parameters to the optimizer; if it is not to learn, freeze it with requires_grad_(False)",
+    ),
     "stale_parameter": Cause(
         "the optimizer holds tensors that the model no longer uses",
         "build the optimizer after the model is complete, and write into parameters in place with copy_",

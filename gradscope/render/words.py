@@ -22,7 +22,7 @@ STATE_WORDS = {
     State.NONE: "no gradient",
     State.NONFINITE: "NaN or Inf",
     State.FROZEN: "frozen",
-    State.UNUSED: "unused",
+    State.UNUSED: "not trained",
 }
 
 ABSENT = "-"

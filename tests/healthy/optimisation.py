@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as fn
 from torch.optim import swa_utils
 
-from tests.healthy.parts import Watch, batch, fit, mlp
+from tests.healthy.parts import Watch, batch, fit, mlp, update
 
 
 def lbfgs(watch: Watch) -> list[float]:
@@ -288,4 +288,25 @@ def best_weights_restored(watch: Watch) -> list[float]:
             if patience == 3:
                 break
     model.load_state_dict(best_state)
+    return losses
+
+
+def values_by_line_search_whose_loss_jumps(watch: Watch) -> list[float]:
+    """LBFGS without a line search throws its weights far away now and then, and comes back."""
+    net = mlp(20, 16, 4)
+    value = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+    watch(net=net, value=value)
+    optimizer, own = torch.optim.Adam(net.parameters(), lr=1e-3), torch.optim.LBFGS(value.parameters(), max_iter=3)
+    losses = []
+    for _ in range(12):
+        x, y = torch.randn(32, 20), torch.randint(4, (32,))
+        losses.append(update(optimizer, fn.cross_entropy(net(x), y)))
+
+        def closure(x: torch.Tensor = x) -> torch.Tensor:
+            own.zero_grad()
+            loss = (value(x).squeeze(-1) - x[:, 0]).square().mean()
+            loss.backward()
+            return loss
+
+        own.step(closure)
     return losses

@@ -24,6 +24,8 @@ from gradscope.records import Backward, OptimizerStep, Origin, Path, Run
 from gradscope.records.columns import receivers
 from gradscope.records.once import once
 
+BACK = 10
+"""Times the first gradient: at no more than that at the end it has come back, as with a search along a line."""
 CODE = ("GS402", "exploding-gradient")
 
 HUGE = 1e3
@@ -96,7 +98,10 @@ def exploded(run: Run) -> tuple[set[int], set[int]]:
     wild, thrown = _thrown(run)
     divided = {u for o in run.origins if o.cause == "near_zero_normalisation" for u in o.parameters}
     first = _first(run)
-    largest = {uid: max(sizes) for uid, sizes in _sizes(run, wild).items()}
+    sizes = {
+        u: applied for u, applied in _sizes(run, wild).items() if not 0 < max(applied[-2:]) <= BACK * first.get(u, 0.0)
+    }
+    largest = {uid: max(applied) for uid, applied in sizes.items()}  # of those that did not come back
     falls = _loss_falls(run)
     jumped = {u for u, sizes in _sizes(run, dict.fromkeys(divided, -1)).items() if _stays(sizes, first.get(u))}
     huge = {u for u, size in first.items() if (size > HUGE or u in jumped) and not falls}
