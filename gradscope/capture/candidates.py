@@ -32,6 +32,8 @@ class Candidate:
     """Out of what."""
     serial: bool = False
     """It cuts again what another has cut."""
+    once: bool = False
+    """It cut before the first backward pass, and never again."""
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -68,4 +70,5 @@ def record(candidate: Candidate, uids: frozenset[int]) -> Cut:
     return Cut(
         candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
         candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
+        candidate.once,
     )  # fmt: skip

@@ -75,6 +75,9 @@ class CutFinder:
                 together[key][0].evidence = evidence
         first = self.tape.roots[0].op if self.tape.roots else 0
         order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
+        turned = len(set(self.tape.held)) < len(self.tape.held)  # an optimizer stepped again
+        for key, (candidate, _) in together.items():
+            candidate.once = turned and last[key] < first
         for key, each in ways.items():
             lead_there(together[key][0], list(each.values()))
         places = [together[key] for key in sorted(together, key=order.__getitem__)]

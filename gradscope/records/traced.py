@@ -37,6 +37,8 @@ class Cut:
     """`file:line` inside a library where the operation ran, if not in the user's code."""
     third_party: bool = False
     """That library is not torch: whoever wrote the architecture made this cut."""
+    once: bool = False
+    """It was made before the first backward pass and never again."""
 
 
 @dataclass(frozen=True, slots=True)

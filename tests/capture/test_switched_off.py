@@ -133,3 +133,22 @@ def test_the_caller_that_is_named_is_one_of_the_models_own():
 
     assert "meter.add(right(hidden).square().mean())" not in callers["left"]
     assert "meter.add(left(hidden).square().mean())" not in callers["right"]
+
+
+@pytest.mark.parametrize("turns", [1, 4])
+@pytest.mark.parametrize("every", [False, True])
+def test_what_ran_once_before_the_loop_has_to_run_in_it(turns, every):
+    encoder, head, optimizer = parts()
+    x = torch.randn(8, 3)
+    with Session() as session:
+        for turn in range(turns):
+            if every or not turn:
+                with torch.no_grad():
+                    features = encoder(x)
+            optimizer.zero_grad()
+            head(features).square().mean().backward()
+            optimizer.step()
+    _, (error,) = told(session)
+
+    assert error.cause == "no_grad"
+    assert ("only once, before the loop" in error.fix) == (turns > 1 and not every)

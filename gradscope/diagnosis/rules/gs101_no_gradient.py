@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
     STAYS_OFF,
@@ -47,6 +47,8 @@ _THREAD = Cause(
     "run the whole step in the main thread, to learn the line",
 )
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
+_BLOCKED = ("no_grad", "inference_mode", "detach")
+_ANEW = "and as this ran only once, before the loop, compute it anew in each step"
 _LEFT_OUT = Cause(
     "the loss depends on it, but this backward() does not deliver to it",
     "if backward() is given inputs=..., name its parameters there as well, or leave inputs out",
@@ -170,7 +172,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         path=path,
         evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
         also=also,
-        fix=_SAMPLED if "torch/distributions/" in cut.library and cut.cause == "no_grad" else "",
+        fix=_fix(cut, words or CAUSES.get(cut.cause, CAUSES["unknown"])),
         detail="" if cut.op in (SAVE, LOAD) else ran_in(cut),
         words=words,
     )
@@ -193,6 +195,13 @@ def _words(cut: Cut) -> Cause | None:
     if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):
         return _LISTED
     return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else None
+
+
+def _fix(cut: Cut, words: Cause) -> str:
+    """Where the repair is more than that of the cause; empty if it is not."""
+    if "torch/distributions/" in cut.library and cut.cause == "no_grad":
+        return _SAMPLED
+    return f"{words.fix}; {_ANEW}" if cut.once and cut.cause in _BLOCKED else ""
 
 
 def _advice(run: Run) -> str:
