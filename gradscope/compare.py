@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.finding import State
 from gradscope.diagnosis.states import model_states, parameter_states
+from gradscope.records.sizes import median
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -178,5 +179,4 @@ def _median(series: Series) -> float | None:
         norm = _norm(step)
         if norm is not None:
             norms[math.isfinite(norm)].append(norm)
-    ordered = sorted(norms[True])
-    return ordered[len(ordered) // 2] if ordered else next(iter(norms[False]), None)
+    return median(norms[True]) if norms[True] else next(iter(norms[False]), None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.allowing import strangers
 from gradscope.diagnosis.finding import Finding, Severity, State
+from gradscope.diagnosis.idle import stopped
 from gradscope.diagnosis.states import model_states, parameter_states
 from gradscope.errors import GradientFlowError, GradscopeError
 from gradscope.records import Location, Run
@@ -90,7 +91,7 @@ class Report:
                 state=state,
                 parameters=len(model.parameters),
                 trainable=sum(self.run.parameters[u].trainable for u in model.parameters),
-                flowing=sum(self.states[u] in (State.FLOWING, State.INTERMITTENT) for u in model.parameters),
+                flowing=sum(self._flows(u) for u in model.parameters),
                 grad_norm=last_norm(self.run, model.parameters),
                 applied_norm=applied_norm(self.run, model.parameters),
             )
@@ -114,6 +115,10 @@ class Report:
             {name: median_norm(events, uids) for name, uids in ever(self.run).items()},
             frozenset(name for name, uids in ever(self.run).items() if not reached.isdisjoint(uids)),
         )
+
+    def _flows(self, uid: int) -> bool:
+        """Whether a gradient comes, if only now and then, and has not stopped to come."""
+        return self.states[uid] in (State.FLOWING, State.INTERMITTENT) and uid not in stopped(self.run)
 
     # --- saying it -------------------------------------------------------------------------------------------
 

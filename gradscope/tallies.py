@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from gradscope.records import Event, Optimizer, Parameter
 
-ZERO = 1e-18
-"""A norm below this is zero: multiplied by any learning rate in use it is lost against any float32 weight."""
+ZERO = 2.0**-126
+"""A norm below this is zero: no normal float32 number is as small, and many devices make such numbers zero."""
 KEPT = 0.1
 """Share of an update that is left when the next step begins, up to which it counts as undone."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isclose
+from math import inf, isclose, isfinite
 
 from gradscope.records import Backward, OptimizerStep, Run
 
@@ -36,9 +36,17 @@ def applied_norm(run: Run, uids: Sequence[int]) -> float | None:
 
 
 def median_norm(events: Iterable[Backward], uids: Sequence[int]) -> float | None:
-    """Over the passes that reached them."""
-    norms = sorted(n for n in (_size(event.norms, uids) for event in events) if n is not None)
-    return norms[len(norms) // 2] if norms else None
+    """Over the passes that reached them and were kept; NaN and Inf are larger than all that is finite."""
+    return median(n for n in (_size(event.norms, uids) for event in events) if n is not None)
+
+
+def median(numbers: Iterable[float]) -> float | None:
+    """The middle one, or the mean of the middle two; None of none. NaN and Inf are larger than all that is finite."""
+    ordered = sorted(numbers, key=lambda n: n if isfinite(n) else inf)
+    if not ordered:
+        return None
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return low if low == high else (low + high) / 2
 
 
 def _size(norms: Mapping[int, float | None], uids: Sequence[int]) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from gradscope.diagnosis.finding import State
 from gradscope.render.fold import Box, Picture
 from gradscope.render.known import Worth
 from gradscope.render.labels import badge_rows, mark_rows, place, quoted, rows, safe, small, tooltip
@@ -29,6 +30,7 @@ from gradscope.render.looks import (
 )
 from gradscope.render.marks import Badge, Mark
 from gradscope.render.palette import DEAD, INK, TEXT, shade
+from gradscope.render.words import STATE_WORDS
 
 MAX_EDGE_LABELS = 120
 MANY_LINKS = 100
@@ -109,7 +111,8 @@ def _cluster(index: int, cluster: Cluster, nodes: list[str], tops: list[str], wa
 
 
 def _node(index: int, box: Box, cluster: Cluster | None) -> str:
-    label = "<br/>".join(row for row in rows(box, passes(box, cluster)) if row)
+    frozen = cluster is not None and cluster.state == STATE_WORDS[State.FROZEN]
+    label = "<br/>".join(row for row in rows(box, passes(box, cluster), frozen) if row)
     tip = quoted(tooltip(box))
     stacked = ", peripheries=2" if box.repeats > 1 else ""
     return f'n{index} [label=<{label}>, {box_look(box, cluster)}{stacked}, id=n{index}, tooltip="{tip}"];'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradscope.diagnosis.finding import State
+from gradscope.records.sizes import median
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes, unfed
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gradscope.records import Backward, Location
+    from gradscope.records import Backward, Location, OptimizerStep
     from gradscope.report import Report
 
 HEALTHY_RATIO = (3e-4, 3e-3)
@@ -72,8 +73,8 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
     lines: list[Line] = []
     for index, model in enumerate(run.models):
         members = set(model.parameters)
-        found = ((e.step, sorted(r for u, r in e.ratios.items() if u in members)) for e in events)
-        series = [(step, ratios[len(ratios) // 2]) for step, ratios in found if ratios]
+        found = ((e.step, median(_ratios(e, members))) for e in events)
+        series = [(step, ratio) for step, ratio in found if ratio is not None]
         lines.append(
             Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else unfed(report, members))
         )
@@ -89,6 +90,11 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
     _dress(ax, _steps_shown(ax, sampled, run.steps), "update / weight (2-norms, median)")
     room.head(ax, "Size of the updates", handles)
     return figure
+
+
+def _ratios(event: OptimizerStep, members: Set[int]) -> Iterator[float]:
+    """Of what was not zero; what moves from nothing has no ratio."""
+    return (ratio for uid, ratio in event.ratios.items() if uid in members and event.weights.get(uid) != 0)
 
 
 def _steps_shown(ax: Axes, sampled: Sequence[int], total: int) -> str:

@@ -161,7 +161,9 @@ def _middle(norms: Matrix) -> Matrix:
     broken = ~np.isfinite(norms)
     measured = ~broken & (norms >= 0)
     ordered = np.sort(np.where(measured, norms, np.inf), axis=0)
-    median = ordered[np.minimum(measured.sum(axis=0) // 2, len(norms) - 1), everyone]
+    many = measured.sum(axis=0)
+    lower, upper = (np.clip(at, 0, len(norms) - 1) for at in ((many - 1) // 2, many // 2))
+    median = (ordered[lower, everyone] + ordered[upper, everyone]) / 2
     nothing = np.where((norms == NOT_KEPT).any(axis=0), NOT_KEPT, ABSENT)
     first_broken = norms[broken.argmax(axis=0), everyone]
     return np.where(broken.any(axis=0), first_broken, np.where(measured.any(axis=0), median, nothing))
@@ -194,11 +196,14 @@ def _paint(
     zero, broken = norms == 0, ~np.isfinite(norms)
     pixels[zero] = to_rgba(style.look(ax).zero)
     pixels[broken] = to_rgba(style.NONFINITE)
-    pixels[frozen] = to_rgba(style.look(ax).ground)
-    pixels[absent | unknown] = (0, 0, 0, 0)
+    pixels[absent | unknown | frozen] = (0, 0, 0, 0)
     height, width = norms.shape
     if absent.any():
         ax.add_patch(Rectangle((-0.5, -0.5), width, height, zorder=0, **style.absent_looks(ax)))
+    for row in np.flatnonzero(frozen.all(axis=1)):  # no pixels: a dark page changes the colour of patches only
+        ax.add_patch(Rectangle((-0.5, row - 0.5), width, 1, zorder=0.5, **style.frozen_looks(ax)))
+    for row, column in np.argwhere(frozen & ~frozen.all(axis=1)[:, None]):
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, zorder=0.5, **style.frozen_looks(ax)))
     for column in np.flatnonzero(unknown.all(axis=0)):
         ax.add_patch(Rectangle((column - 0.5, -0.5), 1, height, zorder=0.5, **style.unknown_looks(ax)))
     for row, column in np.argwhere(unknown & ~unknown.all(axis=0)):

@@ -105,7 +105,10 @@ class Drawing:
 DEPTH = 2
 """Levels of module names that are told apart where nothing else is asked for."""
 
-UNTRACED = "No step was traced: what goes on inside and between the models is not known."
+UNTRACED = (
+    "No step was traced: what goes on inside and between the models is not known.",
+    "gradscope.explain(step) and `gradscope run` trace one.",
+)
 
 
 def check_depth(depth: object) -> None:
@@ -132,7 +135,9 @@ def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Dr
         clusters = _clusters(report, models, known)
         if crowd:
             clusters = [cluster for cluster in clusters if cluster.name in models]
-        remarks = picture.remarks if report.run.graph is not None else (*picture.remarks, UNTRACED)
+        traced = report.run.graph
+        which = UNTRACED if traced is None else (f"Norms are those of step {traced.step}.",) * (report.run.steps > 1)
+        remarks = (*picture.remarks, *which)
         drawn.append((picture, Drawing(to_dot(replace(picture, remarks=remarks), clusters))))
     return drawn
 

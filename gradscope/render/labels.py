@@ -22,13 +22,16 @@ from gradscope.render.words import count, number
 MAX_CHARACTERS = 56
 
 
-def rows(box: Box, passes: bool) -> list[str]:
-    """The lines of a box: its name in bold, what it is, what its gradient did (`passes` without staying)."""
+def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
+    """The lines of a box: its name in bold, what it is, what its gradient did (`passes` without staying).
+
+    `frozen`: its whole model is.
+    """
     if box.kind is Kind.LOSS:
         where = [small(place(box.location)), code(box.location)] if box.location else []
         return [f"<b>{safe(box.names[0] if box.names else 'loss')}</b>", *where]
     if box.kind is Kind.INPUT:
-        return [_names(box.names)]
+        return [_names(box.names) if box.names else "parameter of no model"]
     if box.kind is Kind.GLUE:
         where = [small(place(box.location))] if box.location else []
         return [_names(box.names) + _times(box), *where]
@@ -37,7 +40,10 @@ def rows(box: Box, passes: bool) -> list[str]:
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
     if box.calls > 1:
         detail += ", " * bool(detail) + f"{box.calls} calls" + " each" * (box.repeats > 1)
-    return [f"<b>{safe(title)}{_times(box)}</b>", small(detail) if detail else "", *map(small, _gradient(box, passes))]
+    told = _gradient(box, passes)
+    if frozen and told == ["no gradient"]:
+        told = ["frozen"] * bool(box.parameters)
+    return [f"<b>{safe(title)}{_times(box)}</b>", small(detail) if detail else "", *map(small, told)]
 
 
 WORTH_WORDS = {

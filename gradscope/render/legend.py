@@ -32,7 +32,9 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
     cuts = {mark.worth for mark in picture.marks}
     behind = {mark.worth for mark in picture.marks if mark.targets}
     sound = [link for link in live if link.worth is Worth.SOUND]
-    ends = any(badge.blame.lost and badge.sources for badge in picture.badges)
+    ends = {badge.blame.state for badge in picture.badges if badge.blame.lost and badge.sources}
+    nothing = "no gradient comes" if ends <= {"none"} else "no sound gradient comes"
+    cut = bool(cuts - {Worth.ZERO, Worth.NONFINITE})
     comes = "gradient comes back: width and number are its norm"
     if all(link.norm is None for link in sound):
         comes = "gradient comes back"
@@ -41,8 +43,9 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
         (Worth.ZERO in worths, "&#61;&#61;&#61;", TEXT, "the gradient that comes back is exactly zero"),
         (Worth.NONFINITE in worths, _LINE, CUT, "the gradient that comes back is NaN or Inf"),
         (Line.DEAD in lines, "- - -", DEAD, "no gradient comes back"),
-        (bool(cuts - {Worth.ZERO, Worth.NONFINITE}), "&#8212;|", CUT, "the gradient is cut here"),
-        (ends and not cuts, "&#8212;|", CUT, "no gradient comes, for the reason on the plate"),
+        (cut and not ends, "&#8212;|", CUT, "the gradient is cut here"),
+        (bool(ends) and not cut, "&#8212;|", CUT, f"{nothing}, for the reason on the plate"),
+        (cut and bool(ends), "&#8212;|", CUT, f"the gradient is cut here, or {nothing} for the reason on the plate"),
         (Worth.ZERO in cuts, "&#61;|", TEXT, "the gradient becomes exactly zero here"),
         (Worth.NONFINITE in cuts, "&#8212;|", CUT, "the gradient becomes NaN or Inf here"),
         (

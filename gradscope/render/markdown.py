@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradscope.records import Location, Path
 from gradscope.render.escape import longest_run, markdown, markdown_cell_code, markdown_code, markdown_prose, plain
 from gradscope.render.table import Cell, Column, Table, flow_table, models_table, place, ranks_table
-from gradscope.render.words import ABSENT, callers, fold, gap, listing, seen, verdict, victims
+from gradscope.render.words import ABSENT, callers, flow_words, fold, gap, listing, seen, verdict, victims
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -26,7 +26,8 @@ def render_markdown(report: Report) -> str:
     parts += [part for finding in report.findings for part in _finding(report, finding)]
     if report.flow:
         parts += ["### Which loss trains what", _table(flow_table(report, report.models))]
-        parts.append("Median gradient norm that each `backward()` line left in each model.")
+        words = flow_words(report).replace("backward line", "`backward()` line")
+        parts.append(f"M{words[1:]}.")
     if report.run.job is not None:
         job = report.run.job
         parts += ["### Ranks", f"{job.heard} of {job.world} heard.", _table(ranks_table(job, _RANKS))]

@@ -9,8 +9,8 @@ from gradscope.diagnosis.finding import Severity
 from gradscope.render.findings import anchor, article
 from gradscope.render.markup import Markup, join, table, tag, words
 from gradscope.render.pictures import figures
-from gradscope.render.table import STATE_TONES, flow_table, parameters_table, place, ranks_table, state_of
-from gradscope.render.words import census, count, number, split_models, verdict
+from gradscope.render.table import STATE_TONES, Tone, flow_table, parameters_table, place, ranks_table, state_of
+from gradscope.render.words import census, count, flow_words, number, split_models, verdict
 
 if TYPE_CHECKING:
     from gradscope.render.pictures import Drawn
@@ -88,11 +88,11 @@ def _cards(report: Report, models: list[ModelSummary]) -> Markup:
 
 
 def _card(report: Report, model: ModelSummary) -> Markup:
-    loud = [
-        tag("li", tag("a", f"{finding.code} {finding.name}", href=f"#{anchor(i)}"))
-        for i, finding in enumerate(report.findings)
-        if finding.model == model.name and finding.severity is not Severity.INFO
-    ]
+    found = [(i, finding) for i, finding in enumerate(report.findings) if finding.model == model.name]
+    links = [tag("li", tag("a", f"{finding.code} {finding.name}", href=f"#{anchor(i)}")) for i, finding in found]
+    tone = STATE_TONES[model.state]
+    if tone is Tone.GOOD and any(finding.severity is Severity.ERROR for _, finding in found):
+        tone = Tone.NONE
     held = f"{model.flowing} of {count(model.trainable, 'parameter')} flowing"
     if not model.trainable:
         held = f"{count(model.parameters, 'parameter')}, none trainable"
@@ -106,15 +106,16 @@ def _card(report: Report, model: ModelSummary) -> Markup:
         tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=held),
         tag("p", held + (f", {frozen} frozen" if frozen else ""), class_="quiet"),
         tag("p", "last gradient norm ", tag("b", number(model.grad_norm)), applied, class_="quiet"),
-        tag("ul", *loud, class_="links") if loud else "",
-        class_=f"card b-{STATE_TONES[model.state]}",
+        tag("ul", *links, class_="links") if links else "",
+        class_=f"card b-{tone}",
     )
 
 
 def _flow(report: Report) -> Markup:
     if not report.flow:
         return Markup()
-    caption = "Median gradient norm that each backward line left in each model; a dash where it left none."
+    words = flow_words(report)
+    caption = f"M{words[1:]}; a dash where it left none."
     return _scroller("Flow matrix", table(flow_table(report, report.models), caption=caption, class_="flow"))
 
 

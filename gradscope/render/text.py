@@ -17,7 +17,19 @@ from gradscope.records import Location
 from gradscope.render.escape import paragraph, plain
 from gradscope.render.grid import Paint, grid, shortened
 from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table, turned_flow_table
-from gradscope.render.words import callers, census, count, fold, gap, listing, seen, split_models, verdict, victims
+from gradscope.render.words import (
+    callers,
+    census,
+    count,
+    flow_words,
+    fold,
+    gap,
+    listing,
+    seen,
+    split_models,
+    verdict,
+    victims,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +119,7 @@ def _models(report: Report, style: _Style) -> list[list[str]]:
 def _flow(report: Report, style: _Style) -> list[list[str]]:
     if not report.flow:
         return []
-    title = "flow: median gradient norm that each backward line left in each model"
+    title = f"flow: {flow_words(report)}"
     models = split_models(report, _MODELS)[0]
     lines = grid(flow_table(report, models), style.paint, width=style.width, fixed=3, shrinks=(1, _LINE))
     if "" in lines:  # in several blocks

@@ -48,6 +48,13 @@ class Verdict:
     counts: str
 
 
+def flow_words(report: Report) -> str:
+    """What the numbers of the flow matrix are."""
+    kept = len(report.run.passes)
+    of = f", over the {kept:,} of {report.run.backwards:,} passes that were kept" if kept < report.run.backwards else ""
+    return f"median gradient norm that each backward line left in each model{of}"
+
+
 def number(value: float | None) -> str:
     """A norm or ratio in three digits; a dash where there is none."""
     if value is None:

@@ -58,7 +58,8 @@ def check(run: Run) -> Iterable[Finding]:
             applied = any(_is_applied(run, u) for u in mine)
             never = not applied and not hopeless.isdisjoint(mine)
             once = all(tally(run, u).nonfinite == 1 for u in mine)
-            step = _step_of(run, first)
+            begun, step = _step_of(run, first), min(_step_of(run, firsts[u]) for u in mine)
+            spread = f", after others at step {begun}" if step > begun else ""
             after = "" if applied else " and never another" if never else " (not applied)"
             yield finding(
                 CODE,
@@ -70,7 +71,7 @@ def check(run: Run) -> Iterable[Finding]:
                 cause=origin.cause if origin else "unknown",
                 words=_words(origin),
                 detail=origin.detail if origin else "",
-                says=f"gets a NaN or Inf gradient at step {step}{after}",
+                says=f"gets a NaN or Inf gradient at step {step}{spread}{after}",
                 path=origin.path if origin else (),
                 steps=(step, step if once else max(run.steps - 1, step)),
                 fix=_fix(run, applied=applied) if origin is None else "",
