@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradscope.errors import GradscopeError
 from gradscope.render import figures_room as room
@@ -120,7 +120,8 @@ def _panels_of(report: Report, model: str | None, parameter: str | None) -> list
 def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     found = [histogram for histogram in report.run.histograms if histogram.uid in panel.uids]
     if not found:
-        _hatched(ax, _why_empty(report, panel))
+        why = _why_empty(report, panel)
+        _empty(ax, why, style.unknown_looks(ax) if why == UNSAMPLED else style.absent_looks(ax))
         room.head(ax, style.name(panel.words, 40), above=SECOND_ROW)
         return
     entries = _collect(found)
@@ -141,11 +142,15 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=SECOND_ROW)
 
 
+UNSAMPLED = "none at the last pass, and none was sampled"
+"""Of a model that did get gradients: a histogram is taken of those at hand, or where watch(histograms=) asks for it."""
+
+
 def _why_empty(report: Report, panel: Panel) -> str:
     tallies = (report.run.tallies.get(uid) for uid in panel.uids)
     given = any(tally and tally.backwards for tally in tallies)
     given = given or any(not panel.uids.isdisjoint(event.norms) for event in report.run.backward_events)
-    return "no histogram was sampled" if given else unfed(report, panel.uids)
+    return UNSAMPLED if given else unfed(report, panel.uids)
 
 
 def _collect(histograms: list[Histogram]) -> Entries:
@@ -208,12 +213,12 @@ def _decade(power: int) -> str:
     return number(10.0**power) if abs(power) <= 3 else f"1e{power}"
 
 
-def _hatched(ax: Axes, words: str) -> None:
+def _empty(ax: Axes, words: str, looks: dict[str, Any]) -> None:
     from matplotlib.patches import Rectangle
 
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **style.absent_looks(ax)))
+    ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **looks))
     look = style.look(ax)
     box = {"facecolor": look.paper, "edgecolor": "none", "pad": 4}
     ax.text(0.5, 0.5, words, ha="center", va="center", color=look.ink, transform=ax.transAxes, bbox=box)
