@@ -85,7 +85,9 @@ def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH, measure
         clusters = [cluster for cluster in clusters if cluster.name in shown]
     missed = [cluster.name for cluster in clusters if cluster.look is Look.DEAD and cluster.state != "frozen"]
     remarks = list(picture.remarks)
-    if missed:
+    if root.grad_fn is None and not root.requires_grad:
+        remarks.append("This tensor has no graph: backward() of it raises, and gradscope.explain finds the line.")
+    elif missed:
         remarks.append(f"No way leads from this loss to {listing(missed, 3)}: gradscope.explain finds the line.")
     if norms:
         remarks.append("Norms are of what .grad holds after the backward.")

@@ -167,3 +167,10 @@ def test_tensors_with_names_are_a_model():
     weight = torch.ones(2, requires_grad=True)
 
     assert "scales" in gradscope.graph(weight.sum(), scales=[("weight", weight)]).source
+
+
+def test_a_tensor_without_graph_is_said_to_have_none():
+    source = gradscope.graph(torch.tensor(1.0), model=nn.Linear(2, 2)).source
+
+    assert "This tensor has no graph" in source
+    assert "No way leads" not in source
