@@ -13,7 +13,7 @@ from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
-from gradscope.capture.since import find_since
+from gradscope.capture.since import find_since, find_sometimes
 from gradscope.records import Graph, Run
 from gradscope.records.barren import barren
 from gradscope.records.zeros import zeros_left
@@ -118,19 +118,22 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
     instead = instances(finder, run, (u for u in silent if u in held))
     called = frozenset(u for cut in instead for u in cut.parameters)
+    over = lost(run, dead=finder.ends_dead)
+    sometimes = find_sometimes(finder, run, [u for u in intermittent(run) if u not in over])
     run = dataclasses.replace(
         run,
-        cuts=(
-            *instead,
-            *finder.find(set(silent) - unseen - called),
-            *find_since(finder, lost(run, dead=finder.ends_dead)),
-        ),
+        cuts=(*instead, *finder.find(set(silent) - unseen - called), *find_since(finder, over), *sometimes),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
+
+
+def intermittent(run: Run) -> list[int]:
+    """Parameters that their optimizers found with a gradient at some steps, and again and again without one."""
+    return [u for u, t in run.tallies.items() if 2 <= t.steps_none < t.steps and run.parameters[u].trainable]
 
 
 def lost(run: Run, *, dead: bool = False) -> dict[int, int]:

@@ -152,3 +152,28 @@ def test_what_ran_once_before_the_loop_has_to_run_in_it(turns, every):
 
     assert error.cause == "no_grad"
     assert ("only once, before the loop" in error.fix) == (turns > 1 and not every)
+
+
+def now_and_then(keep, turns=12):
+    encoder, head, optimizer = parts()
+    with Session() as session:
+        for turn in range(turns):
+            hidden = encoder(torch.randn(8, 3))
+            if not keep(turn):
+                hidden = hidden.detach()
+            optimizer.zero_grad()
+            (head(hidden).square().mean() + head(encoder(torch.randn(8, 3)).detach()).mean()).backward()
+            optimizer.step()
+    return [f for f in session.report().findings if f.model == "encoder"]
+
+
+def test_what_cuts_now_and_then_is_told_with_its_line():
+    (info,) = now_and_then(lambda turn: turn % 4)
+
+    assert (info.code, info.severity, info.state, info.cause) == ("GS104", "info", "intermittent", "detach")
+    assert info.location.text == "hidden = hidden.detach()"
+    assert info.fix.startswith("if it is not meant, ")
+
+
+def test_what_cuts_beside_a_gradient_that_comes_is_not_told():
+    assert now_and_then(lambda turn: True) == []

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import all_over, graphless, kept_frozen, stopped
 from gradscope.diagnosis.rules.common import STAYS_OFF, by_model, finding, is_idle, ran_in, stays_off, tally
@@ -30,6 +30,7 @@ _KEPT = Cause(
     "its optimizer steps no more, and requires_grad is set to False again and again",
     "if it is not meant, set requires_grad_(True) before its own turn",
 )
+_SAYS = {True: "gets no gradient any more", False: "gets a gradient at some steps only"}
 _FIX = "if it is not meant, look for a condition that skips its loss or detaches its output"
 
 
@@ -48,9 +49,10 @@ def check(run: Run) -> Iterable[Finding]:
                 groups[True].append(uid)
             elif count.steps_none - frozen >= TIMES and count.steps_none < count.steps:
                 groups[False].append(uid)
-    lost = {u: cut for cut in run.cuts for u in cut.parameters if u in silent}
-    yield from _off(run, {u: lost[u] for u in groups[True] if u in lost}, silent)
-    groups[True] = [u for u in groups[True] if u not in lost]
+    lost = {u: cut for cut in run.cuts for u in cut.parameters}
+    for over in (True, False):
+        yield from _off(run, {u: lost[u] for u in groups[over] if u in lost}, silent, over=over)
+        groups[over] = [u for u in groups[over] if u not in lost]
     for over, found in groups.items():
         for model, uids in by_model(run, found):
             yield finding(
@@ -61,28 +63,31 @@ def check(run: Run) -> Iterable[Finding]:
                 uids,
                 state="none" if over else "intermittent",
                 cause="unknown",
-                says="gets no gradient any more" if over else "gets a gradient at some steps only",
-                words=Cause(_stopped(run, uids, silent) if over else _often(run, uids), _FIX),
+                says=_SAYS[over],
+                words=Cause(_times(run, uids, silent, over=over), _FIX),
             )
 
 
-def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int]) -> Iterable[Finding]:
-    """Per line that turned gradients off, or cuts since then, and model, one finding."""
+def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int], *, over: bool) -> Iterable[Finding]:
+    """Per line that turned gradients off, or cuts since then or now and then, and model, one finding."""
+    severity = Severity.ERROR if over and all_over(run) else Severity.INFO
     for cut in dict.fromkeys(lost.values()):
+        words = STAYS_OFF if stays_off(cut) else CAUSES.get(cut.cause, CAUSES["unknown"])
         for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
             yield finding(
                 CODE,
-                Severity.ERROR if all_over(run) else Severity.INFO,
+                severity,
                 run,
                 model,
                 mine,
-                state="none",
+                state="none" if over else "intermittent",
                 cause=cut.cause,
-                says="gets no gradient any more",
+                says=_SAYS[over],
                 path=cut.path,
                 evidence=Evidence.TRACED,
-                detail="; ".join(filter(None, (_stopped(run, mine, silent), ran_in(cut)))),
-                words=STAYS_OFF if stays_off(cut) else None,
+                detail="; ".join(filter(None, (_times(run, mine, silent, over=over), ran_in(cut)))),
+                words=words,
+                fix="" if severity is Severity.ERROR else f"if it is not meant, {words.fix}",
             )
 
 
@@ -107,6 +112,10 @@ def _frozen(run: Run, uids: list[int]) -> Iterable[Finding]:
                 also=path[-2:-1],
                 words=_KEPT,
             )
+
+
+def _times(run: Run, uids: tuple[int, ...], silent: dict[int, int], *, over: bool) -> str:
+    return _stopped(run, uids, silent) if over else _often(run, uids)
 
 
 def _stopped(run: Run, uids: tuple[int, ...], silent: dict[int, int]) -> str:
