@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -54,22 +55,26 @@ class Entry:
     """Where it was given its first values."""
 
 
+NO_BUFFERS: Mapping[int, Owner] = MappingProxyType({})
+
+
 def misset_in(root: nn.Module) -> list[torch.Tensor]:
     """What lies in modules whose `requires_grad` somebody set to True: an attribute like any other, of no effect."""
     meant = [module for module in root.modules() if vars(module).get("requires_grad") is True]
     return [tensor for module in meant for tensor in module.parameters()]
 
 
-def record_of(entry: Entry, misset: Collection[int] = ()) -> Parameter:
-    """The fact. `misset`: ids of the tensors that somebody meant to require gradients."""
+def record_of(entry: Entry, misset: Collection[int] = (), buffers: Mapping[int, Owner] = NO_BUFFERS) -> Parameter:
+    """The fact. `misset`: ids of the tensors that somebody meant to require gradients; `buffers`: names by id."""
     tensor = entry.ref()
+    buffer = buffers.get(id(tensor)) if not entry.owners else None
     return Parameter(
         uid=entry.uid,
         shape=shape_of(tensor) if tensor is not None else entry.shape,
         dtype=str(tensor.dtype).removeprefix("torch.") if tensor is not None else entry.dtype,
         device=str(tensor.device) if tensor is not None else entry.device,
         trainable=tensor.requires_grad if tensor is not None else entry.trainable,
-        owners=entry.owners,
+        owners=entry.owners if buffer is None else (buffer,),
         former=entry.former,
         module=entry.module,
         built=resolve(entry.built),
@@ -90,6 +95,7 @@ def record_of(entry: Entry, misset: Collection[int] = ()) -> Parameter:
         cast_at=resolve(entry.cast_at),
         misset=id(tensor) in misset,
         drifts=entry.drifts,
+        buffer=buffer is not None,
     )
 
 

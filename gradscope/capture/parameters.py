@@ -276,4 +276,11 @@ class Registry:
         models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle, m.third_party) for m in self.models)
         roots = [model.module() for model in self.models if model.module is not None]
         misset = {id(tensor) for root in roots if root is not None for tensor in misset_in(root)}
-        return models, {uid: record_of(entry, misset) for uid, entry in self.entries.items()}
+        loose = any(not e.owners and (t := e.ref()) is not None and not t.requires_grad for e in self.entries.values())
+        buffers = self._buffers() if loose else {}
+        return models, {uid: record_of(entry, misset, buffers) for uid, entry in self.entries.items()}
+
+    def _buffers(self) -> dict[int, Owner]:
+        """The names of all buffers, by id of the tensor."""
+        modules = [(model.name, module) for model in self.models if model.module and (module := model.module())]
+        return {id(tensor): Owner(name, fqn) for name, module in modules for fqn, tensor in module.named_buffers()}

@@ -99,6 +99,8 @@ class Parameter:
     """`requires_grad = True` was set on a module that holds it, as an attribute that does nothing."""
     drifts: int = 0
     """How often its value was seen changed although no optimizer holds it."""
+    buffer: bool = False
+    """It is a buffer of a module, and requires no gradient."""
     former: tuple[Owner, ...] = ()
     """Its names, if another instance of its model has them now and no optimizer held it."""
 

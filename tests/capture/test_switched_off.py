@@ -177,3 +177,29 @@ def test_what_cuts_now_and_then_is_told_with_its_line():
 
 def test_what_cuts_beside_a_gradient_that_comes_is_not_told():
     assert now_and_then(lambda turn: True) == []
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("gain", torch.ones(3))
+        self.shift = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return x * self.gain + self.shift
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_buffer_that_an_optimizer_holds_is_told(given):
+    torch.manual_seed(0)
+    scaled, head = Scaled(), nn.Linear(3, 1)
+    optimizer = torch.optim.SGD([*scaled.parameters(), *head.parameters(), *[scaled.gain] * given], lr=0.01)
+    with Session() as session:
+        for _ in range(4):
+            optimizer.zero_grad()
+            head(scaled(torch.randn(8, 3))).square().mean().backward()
+            optimizer.step()
+    errors = told(session)[1]
+
+    assert [(f.code, f.model, f.parameters) for f in errors] == [("GS103", "scaled", ("gain",))] * given
+    assert all(f.message.startswith("scaled.gain gets no gradient: it is a buffer") for f in errors)

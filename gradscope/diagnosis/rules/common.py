@@ -106,6 +106,8 @@ def ran_in(cut: Cut) -> str:
 
 def is_earlier(run: Run, name: str, uids: Iterable[int]) -> bool:
     """Whether these were in a model of this name, and others are now."""
+    if any(run.parameters[uid].buffer for uid in uids):
+        return False
     current = {uid for model in run.models if model.name == name for uid in model.parameters}
     return bool(current) and current.isdisjoint(uids)
 

@@ -9,6 +9,7 @@ What the user froze is not blamed. It is told only where the code itself says th
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random;
 * an optimizer holds it, and it was copied, with all that was copied there, from what is frozen: the copy is frozen too;
+* an optimizer holds a buffer, which requires no gradient;
 * one line froze what the optimizer was not given and also some of what it was, whose numbered siblings train: a name
   filter that catches `blocks.10` with `blocks.1`.
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import kept_frozen
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
@@ -35,6 +37,10 @@ MOST = 0.5
 """Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
 
 MISSET = "stays frozen, because requires_grad = True was set on a module and not on its parameters"
+_BUFFER = Cause(
+    "it is a buffer, which requires no gradient, also where an optimizer is given it",
+    "make it an nn.Parameter instead of register_buffer()",
+)
 COPIED = "stays frozen, as a copy of what is frozen"
 _FIXES = {
     MISSET: "call requires_grad_(True) on the module; setting an attribute of that name does nothing",
@@ -54,6 +60,7 @@ def check(run: Run) -> Iterable[Finding]:
         *_half_loaded(run),
         *_caught(run),
         *_copied(run),
+        *_buffers(run),
     ):
         merged.setdefault((severity, says), []).extend(uids)
     for (severity, says), uids in merged.items():
@@ -77,6 +84,7 @@ def check(run: Run) -> Iterable[Finding]:
                     evidence=Evidence.INFERRED,
                     also=run.parameters[mine[0]].copied_at[-1:] if says == COPIED else path[-2:-1],
                     fix=_FIXES.get(says, ""),
+                    words=_BUFFER if run.parameters[mine[0]].buffer else None,
                 )
 
 
@@ -182,7 +190,16 @@ def _origin(run: Run, parameter: Parameter) -> Parameter | None:
     return source if source is not None and source.frozen_line else None
 
 
+def _buffers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    held = dict.fromkeys(u for o in run.optimizers if o.steps >= STEPS for u in o.parameters)
+    uids = [u for u in held if run.parameters[u].buffer and not run.parameters[u].trainable]
+    if uids:
+        yield uids, Severity.ERROR, "gets no gradient"
+
+
 def _frozen_at(run: Run, parameter: Parameter) -> Path:
+    if parameter.buffer:
+        return next((o.built for o in run.optimizers_of(parameter.uid)), ())
     source = _origin(run, parameter) if not parameter.frozen_line else None
     return source.frozen_at if source is not None else parameter.frozen_at
 
