@@ -26,7 +26,7 @@ GALLERY = {
     "domain_loss_added_to_its_negative": "plot_heatmap",
     "ctc_transcript_longer_than_downsampled_audio": "plot_norms",
     "context_encoder_only_sets_initial_state": "plot_depth",
-    "classifier_replaced_after_configure": "plot_updates",
+    "classifier_replaced_after_configure": "graph",
 }
 """Case and what is drawn of it."""
 TESTED = {
