@@ -237,7 +237,7 @@ def test_on_paper_every_page_of_a_long_table_has_its_header(show, tmp_path):
     printed = tmp_path / "page.pdf"
     printed.write_bytes(base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"]))
     pages = subprocess.check_output(["pdftotext", "-layout", printed, "-"], text=True).split("\f")
-    with_rows = [text for text in pages if re.search(r"layers\.\d+\.weight +\d", text)]
+    with_rows = [text for text in pages if re.search(r"layers\.\d+\.weight +\d+x\d", text)]
 
     assert len(with_rows) > 2
     assert all("update ratio" in text for text in with_rows)
