@@ -274,8 +274,14 @@ def explain(
 ) -> Report:
     """Run a training step a few times, traced, and report; nothing stays attached.
 
-    Keyword arguments that are modules name the models; all others are passed on to `step`.
+    Keyword arguments that are modules name the models; all others are passed on to `step`. A module as `step`, or
+    nothing that can be called, raises GradscopeError.
     """
+    if isinstance(step, nn.Module) or not callable(step):
+        raise GradscopeError(
+            "explain() runs a training step and needs a function that does one, with its backward() and optimizer:"
+            " gradscope.explain(step, encoder=encoder, decoder=decoder)"
+        )
     chosen = dict(models or {})
     chosen |= {k: v for k, v in named.items() if isinstance(v, nn.Module) and k not in arguments_of(step)}
     rest = {k: v for k, v in named.items() if k not in chosen}

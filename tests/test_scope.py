@@ -768,3 +768,9 @@ def test_wrong_use_of_a_scope_is_told(parts):
     scope.close()
     with pytest.raises(GradscopeError, match="cannot watch decoder: this scope is closed"):
         scope.add(decoder=decoder)
+
+
+@pytest.mark.parametrize("step", [nn.Linear(2, 2), 3])
+def test_what_is_no_step_cannot_be_explained(step):
+    with pytest.raises(gradscope.errors.GradscopeError, match=r"needs a function that does one"):
+        gradscope.explain(step, model=nn.Linear(2, 2))
