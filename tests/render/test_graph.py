@@ -354,3 +354,17 @@ def test_lines_of_a_box_stand_in_its_middle_whatever_font_a_browser_has():
     assert sum(map(len, lines)) >= len(nodes) > 1
     assert {text.get("text-anchor") for line in lines for text in line} == {"middle"}
     assert all(len({text.get("x") for text in line}) == 1 for line in lines)
+
+
+@pytest.mark.parametrize("idle", [2, 3])
+def test_models_that_nothing_leads_to_share_one_cluster_if_they_are_many(idle):
+    s = build.Sketch()
+    s.loss(s.layer("trained", "layer", s.node("input", "x", live=False)))
+    names = [f"idle_{n}" for n in range(idle)]
+    for name in names:
+        s.node("parameter", "weight", name, "layer", live=False)
+    source = draw_graph(build.report_of(s, {"trained": "A", **dict.fromkeys(names, "B")}, tuple(names))).source
+
+    assert ("3 models not in this step" in source) == (idle == 3)
+    assert ("<b>idle_0</b>" in source) == (idle == 2)
+    assert "<b>trained</b>" in source
