@@ -39,26 +39,26 @@ def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
 
 
 def find_sometimes(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ...]:
-    """Of parameters that get a gradient at some steps only: what cut each time that none came, and never when one did.
+    """Of parameters that get a gradient at some steps only: what cut before each step without one, and before no other.
 
-    Passes that were not kept, or not traced, say nothing.
+    A cut that is there at every turn (a `detach()` for another network's loss) is not it.
     """
     reached = {event.index: receivers(event.norms) for event in run.passes}
-    roots = [root for root in finder.tape.roots if root.backward in reached]
-    ends = [root.op for root in roots]
     together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
     for uid in itertools.islice(uids, MOST):
-        places: dict[tuple[object, ...], list[Candidate]] = {}
-        came: dict[tuple[object, ...], bool] = {}
+        steps = [at for at, held in zip(finder.tape.steps, finder.tape.held, strict=True) if uid in held]
+        roots = [(bisect.bisect_left(steps, root.op), root.backward) for root in finder.tape.roots]
+        if any(backward not in reached for _, backward in roots):
+            continue  # what a pass delivered that was not kept is not known
+        missed = set(range(len(steps))).difference(turn for turn, backward in roots if uid in reached[backward])
+        places: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
         for candidate in finder.candidates(uid):
-            at = bisect.bisect_left(ends, candidate.when)
-            if at == len(ends) or candidate.evidence != "traced" or candidate.cause not in _OFF | _CUT:
-                continue
-            places.setdefault(candidate.place, []).append(candidate)
-            came[candidate.place] = came.get(candidate.place, False) or uid in reached[roots[at].backward]
-        only = [found for place, found in places.items() if not came[place] and len(found) >= AGAIN]
+            if candidate.evidence == "traced" and candidate.cause in _OFF | _CUT:
+                turns = places.setdefault(candidate.place, (candidate, set()))[1]
+                turns.add(bisect.bisect_left(steps, candidate.when))
+        only = [first for first, turns in places.values() if turns == missed and len(missed) >= AGAIN]
         if only:
-            first = min(only, key=lambda found: found[0].order)[0]
+            first = min(only, key=lambda candidate: candidate.order)
             together.setdefault(first.place, (first, set()))[1].add(uid)
     return tuple(record(candidate, frozenset(uids)) for candidate, uids in together.values())
 

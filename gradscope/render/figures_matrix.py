@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -200,10 +201,8 @@ def _paint(
     height, width = norms.shape
     if absent.any():
         ax.add_patch(Rectangle((-0.5, -0.5), width, height, zorder=0, **style.absent_looks(ax)))
-    for row in np.flatnonzero(frozen.all(axis=1)):  # no pixels: a dark page changes the colour of patches only
-        ax.add_patch(Rectangle((-0.5, row - 0.5), width, 1, zorder=0.5, **style.frozen_looks(ax)))
-    for row, column in np.argwhere(frozen & ~frozen.all(axis=1)[:, None]):
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, zorder=0.5, **style.frozen_looks(ax)))
+    if frozen.any():  # no pixels: a dark page changes the colour of patches only
+        _ground(ax, frozen, style.frozen_looks(ax))
     for column in np.flatnonzero(unknown.all(axis=0)):
         ax.add_patch(Rectangle((column - 0.5, -0.5), 1, height, zorder=0.5, **style.unknown_looks(ax)))
     for row, column in np.argwhere(unknown & ~unknown.all(axis=0)):
@@ -217,6 +216,17 @@ def _paint(
     )
     room.head(ax, words, states)
     return mapped
+
+
+def _ground(ax: Axes, cells: np.ndarray[Any, np.dtype[np.bool_]], looks: dict[str, Any]) -> None:
+    """Paint cells as patches: one for each stretch of a column, as wide as the columns that are alike."""
+    from matplotlib.patches import Rectangle
+
+    edges = np.flatnonzero((cells[:, 1:] != cells[:, :-1]).any(axis=0)) + 1
+    for left, right in itertools.pairwise([0, *edges.tolist(), cells.shape[1]]):
+        turns = np.flatnonzero(np.diff(cells[:, left].astype(int), prepend=0, append=0)).tolist()
+        for top, bottom in zip(turns[::2], turns[1::2], strict=True):
+            ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, zorder=0.5, **looks))
 
 
 def _draw_bar(

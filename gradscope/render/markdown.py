@@ -26,8 +26,7 @@ def render_markdown(report: Report) -> str:
     parts += [part for finding in report.findings for part in _finding(report, finding)]
     if report.flow:
         parts += ["### Which loss trains what", _table(flow_table(report, report.models))]
-        words = flow_words(report).replace("backward line", "`backward()` line")
-        parts.append(f"M{words[1:]}.")
+        parts.append(f"{flow_words(report).capitalize()}.".replace("backward line", "`backward()` line"))
     if report.run.job is not None:
         job = report.run.job
         parts += ["### Ranks", f"{job.heard} of {job.world} heard.", _table(ranks_table(job, _RANKS))]

@@ -114,8 +114,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
 def _flow(report: Report) -> Markup:
     if not report.flow:
         return Markup()
-    words = flow_words(report)
-    caption = f"M{words[1:]}; a dash where it left none."
+    caption = f"{flow_words(report).capitalize()}; a dash where it left none."
     return _scroller("Flow matrix", table(flow_table(report, report.models), caption=caption, class_="flow"))
 
 

@@ -203,3 +203,23 @@ def test_a_buffer_that_an_optimizer_holds_is_told(given):
 
     assert [(f.code, f.model, f.parameters) for f in errors] == [("GS103", "scaled", ("gain",))] * given
     assert all(f.message.startswith("scaled.gain gets no gradient: it is a buffer") for f in errors)
+
+
+def test_a_detach_for_another_loss_is_not_what_keeps_a_gradient_away_now_and_then():
+    torch.manual_seed(0)
+    generator, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    first = torch.optim.SGD(critic.parameters(), lr=0.01)
+    second = torch.optim.SGD(generator.parameters(), lr=0.01)
+    with Session() as session:
+        for turn in range(12):
+            made = generator(torch.randn(8, 3))
+            first.zero_grad()
+            critic(made.detach()).square().mean().backward()
+            first.step()
+            second.zero_grad()
+            if turn % 3:
+                critic(made).sub(1).square().mean().backward()
+            second.step()
+    (info,) = [f for f in session.report().findings if f.model == "generator"]
+
+    assert (info.code, info.cause, info.location) == ("GS104", "unknown", None)

@@ -380,3 +380,17 @@ def test_same_facts_same_picture(plot, tmp_path):
 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert b"<text" in (tmp_path / "a").read_bytes()
+
+
+def test_frozen_rows_beside_each_other_are_one_patch_and_no_pixels():
+    report = report_for_figures(("backbone", "head"), 30, 4, dead=("backbone",), strange=False)
+    frozen = {u: replace(p, trainable=False) if u < 30 else p for u, p in report.run.parameters.items()}
+    tallies = {u: Tally() if u < 30 else t for u, t in report.run.tallies.items()}
+    ax = figures.plot_heatmap(Report(replace(report.run, parameters=frozen, tallies=tallies))).axes[0]
+    ground = mpl.colors.to_rgba(figures_style.look(ax).ground)
+    patches = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_facecolor() == ground and not p.get_hatch()]
+    pixels = ax.images[0].get_array()
+
+    assert [(p.get_y(), p.get_height(), p.get_width()) for p in patches] == [(-0.5, 30, 4)]
+    assert not pixels[:30, :, 3].any()
+    assert pixels[-1, :, 3].any()
