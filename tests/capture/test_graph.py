@@ -174,17 +174,30 @@ def test_a_long_step_is_kept_small_and_still_leads_to_the_loss(monkeypatch):
     assert {node.model for node in graph.nodes if node.id in reached} >= {"cell", "head"}
 
 
+class Gate(nn.Module):
+    """A module without modules below it that does several operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(x * self.scale) * x + x
+
+
 class Turning(nn.Module):
     """A layer that is called again and again with nothing in between, then others of one shape, twice each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.again = nn.Linear(4, 4)
+        self.again, self.gate = nn.Linear(4, 4), Gate()
         self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for _ in range(7):
             x = self.again(x)
+        for _ in range(3):
+            x = self.gate(x)
         for layer in self.layers:
             x = layer(layer(x))
         return x
@@ -201,8 +214,9 @@ def test_a_box_says_how_often_its_module_was_called(monkeypatch):
 
     drawn = gradscope.explain(step, models={"net": net, "head": head}).graph().source
     assert "Linear, 7 calls<" in drawn
+    assert "Gate, 3 calls<" in drawn
     assert "Linear, 2 calls each<" in drawn
-    assert drawn.count(" calls") == 2
+    assert drawn.count(" calls") == 3
 
     monkeypatch.setattr(builder, "CROWDED", 5)  # then calls share a node and nobody knows how many there were
     assert " calls" not in gradscope.explain(step, models={"net": net, "head": head}).graph().source
