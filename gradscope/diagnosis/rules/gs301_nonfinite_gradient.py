@@ -59,7 +59,7 @@ def check(run: Run) -> Iterable[Finding]:
             never = not applied and not hopeless.isdisjoint(mine)
             once = all(tally(run, u).nonfinite == 1 for u in mine)
             begun = _step_of(run, first)
-            step = min(s for u in mine if (s := tally(run, u).first_nonfinite_step) is not None)
+            step = min((s for u in mine if (s := tally(run, u).first_nonfinite_step) is not None), default=begun)
             spread = f", after others at step {begun}" if step > begun else ""
             after = "" if applied else " and never another" if never else " (not applied)"
             yield finding(
