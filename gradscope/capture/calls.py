@@ -54,8 +54,8 @@ class Index:
     """(statement, target, value)"""
     loops: list[tuple[ast.expr, ast.expr]] = field(default_factory=list)
     """(target, what is iterated over)"""
-    functions: list[tuple[str, list[str]]] = field(default_factory=list)
-    """(name to call it by, parameters without self)"""
+    functions: list[tuple[str, list[str], ast.AST]] = field(default_factory=list)
+    """(name to call it by, parameters without self, its definition)"""
     groups: list[Site] = field(default_factory=list)
     """Dicts with a key `params`: parameter groups of an optimizer."""
 
@@ -89,7 +89,8 @@ def _enter(index: Index, site: Site, kind: str) -> None:
         index.loops.append((node.target, node.iter))
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         parameters = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
-        index.functions.append((kind if node.name == "__init__" else node.name, parameters[1:] if kind else parameters))
+        name = kind if node.name == "__init__" else node.name
+        index.functions.append((name, parameters[1:] if kind else parameters, node))
 
 
 def _is_group(node: ast.AST) -> bool:
@@ -146,6 +147,11 @@ class Sources:
         for file in self.files:
             yield from index_of(file).loops
 
+    def defined(self, name: str) -> Iterator[ast.AST]:
+        """The functions of this name."""
+        for file in self.files:
+            yield from (node for called, _, node in index_of(file).functions if called == name)
+
     def aliases(self, keys: Iterable[str]) -> set[str]:
         """All keys under which the object known by some keys may be reached."""
         known = {key for key in keys if key}
@@ -174,12 +180,14 @@ class Sources:
                 yield keyword.arg
         given = [number for number, value in enumerate(call.args) if key_of(value) in known]
         for file in self.files if given else ():
-            for name, parameters in index_of(file).functions:
+            for name, parameters, _ in index_of(file).functions:
                 if name == called(site):
                     yield from (parameters[number] for number in given if number < len(parameters))
 
     def _defines(self, function: str, parameter: str) -> bool:
-        return any(name == function and parameter in p for file in self.files for name, p in index_of(file).functions)
+        return any(
+            name == function and parameter in p for file in self.files for name, p, _ in index_of(file).functions
+        )
 
 
 def _bound(target: ast.expr, value: ast.expr, known: set[str]) -> Iterator[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import TypeAlias
 
+from gradscope.capture.cut_causes import how_off
 from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
 from gradscope.capture.tape import Op
-from gradscope.records import Cut
+from gradscope.records import KEPT, Cut
 
 Frames: TypeAlias = "tuple[tuple[CodeType, int], ...]"
 
@@ -34,6 +35,8 @@ class Candidate:
     """It cuts again what another has cut."""
     once: bool = False
     """It cut before the first backward pass, and never again."""
+    kept: bool = False
+    """The parameters computed nothing since their last gradient: what they had made is used again."""
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -41,7 +44,11 @@ class Candidate:
 
     @property
     def place(self) -> tuple[object, ...]:
-        return self.cause, self.stack.frames[:1], self.serial
+        return self.cause, self.stack.frames[:1], self.serial, self.how
+
+    @property
+    def how(self) -> str:
+        return KEPT if self.kept else how_off(self.cause, self.op)
 
     @property
     def when(self) -> int:
@@ -70,5 +77,5 @@ def record(candidate: Candidate, uids: frozenset[int]) -> Cut:
     return Cut(
         candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
         candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
-        candidate.once,
+        candidate.once, candidate.how,
     )  # fmt: skip

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from gradscope.capture.grad_blocks import decorator_line, grad_off_line
+import inspect
+
+from gradscope.capture.grad_blocks import decorator_line, grad_off_line, wrapping_line
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Op, Tape
-from gradscope.records import DERIVATIVE, SAVE
+from gradscope.records import DECORATED, DERIVATIVE, SAVE, WRAPPER, YIELDED
 
+_OFF = ("no_grad", "inference_mode")
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _COPIES = {"copy_", "clone", "cpu", "to", SAVE}
+
+
+def how_off(cause: str, op: Op | None) -> str:
+    """How gradients were off for an operation, if not by a block around it."""
+    if cause not in _OFF or op is None or not op.blame.frames:
+        return ""
+    code, lasti = op.blame.frames[0]
+    if lasti == -1:
+        return DECORATED if decorator_line(code) else WRAPPER
+    left = code.co_flags & _GENERATOR and all(running is not code for running, _ in op.stack.frames)
+    return YIELDED if left else ""
 
 
 class CutCauses:
@@ -30,7 +45,7 @@ class CutCauses:
             return "copied", op.stack
         if op.stack.has("function") and op.name in ("detach", "data", "numpy", "item", "tensor", "as_tensor"):
             return "custom_function", op.stack
-        if op.cause in ("no_grad", "inference_mode"):
+        if op.cause in _OFF:
             if op.stack.has("checkpoint"):
                 return "checkpoint", op.stack.above("checkpoint")
             if op.stack.has("function"):
@@ -47,7 +62,7 @@ class CutCauses:
     def _into_scratch(self, op: Op) -> bool:
         """Whether a copy was written, while gradients were off, into a tensor that was made while they were off."""
         made = self.tape.values[op.inputs[0][0]].op if op.inputs else -1
-        return bool(op.cause) and made >= 0 and self.tape.ops[made].cause == op.cause in ("no_grad", "inference_mode")
+        return bool(op.cause) and made >= 0 and self.tape.ops[made].cause == op.cause in _OFF
 
     def _is_copied(self, value: int) -> bool:
         """Whether what a state_dict() gave goes into other tensors or files, and not into a computation as it is."""
@@ -62,7 +77,9 @@ class CutCauses:
                 return op.blame
             line = decorator_line(code)
             called = Stack(op.blame.frames[1:], op.blame.marks)
-            return Stack(((code, -line), *called.frames)) if line or not called.frames else called
+            if line or not called.frames:
+                return Stack(((code, -line), *called.frames))
+            return Stack((*wrapping_line(code).frames, *called.frames), called.marks)
         found = grad_off_line(op.stack)
         return found if found.frames else op.stack
 

@@ -125,16 +125,24 @@ class CutFinder:
                 )
 
     def _put_targets_last(self, found: list[Candidate]) -> None:
-        """Where the likeliest cut only made a target for what another cut broke, put it after that one."""
+        """Where the likeliest cut only made a target for what another cut broke, put it after that one.
+
+        A selection broke it as well: the code of a quantiser that has no straight-through estimator.
+        """
         near = [c for c in found if c.rank == DEAD_TERM or NEAR <= c.rank < TARGET]
+        chosen = [
+            c for c in found if c.cause == "non_differentiable" and c.evidence == "traced" and c.rank >= SELECTION
+        ]
         while near:
             first = min(near, key=lambda c: c.order)
-            rivals = {c.value for c in near if c.place != first.place}
-            if first.cause not in MEANT or not rivals or not self.targets.aims_at(first.value, rivals):
+            rivals = [c for c in (*near, *chosen) if c.place != first.place]
+            values = {c.value for c in rivals}
+            if first.cause not in MEANT or not rivals or not self.targets.aims_at(first.value, values):
                 return
+            behind = TARGET if any(c.rank < TARGET for c in rivals) else min(c.rank for c in rivals) + 1
             for candidate in near:
                 if candidate.place == first.place:
-                    candidate.rank = TARGET
+                    candidate.rank = behind
             near = [c for c in near if c.place != first.place]
 
     def _carriers(self, versions: Iterable[int]) -> set[int]:

@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterator
 from types import CodeType
 
-from gradscope.capture.source import EMPTY, Stack, line_of
+from gradscope.capture.calls import index_of, key_of
+from gradscope.capture.source import EMPTY, Stack, line_of, user_files
 from gradscope.capture.statements import scope_of
+from gradscope.capture.variables import imported_files
 
 _OFF = {"no_grad", "inference_mode", "set_grad_enabled"}
 
@@ -40,6 +42,34 @@ def decorator_line(code: CodeType) -> int:
             if _turns_off(decorator):
                 return decorator.lineno
     return 0 if scope is not None else code.co_firstlineno
+
+
+def wrapping_line(code: CodeType) -> Stack:
+    """The one call that wraps a function so that gradients are off in it: `net.forward = torch.no_grad()(net.forward)`.
+
+    Of several only that which is given something of the function's name.
+    """
+    sites = [site for file in imported_files(user_files()) for site in index_of(file).calls if _wraps(site.node)]
+    named = [site for site in sites if key_of(_given(site.node)) == code.co_name]
+    found = named or sites
+    if len(found) != 1:
+        return EMPTY
+    site = found[0]
+    name = site.function.name if site.function is not None else "<module>"
+    return Stack(((code.replace(co_filename=site.file, co_name=name), -site.line),))
+
+
+def _wraps(node: ast.AST) -> bool:
+    given = _given(node)
+    if not isinstance(node, ast.Call) or given is None or isinstance(given, ast.Constant):
+        return False
+    if isinstance(node.func, ast.Call):
+        return bool(_names(node.func.func) & _OFF) and _turns_off(node.func) and not _is_open(node.func)
+    return key_of(node.func) in ("no_grad", "inference_mode")
+
+
+def _given(node: ast.AST) -> ast.expr | None:
+    return node.args[0] if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords else None
 
 
 def _around(code: CodeType, line: int) -> Iterator[tuple[ast.expr, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradscope.capture.calls import Index, Site, called, index_of, key_of
+from gradscope.capture.calls import Index, Site, Sources, called, index_of, key_of
 from gradscope.capture.source import location
 from gradscope.records import Path
 
@@ -16,7 +16,7 @@ _ONE_SHOT = {
 _HARMLESS = {"print", "repr", "str", "type", "id", "isinstance", "hasattr"}
 
 
-def exhausted(built: Site, *, empty: bool) -> Path:
+def exhausted(built: Site, sources: Sources, *, empty: bool) -> Path:
     """The line that used up an iterator before an optimizer was built from it.
 
     `empty`: the optimizer has a group without parameters, so that also an iterator whose use is not seen is told,
@@ -27,7 +27,7 @@ def exhausted(built: Site, *, empty: bool) -> Path:
     for node in names:
         key = key_of(node)
         bound = _binding(index, built, key) if isinstance(node, (ast.Name, ast.Attribute)) else None
-        if bound is None or not _is_one_shot(bound[1]):
+        if bound is None or not _is_one_shot(bound[1], sources):
             continue
         used = _first_use(index, built, key, bound[0])
         line = used or (bound[0].line if empty else 0)
@@ -50,10 +50,27 @@ def _binding(index: Index, site: Site, key: str) -> tuple[Site, ast.expr] | None
     return found
 
 
-def _is_one_shot(value: ast.expr) -> bool:
+def _is_one_shot(value: ast.expr, sources: Sources) -> bool:
     if isinstance(value, ast.GeneratorExp):
         return True
-    return isinstance(value, ast.Call) and key_of(value.func) in _ONE_SHOT
+    name = key_of(value.func) if isinstance(value, ast.Call) else ""
+    return name in _ONE_SHOT or (bool(name) and any(map(_generates, sources.defined(name))))
+
+
+def _generates(function: ast.AST) -> bool:
+    """Whether what a function of the user's returns can be gone through only once."""
+    inner: list[ast.AST] = list(ast.iter_child_nodes(function))
+    while inner:
+        node = inner.pop()
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if isinstance(node, ast.Return):
+            given = node.value
+            if isinstance(given, ast.GeneratorExp) or (isinstance(given, ast.Call) and key_of(given.func) in _ONE_SHOT):
+                return True
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            inner.extend(ast.iter_child_nodes(node))
+    return False
 
 
 def _first_use(index: Index, built: Site, key: str, bound: Site) -> int:

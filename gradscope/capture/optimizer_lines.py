@@ -59,7 +59,7 @@ def lines_of(subject: Subject, sources: Sources) -> Lines:
     return Lines(
         built=subject.built or (site.path if site is not None else _assignment(sources, keys)),
         added=tuple(s.path for s in sources.calls("add_param_group") if _receiver(s) in aliases),
-        exhausted=exhausted(site, empty=subject.empty_group) if site is not None else (),
+        exhausted=exhausted(site, sources, empty=subject.empty_group) if site is not None else (),
         groups=_groups(sources, site, subject.groups),
         step=step.path if step is not None else (),
         guard=step.guard if step is not None else (),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from gradscope.capture.candidates import Candidate, record
 from gradscope.capture.cuts import TARGET, CutFinder
+from gradscope.capture.tape import Op
 from gradscope.records import Cut, Run
 from gradscope.records.columns import receivers
 
@@ -33,6 +34,8 @@ def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
         later = [c for c in found if c.when >= before and c.place not in usual]
         if not later and (off := _switched_off(finder, uid, before)) is not None:
             later = [off]
+        if later and before >= 0 and not _uses(finder, uid, before):
+            later[0].kept = _behind(finder, later[0].source) <= last.keys()
         if later and _sure(later[0], cuts=before >= 0):
             together.setdefault(later[0].place, (later[0], set()))[1].add(uid)
     return tuple(record(candidate, frozenset(uids)) for candidate, uids in together.values())
@@ -65,15 +68,34 @@ def find_sometimes(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cu
 
 def _switched_off(finder: CutFinder, uid: int, before: int) -> Candidate | None:
     """What it computes since then is all computed while gradients are off, so that no loss asks for one any more."""
-    uses = [
+    uses = _uses(finder, uid, before)
+    if not uses or any(op.cause not in _OFF for op in uses):
+        return None
+    return Candidate(uses[0].cause, finder.causes.switch(uses[0]), uses[0], TARGET - 1)
+
+
+def _uses(finder: CutFinder, uid: int, before: int) -> list[Op]:
+    """The operations after this one that read a parameter."""
+    return [
         finder.tape.ops[at]
         for version in finder.tape.params.get(uid, ())
         for child, _ in finder.down[version]
         if (at := finder.tape.values[child].op) > before and finder.tape.values[child].param != uid
     ]
-    if not uses or any(op.cause not in _OFF for op in uses):
-        return None
-    return Candidate(uses[0].cause, finder.causes.switch(uses[0]), uses[0], TARGET - 1)
+
+
+def _behind(finder: CutFinder, value: int) -> set[int]:
+    """The parameters that a value was computed from and its gradient would go back to; -1 where it is not known."""
+    values = finder.tape.values
+    todo, seen = [value], {value}
+    if value < 0:
+        return seen
+    while todo:
+        for parent, live in values[todo.pop()].parents:
+            if live and parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    return {values[each].param for each in seen if values[each].param >= 0}
 
 
 def _sure(first: Candidate, *, cuts: bool) -> bool:

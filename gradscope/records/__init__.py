@@ -29,14 +29,18 @@ from gradscope.records.lines import Path as Path
 from gradscope.records.ranks import Across as Across
 from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
+from gradscope.records.traced import DECORATED as DECORATED
 from gradscope.records.traced import DERIVATIVE as DERIVATIVE
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
+from gradscope.records.traced import KEPT as KEPT
 from gradscope.records.traced import LOAD as LOAD
 from gradscope.records.traced import MET as MET
 from gradscope.records.traced import MET_ITSELF as MET_ITSELF
 from gradscope.records.traced import OVERWRITTEN as OVERWRITTEN
 from gradscope.records.traced import SAVE as SAVE
 from gradscope.records.traced import WRAPPED as WRAPPED
+from gradscope.records.traced import WRAPPER as WRAPPER
+from gradscope.records.traced import YIELDED as YIELDED
 from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
 

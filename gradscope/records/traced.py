@@ -17,6 +17,11 @@ OVERWRITTEN = "overwritten"
 """In place of an operation's name: it wrote in place over all that the parameters had made."""
 DERIVATIVE = "autograd.grad"
 """As an operation's name: the call of torch that differentiates."""
+DECORATED, WRAPPER, YIELDED = "decorated", "wrapped", "yielded"
+"""How gradients were off, other than by a block around it: a decorator, a call that wrapped the function, or a
+generator that handed on a value out of its own block."""
+KEPT = "kept"
+"""How a cut came about: what the parameters had computed at an earlier step is used again."""
 MET, MET_ITSELF = "equals its target", "is its own target"
 """In place of an operation's name: a loss of exactly zero, whose target comes from elsewhere or from the prediction."""
 
@@ -39,6 +44,8 @@ class Cut:
     """That library is not torch: whoever wrote the architecture made this cut."""
     once: bool = False
     """It was made before the first backward pass and never again."""
+    how: str = ""
+    """How gradients were off, if not by a block around it; or that it is what was kept."""
 
 
 @dataclass(frozen=True, slots=True)

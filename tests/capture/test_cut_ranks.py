@@ -88,3 +88,23 @@ def test_a_position_that_is_cut_out_is_no_unused_output(as_bound: Callable[[torc
     assert (finding.model, finding.cause) == ("pointer", "non_differentiable")
     assert finding.location is not None
     assert "the mistake" in finding.location.text
+
+
+def test_a_choice_comes_before_the_target_it_was_compared_with() -> None:
+    """A quantiser without straight-through estimator: the codes are pulled towards detached features on purpose."""
+    torch.manual_seed(0)
+    encoder, book, decoder = nn.Linear(4, 3), nn.Embedding(8, 3), nn.Linear(3, 4)
+    x = torch.randn(16, 4)
+
+    def loss() -> torch.Tensor:
+        z = encoder(x)
+        index = torch.cdist(z, book.weight).argmin(-1)  # the mistake
+        code = book(index)
+        return (decoder(code) - x).square().mean() + nn.functional.mse_loss(code, z.detach())
+
+    finding = _explained({"encoder": encoder, "book": book, "decoder": decoder}, loss)
+
+    assert (finding.model, finding.cause) == ("encoder", "non_differentiable")
+    assert finding.location is not None
+    assert "the mistake" in finding.location.text
+    assert any("z.detach()" in place.text for place in finding.also)

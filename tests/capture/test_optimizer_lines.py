@@ -112,6 +112,10 @@ def test_the_scheduler(code, line):
         ("it = m.parameters()\nx = list(it)\nit = m.parameters()\nopt = SGD(it)", False, ""),
         ("it = m.parameters()\nprint(it)\nopt = SGD(it)", False, ""),
         ("def f():\n  it = iter(a)\n  list(it)\nit = b\nopt = SGD([it, c])", True, ""),
+        ("def some(m):\n  return (p for p in m)\nit = some(m)\ncount(it)\nopt = SGD(chain(it, b))", False, "count(it)"),
+        ("def some(m):\n  yield from m\nit = some(m)\ncount(it)\nopt = SGD(chain(it, b))", False, "count(it)"),
+        ("def some(m):\n  return [p for p in m]\nit = some(m)\ncount(it)\nopt = SGD(chain(it, b))", False, ""),
+        ("def f():\n  def g():\n    yield 1\n  return list(g())\nit = f()\ncount(it)\nopt = SGD(it)", False, ""),
     ],
 )  # fmt: skip
 def test_an_exhausted_iterator(code, empty, line):

@@ -78,3 +78,30 @@ def test_a_cut_that_was_lifted_again_is_not_blamed_for_what_stops_later():
     found = findings_of(there_and_back, steps=400)
     assert found.keys() == {"GS104"}
     assert (found["GS104"].cause, found["GS104"].location) == ("unknown", None)
+
+
+def kept(carried: bool):
+    """A tower that computes once, before the loop; what it made is used, or carried on through a cell, ever after."""
+    tower, cell, head = nn.Linear(3, 4), nn.GRUCell(2, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.Adam([*tower.parameters(), *cell.parameters(), *head.parameters()], lr=0.01)
+    with Session() as session:
+        state = tower(torch.randn(8, 3))
+        for _ in range(12):
+            used = cell(torch.randn(8, 2), state)
+            optimizer.zero_grad()
+            head(used).pow(2).mean().backward()
+            optimizer.step()
+            state = (used if carried else state).detach()
+        return [f for f in session.report().findings if f.model == "tower"]
+
+
+def test_what_is_computed_once_and_kept_without_its_history_is_a_warning():
+    (finding,) = kept(carried=False)
+    assert (finding.code, finding.severity, finding.cause) == ("GS104", "warning", "detach")
+    assert finding.location is not None
+    assert "state).detach()" in finding.location.text
+    assert "used again" in finding.message
+
+
+def test_the_first_state_of_a_sequence_that_is_cut_into_chunks_is_none():
+    assert [f.severity for f in kept(carried=True)] == ["info"]

@@ -93,19 +93,83 @@ def features(model, x):
     return model(x).relu()
 
 
-def test_a_function_wrapped_by_a_call_is_blamed_where_it_is_called():
+def other_features(model, x):
+    return model(x).tanh()
+
+
+@torch.no_grad()
+def decorated(model, x):
+    return model(x).relu()
+
+
+def blamed_with(function):
     encoder, head, optimizer = parts()
-    quick = torch.no_grad()(features)
     with Session() as session:
         for _ in range(4):
-            hidden = quick(encoder, torch.randn(8, 3))
+            hidden = function(encoder, torch.randn(8, 3))
             optimizer.zero_grad()
             head(hidden).square().mean().backward()
             optimizer.step()
     _, (error,) = told(session)
-
     assert (error.model, error.cause) == ("encoder", "no_grad")
-    assert error.location.text == "hidden = quick(encoder, torch.randn(8, 3))"
+    return error
+
+
+def test_a_function_wrapped_by_a_call_is_blamed_where_it_is_wrapped():
+    quick = torch.no_grad()(features)
+    error = blamed_with(quick)
+
+    assert error.location.text == "quick = torch.no_grad()(features)"
+    assert "hidden = function(" in error.path[-2].text
+    assert "do not wrap" in error.fix
+
+
+def test_a_function_wrapped_in_two_places_is_blamed_where_it_is_called():
+    once, again = torch.no_grad()(other_features), torch.no_grad()(other_features)
+    assert once is not again
+    assert "hidden = function(" in blamed_with(once).location.text
+
+
+def test_a_decorator_is_to_be_taken_away():
+    error = blamed_with(decorated)
+    assert (error.location.text, "decorator" in error.fix) == ("@torch.no_grad()", True)
+
+
+def batches(inside: bool):
+    for _ in range(6):
+        with torch.no_grad():
+            x = torch.randn(8, 3)
+            if inside:
+                yield x
+        if not inside:
+            yield x
+
+
+@pytest.mark.usefixtures("grad_mode")
+def test_a_generator_that_yields_inside_its_block_leaves_gradients_off_for_who_asked():
+    encoder, head, optimizer = parts()
+    with Session() as session:
+        for x in batches(inside=True):
+            hidden = encoder(x)
+            with torch.enable_grad():
+                optimizer.zero_grad()
+                head(hidden).square().mean().backward()
+            optimizer.step()
+    _, (error,) = told(session)
+
+    assert (error.model, error.location.text) == ("encoder", "with torch.no_grad():")
+    assert "generator" in error.message
+    assert "yield" in error.fix
+
+
+def test_a_generator_that_yields_after_its_block_is_silent():
+    encoder, head, optimizer = parts()
+    with Session() as session:
+        for x in batches(inside=False):
+            optimizer.zero_grad()
+            head(encoder(x)).square().mean().backward()
+            optimizer.step()
+    assert told(session)[1] == []
 
 
 class Meter:

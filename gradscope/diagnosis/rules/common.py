@@ -86,18 +86,6 @@ def fqns(run: Run, model: str, uids: Sequence[int]) -> tuple[str, ...]:
     return tuple(answer)
 
 
-STAYS_OFF = Cause(
-    "gradients are still off when it computes, after they were switched off",
-    "switch them on again after what is meant, or write `with torch.no_grad():` around it",
-)
-
-
-def stays_off(cut: Cut) -> bool:
-    """Whether gradients were switched off by a bare call, which no block ends."""
-    text = cut.path[-1].text if cut.path else ""
-    return cut.cause == "no_grad" and "set_grad_enabled(" in text and not text.startswith(("with ", "@", "async "))
-
-
 def ran_in(cut: Cut) -> str:
     """Where inside a library it happened, if the user's line only led there."""
     plain = cut.cause in ("no_grad", "inference_mode") and cut.library.startswith("torch/nn/modules/")

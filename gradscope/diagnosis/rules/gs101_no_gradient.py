@@ -22,7 +22,6 @@ from collections.abc import Iterable
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
-    STAYS_OFF,
     best_cuts,
     by_model,
     covers_model,
@@ -32,11 +31,11 @@ from gradscope.diagnosis.rules.common import (
     is_part,
     is_shift,
     ran_in,
-    stays_off,
     subject,
     tally,
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
+from gradscope.diagnosis.rules.off import off_words
 from gradscope.records import DERIVATIVE, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.former import left_behind
 from gradscope.records.zeros import zeros_left
@@ -186,15 +185,13 @@ def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
 
 def _words(cut: Cut) -> Cause | None:
     """Where the operation says more than the cause."""
-    if stays_off(cut):
-        return STAYS_OFF
     if cut.op in (SAVE, LOAD):
         return _SAVED
     if cut.op == DERIVATIVE and cut.cause == "detach":
         return _FIRST_ORDER
     if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):
         return _LISTED
-    return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else None
+    return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else off_words(cut)
 
 
 def _fix(cut: Cut, words: Cause) -> str:

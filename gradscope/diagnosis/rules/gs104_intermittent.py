@@ -3,7 +3,8 @@
 That is how experts, dropped layers, alternating losses and stages are trained, so it is told as info. It is also how
 a condition looks that skips or cuts more than was meant: where the gradient came at first and never again, the finding
 says so, and the report does not count the model among those in which gradients flow. Where that holds of all that the
-optimizers hold, or `backward()` was at last called on a loss without a graph, it is an error.
+optimizers hold, or `backward()` was at last called on a loss without a graph, it is an error. Where it came at a single
+step, whose result is kept and used again, detached, in all later ones, it is a warning.
 
 Look at:
     features = encoder(x)
@@ -17,10 +18,11 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.idle import all_over, graphless, kept_frozen, stopped
-from gradscope.diagnosis.rules.common import STAYS_OFF, by_model, finding, is_idle, ran_in, stays_off, tally
+from gradscope.diagnosis.idle import LAST, all_over, graphless, kept_frozen, stopped
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in, tally
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
-from gradscope.records import Cut, Path, Run
+from gradscope.diagnosis.rules.off import off_words
+from gradscope.records import KEPT, Cut, Path, Run
 from gradscope.records.former import left_behind
 
 CODE = ("GS104", "intermittent")
@@ -29,6 +31,10 @@ TIMES = 2
 _KEPT = Cause(
     "its optimizer steps no more, and requires_grad is set to False again and again",
     "if it is not meant, set requires_grad_(True) before its own turn",
+)
+_ONCE = Cause(
+    "what it computed at an earlier step is kept without its history and used again in every later one",
+    "compute it anew in each step",
 )
 _SAYS = {True: "gets no gradient any more", False: "gets a gradient at some steps only"}
 _FIX = "if it is not meant, look for a condition that skips its loss or detaches its output"
@@ -70,10 +76,12 @@ def check(run: Run) -> Iterable[Finding]:
 
 def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int], *, over: bool) -> Iterable[Finding]:
     """Per line that turned gradients off, or cuts since then or now and then, and model, one finding."""
-    severity = Severity.ERROR if over and all_over(run) else Severity.INFO
     for cut in dict.fromkeys(lost.values()):
-        words = STAYS_OFF if stays_off(cut) else CAUSES.get(cut.cause, CAUSES["unknown"])
+        words = _ONCE if cut.how == KEPT else off_words(cut) or CAUSES.get(cut.cause, CAUSES["unknown"])
         for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
+            severity = Severity.ERROR if over and all_over(run) else Severity.INFO
+            if severity is Severity.INFO and cut.how == KEPT and all(_got_one(run, u) for u in mine):
+                severity = Severity.WARNING
             yield finding(
                 CODE,
                 severity,
@@ -87,8 +95,14 @@ def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int], *, over: bool) 
                 evidence=Evidence.TRACED,
                 detail="; ".join(filter(None, (_times(run, mine, silent, over=over), ran_in(cut)))),
                 words=words,
-                fix="" if severity is Severity.ERROR else f"if it is not meant, {words.fix}",
+                fix="" if severity is not Severity.INFO else f"if it is not meant, {words.fix}",
             )
+
+
+def _got_one(run: Run, uid: int) -> bool:
+    """Whether a gradient came at a single step of its optimizers, and at LAST or more none."""
+    count = tally(run, uid)
+    return count.steps - count.steps_none == 1 and count.none_streak >= LAST
 
 
 def _frozen(run: Run, uids: list[int]) -> Iterable[Finding]:

@@ -4,6 +4,9 @@ They are computed, pile up (nobody clears them) and are never applied. The param
 the optimizer was built, were replaced or copied afterwards, or came out of an iterator that was already
 exhausted; or their module is kept in a plain list, of which the model knows nothing.
 
+Where no optimizer holds a parameter of any module, but tensors that get gradients, an image, a prompt or a latent code
+is optimised through models that stay as they are: that is told as info.
+
 One whose value changes all the same is not told: it is updated by hand, or copied from master weights. Nor is one
 that an optimizer has stepped and that was taken out of its groups since.
 
@@ -17,7 +20,7 @@ Good:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gradscope.diagnosis.causes import CAUSES, Cause
@@ -42,6 +45,14 @@ _COPY = Cause(
     "the optimizer was built for the original, and the copy is what is trained",
     "build the optimizer after the copy is made, from its parameters",
 )
+_SWAPPED = Cause(
+    "its original, which the optimizer holds, was trained at first; then this copy took its place, made",
+    "put the original back before training goes on, or give the optimizer the parameters of the copy",
+)
+_THROUGH = Cause(
+    "the optimizers hold no module, only tensors that are optimised through it",
+    "if it is to learn, pass its parameters to an optimizer; if not, freeze it with requires_grad_(False)",
+)
 _HIDDEN = "parameters() does not look into plain lists and dicts: keep it in an nn.ModuleList or nn.ModuleDict"
 LIVED = 3
 """Passes that an earlier instance of a model has to have had; fewer are those of one built anew in every turn."""
@@ -60,6 +71,7 @@ def check(run: Run) -> Iterable[Finding]:
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
     alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
     wrapped = {cut.path[-1] for cut in run.cuts if cut.op == WRAPPED and cut.path}
+    inputs = _only_inputs(run)
     groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
@@ -77,19 +89,28 @@ def check(run: Run) -> Iterable[Finding]:
         for model, mine in by_model(run, uids):
             yield finding(
                 CODE,
-                Severity.ERROR,
+                Severity.INFO if inputs else Severity.ERROR,
                 run,
                 model,
                 mine,
                 state="flowing",
                 cause=cause,
-                words=_words(run, cause, path, mine),
+                words=_THROUGH if inputs else _words(run, cause, path, mine),
                 says="is never updated",
                 path=path,
                 evidence=Evidence.OBSERVED,
                 also=also,
                 fix=_HIDDEN if cause == "not_in_optimizer" and _is_hidden(run, model) else "",
             )
+
+
+def _only_inputs(run: Run) -> bool:
+    """Whether no optimizer holds a parameter of a module, and all train tensors that do get gradients.
+
+    Then an image, a prompt or a latent code is what is optimised, through models that stay as they are.
+    """
+    held = {uid for o in run.optimizers if o.steps for uid in (*o.parameters, *o.past)}
+    return bool(held) and all(tally(run, uid).backwards and not run.parameters[uid].module for uid in held)
 
 
 def _with_former(run: Run) -> Run:
@@ -133,10 +154,11 @@ def _steps_on(run: Run, old: int, new: int) -> bool:
     return any(event.clock > came for event in run.step_events if event.optimizer in holders)
 
 
-def _words(run: Run, cause: str, path: Path, uids: Iterable[int]) -> Cause | None:
+def _words(run: Run, cause: str, path: Path, uids: Collection[int]) -> Cause | None:
     """What is known beyond the cause."""
     if cause == "copied":
-        return _COPY
+        originals = [run.parameters[u].copy_of for u in uids]
+        return _SWAPPED if all(o is not None and tally(run, o).backwards for o in originals) else _COPY
     if cause != "not_in_optimizer":
         return None
     if path and any(optimizer.exhausted == path for optimizer in run.optimizers):
