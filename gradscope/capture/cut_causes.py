@@ -11,6 +11,7 @@ from gradscope.records import DECORATED, DERIVATIVE, SAVE, WRAPPER, YIELDED
 
 _OFF = ("no_grad", "inference_mode")
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_STEPS = {"add_", "sub_", "mul_", "lerp_", "addcmul_", "addcdiv_", "__iadd__", "__isub__", "__imul__"}
 _COPIES = {"copy_", "clone", "cpu", "to", SAVE}
 
 
@@ -58,6 +59,15 @@ class CutCauses:
         if op.name == DERIVATIVE:
             return "detach", op.stack
         return op.cause or "non_differentiable", op.stack
+
+    def carried(self, op: Op) -> tuple[str, Stack]:
+        """(cause, where) of the operation that wrote a value into a parameter, from which it goes on.
+
+        What computes with the parameter's own value (a step by hand) copies nothing: gradients are off for it.
+        """
+        if op.name in _STEPS and op.cause in _OFF:
+            return op.cause, self.switch(op)
+        return "copied", op.stack
 
     def _into_scratch(self, op: Op) -> bool:
         """Whether a copy was written, while gradients were off, into a tensor that was made while they were off."""

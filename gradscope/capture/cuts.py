@@ -166,7 +166,7 @@ class CutFinder:
         distance = own if child in own else self.distance
         reach, carrier = self._reach(child, distance)
         if carrier is not None and cause in ("no_grad", "inference_mode", "detach", "data"):
-            cause, stack = "copied", carrier.stack
+            cause, stack = self.causes.carried(carrier)
         evidence = "traced"
         if reach is None:
             reach = RETURNED if self.returns.does(child) else None

@@ -69,7 +69,7 @@ def forward_cause(name: str, args: Any, inputs_bad: set[str], half: bool, denomi
     """Why an operation with these arguments made NaN or Inf. `denominator`: what made its second operand."""
     if name.lstrip("_") in _DECOMPOSITIONS or name in _DECOMPOSITIONS:
         return "degenerate_decomposition"
-    if is_literal(name):
+    if is_literal(name) or any(isinstance(a, float) and math.isnan(a) for a in args):
         return "nan_in_data"
     cause = _BY_NAME.get(name, "")
     if "inf" in inputs_bad:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gradscope.diagnosis.finding import Finding, Severity
+from gradscope.diagnosis.finding import Severity
 from gradscope.render.markup import Markup, join, tag, words
 from gradscope.render.pictures import data_uri
 from gradscope.render.table import Cell, Column, Table, Tone, flow_table, models_table, place
+from gradscope.render.twins import Shown, folded, likewise_all
 from gradscope.render.words import census, split_models, verdict
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def cell(report: Report, page: str | None, drawn: Drawn | None) -> str:
         parts.append(_table(models_table(shown)))
     if rest:
         parts.append(_folded(f"{len(rest)} more models: {census(m.state for m in rest)}", _table(models_table(rest))))
-    parts += [_finding(finding) for finding in report.findings]
+    parts += [_finding(report, shown) for shown in folded(report.findings)]
     if report.findings and len(report.flow) > 1:
         parts.append(_folded("Which loss trains what", _table(flow_table(report, report.models))))
     if drawn is not None and drawn.svg is not None:
@@ -57,7 +58,8 @@ def cell(report: Report, page: str | None, drawn: Drawn | None) -> str:
     return tag("div", *parts, style="line-height:1.45")
 
 
-def _finding(finding: Finding) -> Markup:
+def _finding(report: Report, shown: Shown) -> Markup:
+    finding = shown.finding
     colour = _COLOURS[_SEVERITIES[finding.severity]]
     head = join(tag("b", f"{finding.severity} {finding.code}", style=f"color:{colour}"), " ", words(finding.message))
     parts: list[str] = []
@@ -68,8 +70,10 @@ def _finding(finding: Finding) -> Markup:
         parts.append(tag("pre", tag("code", finding.location.text), style=style))
     if finding.fix:
         parts.append(tag("div", tag("b", "Fix: "), words(finding.fix)))
-    shown = None if finding.severity is Severity.INFO else ""
-    return tag("details", tag("summary", head), tag("div", *parts, style="margin:4px 0 8px 18px"), open=shown)
+    if shown.twins:
+        parts.append(tag("div", tag("b", "The same of: "), likewise_all(report, shown)))
+    unfolded = None if finding.severity is Severity.INFO else ""
+    return tag("details", tag("summary", head), tag("div", *parts, style="margin:4px 0 8px 18px"), open=unfolded)
 
 
 def _table(content: Table) -> Markup:

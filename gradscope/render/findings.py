@@ -12,6 +12,7 @@ from gradscope.render.words import callers, fold, gap, seen, victims
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
+    from gradscope.render.twins import Shown
     from gradscope.report import Report
 
 _NAMED = 8
@@ -24,8 +25,9 @@ def anchor(index: int) -> str:
     return f"finding-{index + 1}"
 
 
-def article(report: Report, finding: Finding, index: int, sources: Sources) -> Markup:
+def article(report: Report, shown: Shown, sources: Sources) -> Markup:
     """A finding with its own heading and anchor."""
+    finding = shown.finding
     kind = finding.severity.value
     title = tag("h3", tag("span", kind, class_="badge"), " ", words(finding.message or finding.name))
     parts = [title]
@@ -37,8 +39,16 @@ def article(report: Report, finding: Finding, index: int, sources: Sources) -> M
     rows += [*_frames("Called from", callers(finding)), *_frames("Or at", finding.also)]
     if finding.parameters:
         rows.append(_row("Parameters", _names(report, finding)))
+    if shown.twins:
+        rows.append(_row("The same of", tag("ul", *(_twin(report, index, twin) for index, twin in shown.twins))))
     rows += [_row("Known", seen(finding)), _row("Rule", f"{finding.code} {finding.name}")]
-    return tag("article", *parts, tag("dl", *rows), id=anchor(index), class_=f"finding s-{kind}")
+    return tag("article", *parts, tag("dl", *rows), id=anchor(shown.index), class_=f"finding s-{kind}")
+
+
+def _twin(report: Report, index: int, finding: Finding) -> Markup:
+    """A model of which the same is true, with the anchor that its card leads to."""
+    part = victims(report, finding)
+    return tag("li", tag("code", finding.model), f" ({part})" if part else "", id=anchor(index))
 
 
 def _quote(location: Location, sources: Sources) -> Markup:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from gradscope.records import Location, Path
 from gradscope.render.escape import longest_run, markdown, markdown_cell_code, markdown_code, markdown_prose, plain
 from gradscope.render.table import Cell, Column, Table, flow_table, models_table, place, ranks_table
+from gradscope.render.twins import Shown, folded, likewise_all
 from gradscope.render.words import ABSENT, callers, flow_words, fold, gap, listing, seen, verdict, victims
 
 if TYPE_CHECKING:
-    from gradscope.diagnosis.finding import Finding
     from gradscope.report import Report
 
 _NAMED = 6
@@ -23,7 +23,7 @@ def render_markdown(report: Report) -> str:
     parts = [f"## gradscope: {markdown(said.headline)}", markdown(said.counts)]
     if report.models:
         parts.append(_table(models_table(report.models)))
-    parts += [part for finding in report.findings for part in _finding(report, finding)]
+    parts += [part for shown in folded(report.findings) for part in _finding(report, shown)]
     if report.flow:
         parts += ["### Which loss trains what", _table(flow_table(report, report.models))]
         parts.append(f"{flow_words(report).capitalize()}.".replace("backward line", "`backward()` line"))
@@ -35,7 +35,8 @@ def render_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _finding(report: Report, finding: Finding) -> list[str]:
+def _finding(report: Report, shown: Shown) -> list[str]:
+    finding = shown.finding
     title = markdown_prose(finding.message or finding.name)
     parts = [f"### {finding.severity} {markdown(finding.code)}: {title}"]
     if finding.location:
@@ -45,10 +46,11 @@ def _finding(report: Report, finding: Finding) -> list[str]:
             parts.append(_fence(finding.location.text))
     if finding.fix:
         parts.append(f"**Fix:** {markdown_prose(finding.fix)}")
-    return [*parts, _facts(report, finding)]
+    return [*parts, _facts(report, shown)]
 
 
-def _facts(report: Report, finding: Finding) -> str:
+def _facts(report: Report, shown: Shown) -> str:
+    finding = shown.finding
     facts = [f"- Detail: {markdown_prose(finding.detail)}"] if finding.detail else []
     if frames := callers(finding):
         facts.append(f"- Called from: {_frames(frames)}")
@@ -58,6 +60,8 @@ def _facts(report: Report, finding: Finding) -> str:
         names = listing([markdown_code(name or finding.model) for name in finding.parameters], _NAMED)
         part = victims(report, finding)
         facts.append(f"- Parameters: {names}" + (f" ({markdown(part)})" if part else ""))
+    if shown.twins:
+        facts.append(f"- The same of: {markdown(likewise_all(report, shown))}")
     facts.append(f"- Known: {markdown(seen(finding))} ({markdown(finding.name)})")
     return "\n".join(facts)
 

@@ -10,6 +10,7 @@ from gradscope.render.findings import anchor, article
 from gradscope.render.markup import Markup, join, table, tag, words
 from gradscope.render.pictures import figures
 from gradscope.render.table import STATE_TONES, Tone, flow_table, parameters_table, place, ranks_table, state_of
+from gradscope.render.twins import folded
 from gradscope.render.words import census, count, flow_words, number, split_models, verdict
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Section:
 
 def all_sections(report: Report, sources: Sources, drawn: Drawn | None, *, light: bool = False) -> list[Section]:
     """Every section in the order of the page. A light page has no figures: a notebook keeps it with every output."""
-    findings = join(*(article(report, finding, i, sources) for i, finding in enumerate(report.findings)))
+    findings = join(*(article(report, shown, sources) for shown in folded(report.findings)))
     return [
         Section("models", "Models", _models(report)),
         Section("findings", "Findings", findings),

@@ -17,6 +17,7 @@ from gradscope.records import Location
 from gradscope.render.escape import paragraph, plain
 from gradscope.render.grid import Paint, grid, shortened
 from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table, turned_flow_table
+from gradscope.render.twins import Shown, folded, likewise_all
 from gradscope.render.words import (
     callers,
     census,
@@ -58,7 +59,7 @@ def render_text(report: Report, *, width: int = 100, color: bool = False, unicod
     """The report as lines of at most `width` characters where names allow; ends without a line break."""
     style = _Style(width, Paint(color))
     blocks = [_verdict(report, style, unicode), *_models(report, style)]
-    blocks += [_finding(report, finding, style) for finding in report.findings]
+    blocks += [_finding(report, shown, style) for shown in folded(report.findings)]
     if report.findings and (len(report.flow) > 1 or len(report.models) > 1):
         blocks += _flow(report, style)
     blocks += _ranks(report, style)
@@ -71,7 +72,7 @@ def render_failure(report: Report, findings: Iterable[Finding], *, allowing: str
     """What a failed `assert_flow()` says: the verdict, each finding that failed it, and how to let just those pass."""
     failed = tuple(findings)
     style = _Style(100, Paint(False))
-    blocks = [[verdict(report, failed).headline], *(_finding(report, finding, style) for finding in failed)]
+    blocks = [[verdict(report, failed).headline], *(_finding(report, shown, style) for shown in folded(failed))]
     names = dict.fromkeys(name for finding in failed for name in _meant(report, finding))
     if names:
         blocks.append([f"If it is meant: {allowing}(allow=[{', '.join(map(repr, names))}])"])
@@ -139,7 +140,8 @@ def _ranks(report: Report, style: _Style) -> list[list[str]]:
     return [[title, *lines]]
 
 
-def _finding(report: Report, finding: Finding, style: _Style) -> list[str]:
+def _finding(report: Report, shown: Shown, style: _Style) -> list[str]:
+    finding = shown.finding
     head = f"{finding.severity} {finding.code} "
     first, *rest = _wrap(finding.message or finding.name, style, head, len("  "))
     lines = [style.paint(first[: len(head)], _SEVERITY_TONES[finding.severity], bold=True) + first[len(head) :], *rest]
@@ -151,6 +153,8 @@ def _finding(report: Report, finding: Finding, style: _Style) -> list[str]:
         lines += _labelled("or at", [line for other in finding.also for line in _quoted(other, style)])
     if finding.parameters:
         lines += _labelled("params", _params(report, finding, style))
+    if shown.twins:
+        lines += _labelled("same", _wrap(f"of {likewise_all(report, shown)}", style, "", indent=_LABEL))
     for label, text in (("detail", finding.detail), ("fix", finding.fix)):
         if text:
             lines += _labelled(label, _wrap(text, style, "", indent=_LABEL))

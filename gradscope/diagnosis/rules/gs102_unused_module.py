@@ -114,7 +114,10 @@ def _trainable_below(run: Run, model: str, prefix: str) -> list[int]:
 
 
 def _line(run: Run, model: str, uids: tuple[int, ...]) -> Path:
-    """The line that put the unused module into its parent; of a whole model, the line that built it."""
+    """The line that put the unused module into its parent; of a whole model, the line that built it.
+
+    Of a parameter whose module is used otherwise, the line that gave it to the module.
+    """
     names = [n for n in fqns(run, model, uids) if n]
     parts = [name.split(".")[:-1] for name in names]
     common = [column[0] for column in zip(*parts, strict=False) if len(set(column)) == 1] if parts else []
@@ -123,6 +126,9 @@ def _line(run: Run, model: str, uids: tuple[int, ...]) -> Path:
         path = run.built.get(f"{model}.{prefix}"[:-1])
         if path and all(u in uids for u in _trainable_below(run, model, prefix)):
             return path
+    alone = [run.parameters[u].registered for u in uids if not covers_model(run, model, uids)]
+    if alone and alone[0]:
+        return alone[0]
     paths = [run.parameters[u].built or run.parameters[u].registered for u in uids]
     path = next((p for p in paths if p), ())
     while len(path) > 1 and path[-1].function == "__init__":

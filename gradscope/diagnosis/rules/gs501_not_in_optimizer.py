@@ -82,6 +82,8 @@ def check(run: Run) -> Iterable[Finding]:
             continue  # that it is called at all is what is wrong
         if parameter.copy_of in fed if parameter.copy_of is not None else alike & _likenesses(parameter):
             continue
+        if parameter.replaced > 1 and parameter.copy_of is not None and _lives_on(run, parameter.copy_of, uid):
+            continue  # a copy for an inner loop, made anew in every turn beside the original
         if parameter.replaced > 1 and wrapped.intersection(parameter.registered[-1:]):
             continue  # made anew in every turn of what others computed, which GS101 tells
         groups.setdefault(_why(run, uid, held), []).append(uid)
