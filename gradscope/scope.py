@@ -233,6 +233,7 @@ def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **m
 
     Raises GradscopeError for another detail, a depth below 0, a loss that is no tensor, and what is no model.
     """
+    from gradscope.capture.distributed import stand_ins
     from gradscope.render.livegraph import live_graph
     from gradscope.render.opgraph import op_graph
 
@@ -243,7 +244,7 @@ def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **m
         return op_graph(loss, models)
     if detail != "modules":
         raise GradscopeError(f"detail={detail!r} makes no sense: it is 'modules' or 'ops'")
-    return live_graph(loss, models, depth, _held_norms)
+    return live_graph(loss, models, depth, _held_norms, stand_ins(models.values()))
 
 
 def _held_norms(leaves: Sequence[torch.Tensor]) -> dict[int, float]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -100,6 +100,12 @@ def _stand_ins(module: nn.Module) -> Iterator[tuple[torch.Tensor, torch.Tensor]]
             unsharded = getattr(held, "_unsharded_param", None)
             if unsharded is not None:
                 yield unsharded, held.sharded_param
+
+
+def stand_ins(models: Iterable[Any]) -> dict[int, int]:
+    """By id of each tensor that `fully_shard` computes with, the id of the parameter it stands in for."""
+    modules = [module for model in models if isinstance(model, nn.Module) for module in model.modules()]
+    return {id(unsharded): id(param) for module in modules for unsharded, param in _stand_ins(module)}
 
 
 def parts(tensor: torch.Tensor) -> int:

@@ -55,6 +55,9 @@ class Values:
         self._numbers = Numbers()
         self._taken: dict[int, weakref.ref[torch.Tensor]] = {}
         """Per memory: the tensor whose `.data` or detached self was taken."""
+        self._returned: set[int] = set()
+        """Views, made while gradients were off, that require one: what a custom function returns of its inputs.
+        autograd gives them their history only afterwards."""
 
     def output(self, op: Op, kind: Kind, tensor: torch.Tensor) -> int:
         requires = tensor.requires_grad
@@ -70,6 +73,8 @@ class Values:
             if not parents and kind.name in operations.NEW_TENSOR:
                 parents = self._from_numbers(tensor)
         value = self._add(op.index, parents, tensor, uid)
+        if requires and op.cause in ("no_grad", "inference_mode") and uid < 0:
+            self._returned.add(value)
         if uid >= 0 and kind.inplace:
             self.wrote(uid, op, kind.name)
         self.tape.bind(tensor, value)
@@ -158,6 +163,9 @@ class Values:
         known = self.tape.find(tensor)
         if known >= 0:
             seen = self.tape.values[known]
+            if known in self._returned and made_by_autograd(tensor):
+                self._returned.discard(known)
+                return self._promoted(tensor, known)
             if seen.param >= 0 or seen.requires == tensor.requires_grad or not tensor.requires_grad:
                 return known
             return self._promoted(tensor, known)

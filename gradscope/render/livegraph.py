@@ -67,13 +67,23 @@ class Step:
         return self.label.rstrip("0123456789").removesuffix("Backward") in _MERE
 
 
-def live_graph(root: Any, models: Mapping[str, Any], depth: int = DEPTH, measure: Measure | None = None) -> Drawing:
-    """Draw what the tensor `root` was computed from, folded to `depth` levels of module names."""
+def live_graph(
+    root: Any,
+    models: Mapping[str, Any],
+    depth: int = DEPTH,
+    measure: Measure | None = None,
+    stand_ins: Mapping[int, int] | None = None,
+) -> Drawing:
+    """Draw what the tensor `root` was computed from, folded to `depth` levels of module names.
+
+    `stand_ins`: by id of a tensor that is computed with in the place of a parameter, the id of that.
+    """
     check_depth(depth)
     live, left = walk(root.grad_fn)
     norms = measure(variables(live)) if measure else {}
     leaves = _leaves(models, norms)
-    steps = _read(live, leaves)
+    of_others = {one: leaves[other] for one, other in (stand_ins or {}).items() if other in leaves}
+    steps = _read(live, of_others | leaves)
     del live
     graph = _graph(steps, leaves, tuple(root.shape), left)
     reached: set[int | None] = {node.uid for node in graph.nodes if node.live and node.uid is not None}
