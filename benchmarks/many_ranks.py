@@ -8,6 +8,7 @@ measured as the most that the process ever held.
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import resource
@@ -46,6 +47,8 @@ def message(rank: int, world: int, names: tuple[str, ...]) -> bytes:
         "nonfinite": np.zeros(count, np.int32),
         "parts": np.ones(count, np.int32),
         "applied_at": np.full(count, 950, np.int32),
+        "bad_at": np.full(count, -1, np.int32),
+        "since": np.zeros(count, np.int32),
     }
     columns = {name: array("i", values.tobytes()) for name, values in ints.items()}
     floats = {"local": array("f", local.tobytes()), "applied": array("f", applied.tobytes())}
@@ -103,7 +106,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(merge(int(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ranks", nargs="?", type=int, help="merge so many and print what it took as JSON; all without")
+    chosen = parser.parse_args().ranks
+    if chosen is not None:
+        print(json.dumps(merge(chosen)))
     else:
         main()

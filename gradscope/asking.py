@@ -46,7 +46,8 @@ def exchange(run: Run, talk: Exchange) -> Run:
         job = _unpack(body)
         if job.rows[run.rank].missing:
             run = noted(run, f"rank {run.rank} reported too late to be counted by rank 0")
-        return with_job(run, Job(job.world, job.rows, job.parameters, run.rank))
+        return with_job(run, replace(job, reporter=run.rank))
+    talk.say(b"")
     job = gather(mine, talk)
     talk.answer(_pack(job))
     return with_job(run, job)

@@ -21,8 +21,8 @@ from torch import nn
 
 from gradscope.capture.distributed import unwrapped
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import is_library
-from gradscope.capture.statements import scope_of
+from gradscope.capture.source import is_library, user_files
+from gradscope.capture.statements import loop_variables, scope_of
 from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError
 
@@ -152,6 +152,7 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     optimizer was built from, and still hold the parameters of a model that was replaced.
     """
     inside = _inside_others(names)
+    loops = frozenset().union(*map(loop_variables, user_files()))
     inner = {key: unwrapped(module) for key, (_, module) in names.modules.items()}
     for key, (name, module) in names.modules.items():
         if inner[key] is not module and id(inner[key]) in names.modules:
@@ -161,6 +162,8 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
         if any(other is module or _is_copy_of(module, other) for other in held):
             continue
         own = inside.get(id(module))
+        if own is not None and name in loops:
+            continue  # what `for layer in net.layers` left over
         if own is not None and name.rpartition(".")[1] and name.rpartition(".")[2] != own:
             continue  # `tap.layer` for what its own model calls `attention`
         if any(registry.uid(p) >= 0 for p in module.parameters()):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -46,6 +47,21 @@ class Known:
     """Names of the schedulers that set its learning rate."""
     holders: dict[tuple[str, int, str], None] = field(default_factory=dict)
     """Variables of running functions that held it."""
+
+
+def steps_inside(inner: Known, opened: Iterable[Known]) -> bool:
+    """Whether an optimizer steps inside the step of another that holds the same: Lookahead, a sharded optimizer.
+
+    One whose step raised was opened and never closed, so that it has to be among the running frames.
+    """
+    around = [other.ref() for other in opened if other is not inner and set(inner.uids) <= set(other.uids)]
+    around = [optimizer for optimizer in around if optimizer is not None]
+    frame = sys._getframe(1) if around else None
+    while frame is not None:
+        if frame.f_code.co_name == "step" and any(frame.f_locals.get("self") is each for each in around):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class OptimizerBook:

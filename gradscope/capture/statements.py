@@ -60,6 +60,14 @@ def scope_of(filename: str, code: CodeType) -> ast.AST | None:
     return tree
 
 
+@functools.lru_cache(maxsize=512)
+def loop_variables(filename: str) -> frozenset[str]:
+    """The names that `for` statements of a file give to what they go through."""
+    tree = tree_of(filename)
+    targets = [node.target for node in ast.walk(tree) if isinstance(node, ast.For)] if tree is not None else []
+    return frozenset(part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
+
+
 def is_return(filename: str, line: int) -> bool:
     """Whether the value computed on a line is handed to the caller."""
     return isinstance(statement_at(filename, line), (ast.Return, ast.Lambda)) or isinstance(

@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
+from gradscope.capture.optimizers import steps_inside
 from gradscope.capture.source import Stack, snapshot
 from gradscope.capture.updates import Changes, Left, Snapshot
 from gradscope.errors import StopRun
@@ -122,6 +123,9 @@ class StepProbe:
             watcher.attach_parameters(known.uids)
         if watcher.unnamed is not None and any(not watcher.registry.entries[u].owners for u in known.uids):
             watcher.unnamed(stack)
+        if self._opened and steps_inside(known, [watcher.book.known[u] for u in self._opened]):
+            known.steps += 1  # told as the step of the one around it
+            return
         watcher.loop.steps(uid)
         before = self._sampled.pop(uid, None)
         left = before.left() if before is not None else _NOTHING_LEFT

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gradscope.job.summary import Summary
-from gradscope.records import Across, Job, RankRow, Run, Tally
+from gradscope.job.summary import UNKNOWN_STEP, Summary
+from gradscope.records import Across, Job, Origin, RankRow, Run, Tally
 
 NAMED = 8
 """Ranks that are named per parameter."""
@@ -24,6 +24,11 @@ _COLUMNS: dict[str, tuple[Any, Any]] = {
     "parts": (np.int32, 1),
     "zero": (np.int32, 0),
     "nonfinite": (np.int32, 0),
+    "bad_at": (np.int32, np.iinfo(np.int32).max),
+    "bad_first": (np.int32, 0),
+    "unmeasured": (np.int32, 0),
+    "stopped": (np.int32, 0),
+    "unsteady": (np.int32, 0),
     "fewest": (np.int64, np.iinfo(np.int64).max),
     "most": (np.int64, 0),
     "squares": (np.float64, 0.0),
@@ -48,6 +53,9 @@ class Merger:
         self._rows: dict[int, RankRow] = {}
         self._without: dict[int, list[int]] = {}
         self._bad: dict[int, list[int]] = {}
+        self._stopped: dict[int, list[int]] = {}
+        self._origin: tuple[int, int, Origin] | None = None
+        """The earliest: step, rank, and what that rank saw."""
 
     def add(self, summary: Summary) -> None:
         """Count one rank; the same rank again is ignored."""
@@ -59,14 +67,18 @@ class Merger:
         finite = np.isfinite(local)
         squares = np.where(finite, local, 0).astype(np.float64) ** 2
         norm = math.sqrt(squares.sum()) if finite.any() else None
-        if norm is not None and ints["nonfinite"].any():
+        if ((ints["nonfinite"] > 0) & ~finite).any():
             norm = math.nan
         self._rows[summary.rank] = RankRow(
             summary.rank, summary.host, summary.steps, summary.backwards,
             int((ints["received"] > 0).sum()), norm, summary.missing,
         )  # fmt: skip
+        if summary.origin is not None:
+            told = summary.origin.step, summary.rank, summary.origin
+            self._origin = min(self._origin or told, told, key=lambda each: each[:2])
         at = self._positions(summary.names)
         self._count(summary.rank, at, ints, squares)
+        self._follow(summary.rank, at, ints, summary.backwards)
         self._measure(summary.rank, at, ints, floats)
 
     def lost(self, rank: int, why: str) -> None:
@@ -99,12 +111,26 @@ class Merger:
         table["fewest"][at] = np.minimum(table["fewest"][at], received)
         table["most"][at] = np.maximum(table["most"][at], received)
         table["squares"][at] += squares
-        for book, flags in ((self._without, received == 0), (self._bad, ints["nonfinite"] > 0)):
-            for place in np.flatnonzero(flags):
-                found = book.setdefault(int(place if isinstance(at, slice) else at[place]), [])
-                found.append(rank)
-                if len(found) > NAMED:
-                    found.remove(max(found))  # the same few, in whatever order the ranks come
+        _name(self._without, rank, at, received == 0)
+
+    def _follow(self, rank: int, at: Any, ints: dict[str, Any], backwards: int) -> None:
+        """What came first on which rank, and what was missing in the last pass of one."""
+        table, received, step = self._table, ints["received"], ints["bad_at"]
+        bad = step >= 0
+        earlier = bad & (step < table["bad_at"][at])
+        places = np.arange(len(table["ranks"]))[at]
+        for place in places[earlier]:
+            self._bad.pop(int(place), None)
+        table["bad_first"][at] = np.where(earlier, 0, table["bad_first"][at])
+        table["bad_at"][at] = np.where(earlier, step, table["bad_at"][at])
+        first = bad & (step == table["bad_at"][at])
+        table["bad_first"][at] += first
+        stopped = (ints["since"] == 1) & (received == backwards - 1)
+        table["stopped"][at] += stopped
+        table["unsteady"][at] += ~stopped & (received != backwards)
+        table["unmeasured"][at] += ints["measured"] < received
+        _name(self._bad, rank, at, first)
+        _name(self._stopped, rank, at, stopped)
 
     def _measure(self, rank: int, at: Any, ints: dict[str, Any], floats: dict[str, Any]) -> None:
         table, local, applied = self._table, floats["local"], floats["applied"]
@@ -131,7 +157,9 @@ class Merger:
             self._rows.get(rank, RankRow(rank, missing="it did not report")) for rank in range(max(self.world, 1))
         )
         columns = {name: column.tolist() for name, column in self._table.items()}
-        return Job(self.world, rows, tuple(self._across(n, i, columns) for n, i in self._places.items()), reporter)
+        across = tuple(self._across(n, i, columns) for n, i in self._places.items())
+        _, rank, origin = self._origin or (0, 0, None)
+        return Job(self.world, rows, across, reporter, origin, rank)
 
     def _across(self, name: str, place: int, columns: dict[str, list[Any]]) -> Across:
         of = {column: values[place] for column, values in columns.items()}
@@ -148,11 +176,26 @@ class Merger:
             of["zero"],
             of["nonfinite"],
             tuple(sorted(self._bad.get(place, ()))),
+            of["bad_at"] if of["bad_first"] and of["bad_at"] < UNKNOWN_STEP else None,
+            of["bad_first"],
+            not of["unmeasured"],
+            of["stopped"],
+            tuple(sorted(self._stopped.get(place, ()))),
+            not of["unsteady"],
             (of["fewest"], of["most"]),
             (of["local_min"], of["local_max"]) if of["local_min"] <= of["local_max"] else None,
             (of["applied_min"], of["applied_max"]) if of["applied_min"] <= of["applied_max"] else None,
             (of["rank_min"], of["rank_max"]),
         )
+
+
+def _name(book: dict[int, list[int]], rank: int, at: Any, flags: Any) -> None:
+    """Note a rank at the parameters where it stands out, of many only the first ranks."""
+    for place in np.flatnonzero(flags):
+        found = book.setdefault(int(place if isinstance(at, slice) else at[place]), [])
+        found.append(rank)
+        if len(found) > NAMED:
+            found.remove(max(found))  # the same few, in whatever order the ranks come
 
 
 def with_job(run: Run, job: Job) -> Run:

@@ -11,13 +11,16 @@ import struct
 import zlib
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gradscope.records import OptimizerStep, Run, Tally
+from gradscope.records import OptimizerStep, Origin, Run, Tally
+from gradscope.runfile.codec import coder
 
-INTS = ("received", "missed", "zero", "measured", "nonfinite", "parts", "applied_at")
+INTS = ("received", "missed", "zero", "measured", "nonfinite", "parts", "applied_at", "bad_at", "since")
 FLOATS = ("local", "applied")
 NAN = float("nan")
+UNKNOWN_STEP = 2**31 - 2
+"""Of a NaN or Inf of which it was not kept when it came first: later than any."""
 LIMIT = 256 * 2**20
 """Bytes of one message, unpacked."""
 _LENGTH = struct.Struct("<I")
@@ -37,6 +40,8 @@ class Summary:
     backwards: int = 0
     missing: str = ""
     """Why these facts are not all there are."""
+    origin: Origin | None = None
+    """Where its first NaN or Inf began, if that was seen."""
 
 
 def summarize(
@@ -63,13 +68,22 @@ def summarize(
         ints["nonfinite"].append(tally.nonfinite)
         ints["parts"].append(split)
         ints["applied_at"].append(at.get(uid, -1))
+        known = tally.first_nonfinite_step
+        ints["bad_at"].append(known if known is not None else UNKNOWN_STEP if tally.nonfinite else -1)
+        ints["since"].append(-1 if tally.last_backward is None else run.backwards - 1 - tally.last_backward)
         last = tally.norm_last
         if last is None and zeros:
             last = 0.0
         floats["local"].append(NAN if last is None else last)
         norm = applied.get(uid)
         floats["applied"].append(NAN if norm is None else norm)
-    return Summary(rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing)
+    return Summary(rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run))
+
+
+def _origin(run: Run) -> Origin | None:
+    found = [origin for origin in run.origins if origin.kind in ("nan", "inf") and origin.path]
+    first = min(found, key=lambda origin: origin.backward, default=None)
+    return replace(first, parameters=frozenset()) if first is not None else None
 
 
 def _applied(run: Run) -> tuple[dict[int, float], dict[int, int]]:
@@ -94,6 +108,7 @@ def encode(summary: Summary) -> bytes:
         "steps": summary.steps,
         "backwards": summary.backwards,
         "missing": summary.missing,
+        "origin": coder(Origin).encode(summary.origin) if summary.origin is not None else None,
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     columns: list[array[int] | array[float]] = [
@@ -130,6 +145,7 @@ def decode(body: bytes) -> Summary:
             int(head["steps"]),
             int(head["backwards"]),
             str(head["missing"]),
+            coder(Origin).decode(head["origin"]) if head["origin"] is not None else None,
         )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not the summary of a rank: {error}") from error

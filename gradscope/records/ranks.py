@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradscope.records.traced import Origin
+
 
 @dataclass(frozen=True, slots=True)
 class RankRow:
@@ -19,6 +21,11 @@ class RankRow:
     """2-norm over the last gradients of its own, before any averaging."""
     missing: str = ""
     """Why nothing is known of it, or not all."""
+
+    @property
+    def known(self) -> bool:
+        """Whether its counts are what it did, not the lack of them."""
+        return not self.missing or self.steps > 0 or self.backwards > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,18 @@ class Across:
     """Ranks on which each measured gradient was zero."""
     nonfinite: int = 0
     first_nonfinite: tuple[int, ...] = ()
+    """Those at which it was earliest."""
+    nonfinite_step: int | None = None
+    """The step at which it was, on the ranks where it was earliest."""
+    nonfinite_begins: int = 0
+    """How many ranks those are."""
+    measured: bool = True
+    """Every rank measured each of its passes, so that what came earlier on which is known."""
+    stopped: int = 0
+    """Ranks that had a gradient in each backward pass but their last."""
+    first_stopped: tuple[int, ...] = ()
+    steady: bool = False
+    """No rank was ever without one before its last pass."""
     passes: tuple[int, int] = (0, 0)
     """Fewest and most backward passes that reached it on a rank."""
     local: tuple[float, float] | None = None
@@ -60,8 +79,17 @@ class Job:
     parameters: tuple[Across, ...] = ()
     reporter: int = 0
     """The rank whose own facts the rest of the report tells."""
+    origin: Origin | None = None
+    """Where a NaN or Inf began, as the rank saw it that had it first; the parameters are left out."""
+    origin_rank: int = 0
 
     @property
     def heard(self) -> int:
         """How many ranks something is known of."""
         return sum(not row.missing or row.backwards > 0 for row in self.rows)
+
+    @property
+    def unheard(self) -> RankRow | None:
+        """A rank that did not come to its end, if there is one: better one that failed than one that waited for it."""
+        rows = [row for row in self.rows if row.missing]
+        return next((row for row in rows if row.missing.startswith("it failed")), rows[0] if rows else None)

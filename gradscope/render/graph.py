@@ -25,7 +25,7 @@ from gradscope.render.known import Known, Worth, known_of
 from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
-from gradscope.render.words import STATE_WORDS, number
+from gradscope.render.words import STATE_WORDS, is_split, number
 
 if TYPE_CHECKING:
     from gradscope.report import ModelSummary, Report
@@ -136,7 +136,9 @@ def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Dr
         if crowd:
             clusters = [cluster for cluster in clusters if cluster.name in models]
         traced = report.run.graph
-        which = UNTRACED if traced is None else (f"Norms are those of step {traced.step}.",) * (report.run.steps > 1)
+        part = ", of the parts that this rank holds" if is_split(report) else ""
+        step = () if traced is None else (f"Norms are those of step {traced.step}{part}.",)
+        which = UNTRACED if traced is None else step * (report.run.steps > 1)
         remarks = (*picture.remarks, *which)
         drawn.append((picture, Drawing(to_dot(replace(picture, remarks=remarks), clusters))))
     return drawn

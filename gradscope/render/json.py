@@ -67,9 +67,9 @@ def _ranks(job: Job) -> dict[str, Any]:
             {
                 "rank": row.rank,
                 "host": row.host,
-                "steps": row.steps,
-                "backwards": row.backwards,
-                "parameters": row.received,
+                "steps": row.steps if row.known else None,
+                "backwards": row.backwards if row.known else None,
+                "parameters": row.received if row.known else None,
                 "grad_norm": _norm(row.norm),
                 "missing": row.missing,
             }

@@ -131,9 +131,7 @@ def ranks_table(job: Job, most: int) -> Table:
     cells = tuple(
         (
             Cell(str(row.rank), value=row.rank),
-            Cell(str(row.steps), value=row.steps),
-            Cell(str(row.backwards), value=row.backwards),
-            Cell(str(row.received), value=row.received),
+            *(_count(value if row.known else None) for value in (row.steps, row.backwards, row.received)),
             norm_cell(row.norm, expected=bool(row.missing)),
             Cell(row.missing or "reported", Tone.NONE if row.missing else Tone.QUIET),
         )
@@ -142,6 +140,10 @@ def ranks_table(job: Job, most: int) -> Table:
     titles = (Column("rank", number=True), Column("steps", number=True), Column("backwards", number=True))
     own = (Column("parameters reached", number=True), Column("own grad norm", number=True), Column("heard"))
     return Table((*titles, *own), cells)
+
+
+def _count(value: int | None) -> Cell:
+    return Cell(ABSENT, Tone.QUIET) if value is None else Cell(str(value), value=value)
 
 
 def flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:

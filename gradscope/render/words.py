@@ -32,6 +32,8 @@ UNKNOWN = "not kept"
 _FRAMES = (2, 5)
 """Of a longer path, so many outermost and innermost frames are shown."""
 
+_OF_RANKS = "GS6"
+"""Codes of findings about ranks, whose sentence says which."""
 _HEADLINES = {
     State.NONE: "No gradient reaches",
     State.ZERO: "Only zero gradients reach",
@@ -51,8 +53,14 @@ class Verdict:
 def flow_words(report: Report) -> str:
     """What the numbers of the flow matrix are."""
     kept = len(report.run.passes)
+    part = "; of split parameters that of the part which this rank holds" if is_split(report) else ""
     of = f", over the {kept:,} of {report.run.backwards:,} passes that were kept" if kept < report.run.backwards else ""
-    return f"median gradient norm that each backward line left in each model{of}"
+    return f"median gradient norm that each backward line left in each model{of}{part}"
+
+
+def is_split(report: Report) -> bool:
+    """Whether a rank holds only a part of some parameters, so that the norms of its own passes are of parts."""
+    return any(split != 1 for split, _ in report.run.parts.values())
 
 
 def number(value: float | None) -> str:
@@ -165,6 +173,9 @@ def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdic
         said.append(f"{count(report.passed, 'finding')} let pass")
     facts = "; ".join(", ".join(part) for part in (said, ran) if part)
     if worst is None:
+        unheard = run.job.unheard if run.job is not None else None
+        if unheard is not None:
+            return Verdict(Severity.WARNING, f"{_calm(report)}; rank {unheard.rank}: {unheard.missing}", facts)
         return Verdict(None, _calm(report), facts)
     return Verdict(worst, _alarm(report, [f for f in loud if f.severity is worst]), facts)
 
@@ -203,7 +214,7 @@ def _all(models: int) -> str:
 def _alarm(report: Report, findings: list[Finding]) -> str:
     first = findings[0]
     start = _HEADLINES.get(State(first.state)) if first.state in set(State) else None
-    if start is None or not first.model:
+    if start is None or not first.model or first.code.startswith(_OF_RANKS):
         return first.message.rstrip(".")
     alike = list(dict.fromkeys(_whom(report, f) for f in findings if f.state == first.state and f.model))
     return f"{start} {listing(alike, 3)}"

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 from torch.nn.parallel import DistributedDataParallel
 
@@ -166,6 +167,51 @@ def apart(rank):
     return told
 
 
+def faults(rank):
+    """A NaN that begins on rank 1 and is averaged into all weights; an optimizer that shards itself over the ranks."""
+    told = {}
+    model = DistributedDataParallel(made())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with gradscope.watch(net=model) as scope:
+        for step in scope.steps(range(6)):
+            x = batch(rank)
+            if rank == 1 and step == 3:
+                x = x * float("nan")
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+        told["nan"] = facts(scope.report(ranks=True, timeout=20))
+    model = DistributedDataParallel(made())
+    optimizer = ZeroRedundancyOptimizer(model.parameters(), optimizer_class=torch.optim.Adam, lr=0.01)
+    with gradscope.watch(net=model) as scope:
+        for _ in scope.steps(range(5)):
+            optimizer.zero_grad()
+            model(batch(rank)).pow(2).mean().backward()
+            optimizer.step()
+        told["zero"] = facts(scope.report(ranks=True, timeout=20))
+    return told
+
+
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.a = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)), nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.a(self.body(x))
+
+
+def drawn(rank):
+    """What is live in the graphs of a model whose blocks are sharded one by one: of a report, and of a live loss."""
+    model = made(Deep)
+    for part in model.body:
+        fully_shard(part)
+    fully_shard(model)
+    graph = gradscope.explain(step_of(model, rank), net=model).run.graph
+    loss = model(batch(rank)).pow(2).mean()
+    return {"live": [node.live for node in graph.nodes if node.model], "words": str(gradscope.graph(loss, net=model))}
+
+
 def sharded(rank):
     """FSDP2, watched before and after the parameters are replaced, against the same training in one process."""
     told = {}
@@ -193,6 +239,7 @@ def sharded(rank):
         fully_shard(part)
     fully_shard(model)
     told["traced"] = facts(gradscope.explain(step_of(model, rank), net=model))
+    told["drawn"] = drawn(rank)
     if dist.get_world_size() == 4:
         told["mesh"] = replicated(rank)
         told["tensor"] = tensor_parallel(rank)
@@ -231,7 +278,7 @@ def killed(rank):
         return {"report": facts(scope.report(ranks=True, timeout=2 if rank == 0 else 20))}
 
 
-JOBS = {job.__name__: job for job in (ddp, apart, sharded, killed)}
+JOBS = {job.__name__: job for job in (ddp, apart, faults, sharded, killed)}
 
 
 # --- ranks ---------------------------------------------------------------------------------------------------

@@ -93,6 +93,18 @@ def test_rank_whose_gradients_stand_out(job):
         assert "rank 1" in finding(rank["outlier"], "GS603")["message"]
 
 
+def test_the_rank_that_had_a_nan_first_is_named_though_all_have_it_then(job):
+    for rank in job("faults"):
+        loud = [f for f in rank["nan"]["json"]["findings"] if f["severity"] == "error"]
+        assert [f["code"] for f in loud] == ["GS603"]
+        assert "first on rank 1 at step 3" in loud[0]["message"]
+
+
+def test_an_optimizer_that_shards_itself_steps_once(job):
+    for rank in job("faults"):
+        assert codes(rank["zero"]) == []
+
+
 def test_one_rank_alone_does_not_wait_for_ever(job):
     alone = job("apart")[0]
     missing = [row["missing"] for row in alone["nobody"]["json"]["ranks"]["rows"]]
@@ -147,6 +159,13 @@ def test_empty_part_is_no_zero_gradient(job, form):
 def test_stand_ins_of_fully_shard_are_no_parameters(job):
     for rank in job("sharded"):
         assert len(rank["traced"]["names"]) == 6
+
+
+@sharded
+def test_blocks_that_are_sharded_one_by_one_are_drawn_alive(job):
+    for rank in job("sharded"):
+        assert all(rank["drawn"]["live"])
+        assert "reaches 8 of 8 parameters" in rank["drawn"]["words"]
 
 
 @sharded

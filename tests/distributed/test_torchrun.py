@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("train.py")
-ENDS = ("well", "hang", "kill")
+ENDS = ("well", "hang", "kill", "miss")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_report_says_what_became_of_the_ranks(ended):
 
     assert missing["well"] == ["", ""]
     assert missing["hang"][0].startswith("it was still running")
-    assert missing["hang"][1] == "it failed with exit status 1"
+    assert missing["miss"][1] == missing["hang"][1] == "it failed with exit status 1"
     assert missing["kill"][1].startswith("it ended before it could report; this is what its run file holds")
 
 

@@ -1,4 +1,7 @@
-"""A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults."""
+"""A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults.
+
+`miss`: it lacks the head at one step only, and the job hangs there.
+"""
 
 import os
 import sys
@@ -23,11 +26,12 @@ dist.init_process_group("gloo")
 rank = dist.get_rank()
 torch.manual_seed(0)
 net = Net()
-ddp = DistributedDataParallel(net, find_unused_parameters="hang" not in sys.argv)
+ddp = DistributedDataParallel(net, find_unused_parameters=not {"hang", "miss"} & set(sys.argv))
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
 torch.manual_seed(rank)
 for step in range(4):
-    loss = ddp(torch.randn(4, 8), rank == 0).pow(2).mean()
+    both = rank == 0 or ("miss" in sys.argv and step != 2)
+    loss = ddp(torch.randn(4, 8), both).pow(2).mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

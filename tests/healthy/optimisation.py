@@ -204,6 +204,29 @@ def lookahead(watch: Watch) -> list[float]:
     return losses
 
 
+class Slow(torch.optim.Optimizer):
+    """Lookahead as most people write it: an optimizer of its own, around another."""
+
+    def __init__(self, base: torch.optim.Optimizer) -> None:
+        self.base, self.turns = base, 0
+        super().__init__([p for group in base.param_groups for p in group["params"]], {"lr": base.defaults["lr"]})
+        self.slow = [p.detach().clone() for p in self.param_groups[0]["params"]]
+
+    def step(self, closure: object = None) -> None:
+        self.base.step()
+        self.turns += 1
+        with torch.no_grad():
+            for slow, p in zip(self.slow, self.param_groups[0]["params"], strict=True):
+                if self.turns % 3 == 0:
+                    p.copy_(slow.lerp_(p, 0.5))
+
+
+def optimizer_around_another(watch: Watch) -> list[float]:
+    model = mlp(6, 16, 3)
+    watch(model=model)
+    return fit(model, Slow(torch.optim.Adam(model.parameters(), lr=1e-3)), 10)
+
+
 def autocast_in_bfloat16(watch: Watch) -> list[float]:
     model = nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 3))
     watch(model=model)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gradscope.job import Merger, Summary, decode, encode, summarize, with_job
-from gradscope.records import Group, Model, Optimizer, OptimizerStep, Owner, Parameter, Run, Tally
+from gradscope.records import Group, Location, Model, Optimizer, OptimizerStep, Origin, Owner, Parameter, Run, Tally
 from gradscope.report import Report
 from gradscope.runfile import read_run, write_run
 
@@ -69,6 +69,76 @@ def test_rank_that_is_not_finite_is_named():
 
     assert found["GS603"].severity == "error"
     assert "rank 1 alone" in found["GS603"].message
+
+
+def spoilt_from(step, *, rank, backwards=20):
+    """A rank whose gradients are not finite from this step on; `measured` passes are all."""
+    run = run_of({"a": math.nan}, rank=rank, applied={"a": 1.0})
+    tally = Tally(
+        backwards=backwards, measured=backwards, nonfinite=backwards - step, first_nonfinite=step,
+        first_nonfinite_step=step, last_backward=4, norm_last=math.nan,
+    )  # fmt: skip
+    line = Location("train.py", 12, "", "x = x / x.sum()")
+    origin = Origin("nan", "division_by_zero", frozenset({0}), (line,), "div", step, step)
+    return replace(run, tallies={0: tally}, origins=(origin,))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_the_rank_that_had_a_nan_first_is_named_with_its_line(order):
+    ranks = [spoilt_from(13, rank=0), spoilt_from(12, rank=1), spoilt_from(13, rank=2)]
+    merger = Merger(3)
+    for rank in order:
+        merger.add(decode(encode(summarize(ranks[rank], rank, 3))))
+    report = Report(with_job(ranks[0], merger.job()))
+    (finding,) = [f for f in report.findings if f.severity == "error"]
+
+    assert finding.code == "GS603"
+    assert "first on rank 1 at step 12" in finding.message
+    assert (str(finding.location), finding.steps) == ("train.py:12", (12, 12))
+
+
+def test_where_a_rank_did_not_measure_each_pass_nobody_was_first():
+    ranks = [spoilt_from(13, rank=0), spoilt_from(12, rank=1)]
+    thin = replace(ranks[0].tallies[0], measured=3)
+    report = report_of(replace(ranks[0], tallies={0: thin}), ranks[1])
+
+    assert loud(report) == {}
+    assert "GS301" in {f.code for f in report.findings}
+
+
+def ended(rank, *, misses, backwards=4):
+    """A rank that had a gradient in each pass, or in each but its last."""
+    run = run_of({"a": 1.0, "b": 1.0}, rank=rank)
+    whole = Tally(backwards=backwards, measured=backwards, last_backward=backwards - 1, norm_last=1.0)
+    short = replace(whole, backwards=backwards - 1, measured=backwards - 1, last_backward=backwards - 2)
+    return replace(run, backwards=backwards, tallies={0: whole, 1: short if misses else whole})
+
+
+@pytest.mark.parametrize("failed", ["it failed with exit status 1", ""])
+def test_what_a_rank_lacked_in_its_last_pass_is_told_where_the_job_failed(failed):
+    merger = Merger(2)
+    merger.add(summarize(ended(0, misses=False), 0, 2, missing="it was still running" if failed else ""))
+    merger.add(summarize(ended(1, misses=True), 1, 2, missing=failed))
+    report = Report(with_job(ended(0, misses=False), merger.job()))
+
+    assert list(loud(report)) == (["GS601"] if failed else [])
+    if failed:
+        finding = loud(report)["GS601"]
+        assert (finding.severity, finding.parameters) == ("error", ("b",))
+        assert "rank 1 in the last backward pass" in finding.message
+
+
+def test_a_job_that_lost_a_rank_is_not_called_well():
+    merger = Merger(2)
+    merger.add(summarize(ended(0, misses=False), 0, 2))
+    merger.lost(1, "it failed with exit status 9")
+    report = Report(with_job(ended(0, misses=False), merger.job()))
+    text = str(report)
+
+    assert text.startswith("! ")
+    assert "rank 1: it failed with exit status 9" in text
+    row = next(line for line in text.splitlines() if line.split()[:1] == ["1"])
+    assert row.split()[1:5] == ["-"] * 4
 
 
 def test_norms_of_another_step_are_not_compared():

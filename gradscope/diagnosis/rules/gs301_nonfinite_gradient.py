@@ -22,11 +22,16 @@ from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.diagnosis.rules.gs503_never_stepped import withheld
+from gradscope.diagnosis.rules.ranks import begun_elsewhere
 from gradscope.records import Origin, Run, Write
 
 CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
 _SPARED = "a GradScaler skips such a step now and then to find its scale; if it goes on, `gradscope run` may say why"
+_OVER = (
+    "tracing had ended when it came, as nothing was wrong for long: save a checkpoint shortly before that step, and"
+    " start from it under `gradscope run`"
+)
 _LATE = "tracing came too late, when the weights were NaN already: `gradscope run` traces from the first step on"
 
 
@@ -38,6 +43,8 @@ def check(run: Run) -> Iterable[Finding]:
     firsts = {
         u: first for u, first in firsts.items() if not wild.intersection(o.model for o in run.parameters[u].owners)
     }
+    elsewhere = begun_elsewhere(run)  # GS603 names the rank that had it first
+    firsts = {u: first for u, first in firsts.items() if run.parameters[u].name not in elsewhere}
     yield from _by_hand(run, wild)
     if not firsts or not run.parameters:
         return
@@ -81,7 +88,8 @@ def check(run: Run) -> Iterable[Finding]:
 
 
 def _fix(run: Run, *, applied: bool) -> str:
-    return (_LATE if 0 < run.traced < run.steps else "") if applied else _SPARED
+    late = _OVER if run.script else _LATE
+    return (late if 0 < run.traced < run.steps else "") if applied else _SPARED
 
 
 def _words(origin: Origin | None) -> Cause | None:

@@ -1,8 +1,11 @@
-"""GS601 rank-without-gradient: on some ranks a parameter never gets a gradient that it gets on others.
+"""GS601 rank-without-gradient: on some ranks a parameter gets no gradient that it gets on others.
 
 The data of those ranks never uses it: a task, a language or an expert that only some have. With
 DistributedDataParallel such a rank is what the others wait for when a job hangs; with find_unused_parameters=True
 it counts as zero in the average, so the gradient is smaller than it should be.
+
+It is told of a parameter that a rank never uses; and, where the job did not come to its end, of one that it had used
+in each pass but the last: one batch without images is enough.
 
 Bad:
     loss = head_a(h).mean() if rank == 0 else head_b(h).mean()
@@ -40,6 +43,32 @@ def check(run: Run) -> Iterable[Finding]:
                 state="none",
                 cause="rank_skips_it",
                 says=f"gets no gradient on {who}",
+            )
+    yield from _at_the_end(run)
+
+
+def _at_the_end(run: Run) -> Iterable[Finding]:
+    """What a rank lacked in its last backward pass alone, where the job did not come to its end."""
+    if run.job is None or run.job.unheard is None:
+        return
+    groups: dict[tuple[tuple[int, ...], int], list[str]] = {}
+    for across in run.job.parameters:
+        if across.steady and 0 < across.stopped < across.ranks == across.received:
+            groups.setdefault((across.first_stopped, across.stopped), []).append(across.name)
+    for (first, many), names in groups.items():
+        for model, fqns in by_name(run, names):
+            who = listed(first, many)
+            yield over_ranks(
+                CODE,
+                Severity.ERROR,
+                run,
+                model,
+                fqns,
+                state="none",
+                cause="rank_skips_it",
+                says=f"got no gradient on {who} in the last backward pass, after which the job ended",
+                said="what was computed there did not use it, as it had in every pass before",
+                detail=f"rank {run.job.unheard.rank}: {run.job.unheard.missing}",
             )
 
 

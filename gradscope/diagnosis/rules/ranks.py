@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
-from gradscope.records import Run
+from gradscope.diagnosis.rules.common import at
+from gradscope.records import Across, Path, Run
 
 
 def by_name(run: Run, names: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
@@ -38,6 +39,9 @@ def over_ranks(  # noqa: PLR0913 - the fields of a finding
     cause: str,
     says: str,
     detail: str = "",
+    path: Path = (),
+    steps: tuple[int, int] | None = None,
+    said: str = "",
 ) -> Finding:
     """A finding that only the facts of several ranks give."""
     known = next((m for m in run.models if m.name == model), None)
@@ -48,11 +52,26 @@ def over_ranks(  # noqa: PLR0913 - the fields of a finding
         who = several
         verb, _, rest = says.partition(" ")
         says = f"{ {'is': 'are'}.get(verb, verb.removesuffix('s')) } {rest}"
-    words = CAUSES[cause]
+    words, location = CAUSES[cause], path[-1] if path else None
     return Finding(
         rule[0], rule[1], severity, model, fqns, state, cause, Evidence.OBSERVED,
-        f"{who} {says}: {words.said}.", words.fix, steps=(0, max(run.steps - 1, 0)), detail=detail,
+        f"{who} {says}: {said or words.said}{at(location)}.", words.fix, location, path,
+        steps=steps or (0, max(run.steps - 1, 0)), detail=detail,
     )  # fmt: skip
+
+
+def begun_elsewhere(run: Run) -> frozenset[str]:
+    """Parameters by name that had their first NaN or Inf on other ranks than the one that reports, and later here."""
+    job = run.job
+    if job is None:
+        return frozenset()
+    return frozenset(a.name for a in job.parameters if begins_somewhere(a) and job.reporter not in a.first_nonfinite)
+
+
+def begins_somewhere(across: Across) -> bool:
+    """Whether a NaN or Inf came first on some ranks, and afterwards on all."""
+    later = 0 < across.nonfinite_begins < across.nonfinite == across.ranks
+    return later and across.measured and across.nonfinite_step is not None
 
 
 def _common(model: str, fqns: tuple[str, ...]) -> str | None:
