@@ -267,3 +267,35 @@ def test_cases_are_drawn_without_an_error(name, tmp_path):
     assert "probe failed" not in done.stderr, done.stderr
     assert "Traceback" not in done.stderr.split("gradscope")[-1], done.stderr
     assert page.stat().st_size > 10_000
+
+
+class Same(torch.autograd.Function):
+    """Hands on its inputs as they are, as fully_shard does around each block."""
+
+    @staticmethod
+    def forward(_ctx: object, _flag: object, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tensors
+
+    @staticmethod
+    def backward(_ctx: object, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return (None, *grads)
+
+
+def test_what_a_custom_function_hands_on_stays_alive() -> None:
+    torch.manual_seed(0)
+    first, second, head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 1)
+    models = {"first": first, "second": second, "head": head}
+    optimizer = torch.optim.SGD([p for model in models.values() for p in model.parameters()], 0.01)
+
+    def step() -> None:
+        (x,) = Same.apply(True, first(torch.randn(5, 4)))
+        (x,) = Same.apply(True, second(x))
+        optimizer.zero_grad()
+        head(x).square().mean().backward()
+        optimizer.step()
+
+    report = gradscope.explain(step, models=models)
+
+    assert report.ok
+    assert report.run.graph is not None
+    assert [node.label for node in report.run.graph.nodes if node.model and not node.live] == []
