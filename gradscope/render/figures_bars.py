@@ -43,6 +43,8 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
         style.nothing(ax, "No parameter was seen.")
         room.head(ax, TITLE)
         return figure
+    from matplotlib.ticker import NullLocator
+
     last = _last_norms(report.run)
     norms = [last.get(uid) for uid, _, _ in rows]
     sizes = [norm for norm in norms if norm and math.isfinite(norm)]
@@ -63,6 +65,8 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     ax.set_xlabel("parameter, from input to output")
     ax.set_ylabel("gradient norm (last received)")
     ax.grid(axis="y")
+    if not sizes:  # no norm has a size that an axis could be of
+        ax.yaxis.set_major_locator(NullLocator())
     above = _name_models(ax, report, models)
     states = style.state_patches(
         ax,
@@ -99,7 +103,7 @@ def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bot
     zero = [i for i, norm in norms if norm == 0]
     broken = [i for i, norm in norms if norm is not None and not math.isfinite(norm)]
     ax.bar(zero, 0.04, 0.8, transform=across, **style.zero_looks(ax))
-    ax.bar(broken, 1.0, 0.8, color=style.NONFINITE, transform=across)
+    ax.bar(broken, 1.0, 0.8, transform=across, **style.nonfinite_looks())
 
 
 def _mark_absent(ax: Axes, positions: list[int], total: int) -> list[room.Entry]:

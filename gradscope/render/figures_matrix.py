@@ -38,6 +38,8 @@ CELL = (0.5, 0.2)
 """Inches of a cell in which a number can be read."""
 THICK_ROW = 4.0
 """Points; thinner rows have no gap between models, which would hide a small one. The bars beside them tell."""
+MOST_PATCHES = 5_000
+"""More take seconds to draw."""
 NAME = 20
 """Characters of the name of a model beside its rows."""
 
@@ -196,7 +198,9 @@ def _paint(
     absent, unknown, frozen = norms == ABSENT, norms == NOT_KEPT, norms == FROZEN
     zero, broken = norms == 0, ~np.isfinite(norms)
     pixels[zero] = to_rgba(style.look(ax).zero)
-    pixels[broken] = to_rgba(style.NONFINITE)
+    pixels[broken] = to_rgba(style.NONFINITE)  # under the patches, of which there may be too many
+    if broken.any():
+        _ground(ax, broken, style.nonfinite_looks() | {"zorder": 1.5})
     pixels[absent | unknown | frozen] = (0, 0, 0, 0)
     height, width = norms.shape
     if absent.any():
@@ -219,14 +223,21 @@ def _paint(
 
 
 def _ground(ax: Axes, cells: np.ndarray[Any, np.dtype[np.bool_]], looks: dict[str, Any]) -> None:
-    """Paint cells as patches: one for each stretch of a column, as wide as the columns that are alike."""
+    """Paint cells as patches: one for each stretch of a column, as wide as the columns that are alike.
+
+    Where that would be more than MOST_PATCHES none is painted.
+    """
     from matplotlib.patches import Rectangle
 
     edges = np.flatnonzero((cells[:, 1:] != cells[:, :-1]).any(axis=0)) + 1
+    stretches = np.diff(cells[:, [0, *edges.tolist()]].astype(int), axis=0, prepend=0) > 0
+    if int(stretches.sum()) > MOST_PATCHES:
+        return
     for left, right in itertools.pairwise([0, *edges.tolist(), cells.shape[1]]):
         turns = np.flatnonzero(np.diff(cells[:, left].astype(int), prepend=0, append=0)).tolist()
         for top, bottom in zip(turns[::2], turns[1::2], strict=True):
-            ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, zorder=0.5, **looks))
+            box = (left - 0.5, top - 0.5), right - left, bottom - top
+            ax.add_patch(Rectangle(*box, **({"zorder": 0.5} | looks)))
 
 
 def _draw_bar(
@@ -261,7 +272,8 @@ def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable) -> None:
         empty = norm in (ABSENT, NOT_KEPT, FROZEN)
         words = {ABSENT: "none", NOT_KEPT: UNKNOWN, FROZEN: "frozen"}.get(float(norm), number(float(norm)))
         colour = look.ink if empty else INK if _is_bright(float(norm), mapped) else PAPER
-        box = {"facecolor": look.paper, "edgecolor": "none", "pad": 1.5} if empty else None
+        ground = look.paper if empty else None if math.isfinite(norm) else style.NONFINITE
+        box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5} if ground else None
         ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=8, bbox=box)
 
 

@@ -275,6 +275,11 @@ def frozen_looks(ax: Axes) -> dict[str, Any]:
     return {"facecolor": look(ax).ground, "linewidth": 0}
 
 
+def nonfinite_looks() -> dict[str, Any]:
+    """The colour of a cut, crossed out: it is told from a norm without colour, too."""
+    return {"facecolor": NONFINITE, "hatch": "xxx", "edgecolor": "white", "linewidth": 0}
+
+
 def state_patches(
     ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False, frozen: bool = False
 ) -> list[Patch]:
@@ -284,7 +289,7 @@ def state_patches(
     patches = [
         (absent, Patch(label="no gradient", **absent_looks(ax))),
         (zero, Patch(label="exactly zero", **zero_looks(ax))),
-        (nonfinite, Patch(color=NONFINITE, label="NaN or Inf")),
+        (nonfinite, Patch(label="NaN or Inf", **nonfinite_looks())),
         (unknown, Patch(label=UNKNOWN, **unknown_looks(ax))),
         (frozen, Patch(label="frozen", **frozen_looks(ax))),
     ]

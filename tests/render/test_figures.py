@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -125,8 +126,17 @@ def test_heatmap_cells_absent_zero_and_nan_have_their_own_look():
     assert (cells[4:8, :, 3] == 1).all()
     assert to_hex(cells[8, 0]) == figures_style.ZERO.lower()
     assert to_hex(cells[11, 6]) == figures_style.NONFINITE.lower()
-    assert [p.get_hatch() for p in ax.patches] == [figures_style.HATCH]
+    assert {p.get_hatch() for p in ax.patches} == {figures_style.HATCH, figures_style.nonfinite_looks()["hatch"]}
     assert {t.get_text() for t in ax.get_legend().get_texts()} == {"no gradient", "exactly zero", "NaN or Inf"}
+
+
+def test_depth_has_no_scale_where_no_norm_has_a_size():
+    report = report_for_figures(strange=False)
+    spoilt = {u: replace(t, norm_last=math.nan) for u, t in report.run.tallies.items()}
+    broken = Report(replace(report.run, tallies=spoilt, events=()))
+
+    assert len(figures.plot_depth(report).axes[0].get_yticks())
+    assert not len(figures.plot_depth(broken).axes[0].get_yticks())
 
 
 def test_heatmap_hides_no_row_of_a_small_model_among_many_parameters():
