@@ -148,18 +148,25 @@ def _leaves(models: Mapping[str, Any], norms: Mapping[int, float]) -> dict[int, 
 
 def _classes(models: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     return {
-        (model, fqn): type(module).__name__
+        (model, fqn): _class(module)
         for model, root in models.items()
         if hasattr(root, "named_modules")
         for fqn, module in root.named_modules()
     }
 
 
+def _class(module: Any) -> str:
+    """The name of the user's class, of which `fully_shard` makes one of its own."""
+    kind = type(module)
+    made = hasattr(kind, "_get_fsdp_state") and len(kind.__bases__) > 1
+    return (kind.__bases__[-1] if made else kind).__name__
+
+
 def _cluster(name: str, model: Any, leaves: Mapping[int, Leaf], reached: set[int | None], index: int) -> Cluster:
     mine = [leaf for leaf in leaves.values() if leaf.model == name]
     trainable = [leaf for leaf in mine if leaf.trainable]
     hit = sum(leaf.uid in reached for leaf in trainable)
-    kind = type(model).__name__ if hasattr(model, "named_parameters") else "parameters"
+    kind = _class(model) if hasattr(model, "named_parameters") else "parameters"
     if not hit:
         words = "not reached" if trainable else "frozen" if mine else "no parameters of its own"
         return Cluster(name, kind, words, model_colour(index), Look.DEAD)
