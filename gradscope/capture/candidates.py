@@ -69,13 +69,13 @@ def lead_there(candidate: Candidate, ways: list[set[Frames]]) -> None:
     candidate.stack = Stack(same, candidate.stack.marks)
 
 
-def record(candidate: Candidate, uids: frozenset[int]) -> Cut:
-    """The fact that these parameters were cut there."""
+def record(candidate: Candidate, uids: frozenset[int], direct: frozenset[int] | None = None) -> Cut:
+    """The fact that these parameters were cut there; all of them directly, if it is not said which."""
     op = candidate.op
     library = library_line(op.stack) if op is not None else ""
     stack = candidate.stack if candidate.stack.frames else (op.stack if op is not None else EMPTY)
     return Cut(
         candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
         candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
-        candidate.once, candidate.how,
+        candidate.once, candidate.how, uids if direct is None else direct,
     )  # fmt: skip

@@ -22,7 +22,8 @@ def how_off(cause: str, op: Op | None) -> str:
     code, lasti = op.blame.frames[0]
     if lasti == -1:
         return DECORATED if decorator_line(code) else WRAPPER
-    left = code.co_flags & _GENERATOR and all(running is not code for running, _ in op.stack.frames)
+    managed = op.blame.has("contextlib")  # a @contextmanager, whose user's block is inside of its own
+    left = code.co_flags & _GENERATOR and not managed and all(running is not code for running, _ in op.stack.frames)
     return YIELDED if left else ""
 
 

@@ -61,6 +61,7 @@ class CutFinder:
         together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
         last: dict[tuple[object, ...], int] = {}
         ways: dict[tuple[object, ...], dict[int, set[Frames]]] = {}
+        direct: dict[tuple[object, ...], set[int]] = {}
         for uid in uids:
             found = self.candidates(uid)
             for candidate in [*found, *self._again(uid, found[:1])]:
@@ -68,6 +69,8 @@ class CutFinder:
                 ways.setdefault(key, {}).setdefault(uid, set()).add(candidate.stack.frames)
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
+                if candidate.source >= 0 and self.tape.values[candidate.source].param == uid:
+                    direct.setdefault(key, set()).add(uid)
                 last[key] = max(last.get(key, 0), candidate.when)
                 evidence = min(candidate.evidence, known[0].evidence, key=_EVIDENCE.index)
                 if candidate.order < known[0].order:
@@ -80,8 +83,10 @@ class CutFinder:
             candidate.once = turned and last[key] < first
         for key, each in ways.items():
             lead_there(together[key][0], list(each.values()))
-        places = [together[key] for key in sorted(together, key=order.__getitem__)]
-        return tuple(record(candidate, frozenset(members)) for candidate, members in places)
+        return tuple(
+            record(together[key][0], frozenset(together[key][1]), frozenset(direct.get(key, ())))
+            for key in sorted(together, key=order.__getitem__)
+        )
 
     # --- candidates ------------------------------------------------------------------------------------------
 

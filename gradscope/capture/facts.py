@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +16,7 @@ from gradscope.capture.discovery import name_orphans
 from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
 from gradscope.capture.since import find_since, find_sometimes
-from gradscope.records import Graph, Run
+from gradscope.records import Backward, Graph, OptimizerStep, Run
 from gradscope.records.barren import barren
 from gradscope.records.zeros import zeros_left
 
@@ -142,7 +144,7 @@ def lost(run: Run, *, dead: bool = False) -> dict[int, int]:
     Also those that the last loss is connected to no more, if it has no graph at all.
     """
     over = barren(run) if dead else set[int]()
-    return {
+    last = {
         uid: t.last_backward
         for uid, t in run.tallies.items()
         if t.last_backward is not None
@@ -150,6 +152,22 @@ def lost(run: Run, *, dead: bool = False) -> dict[int, int]:
         and (uid in over or max(t.none_streak, run.backwards - 1 - t.last_backward) >= LOST)
         and run.parameters[uid].trainable
     }
+    stepped = _stepped_since(run, last)
+    return {uid: index for uid, index in last.items() if uid in over or stepped.get(uid, LOST) >= LOST}
+
+
+def _stepped_since(run: Run, uids: Iterable[int]) -> dict[int, int]:
+    """How often the optimizers of these stepped after the last pass that reached each, where that pass was kept."""
+    holders = {uid: {o.uid for o in run.optimizers_of(uid)} for uid in uids}
+    steps: Counter[int] = Counter()
+    found: dict[int, int] = {}
+    for event in reversed(run.events):
+        if isinstance(event, OptimizerStep):
+            steps[event.optimizer] += 1
+        elif isinstance(event, Backward):
+            for uid in holders.keys() & event.norms.keys():
+                found[uid] = sum(steps[optimizer] for optimizer in holders.pop(uid))
+    return found
 
 
 def drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:

@@ -11,6 +11,7 @@ from gradscope.capture.source import EMPTY, Stack, line_of, user_files
 from gradscope.capture.statements import scope_of
 from gradscope.capture.variables import imported_files
 
+_NO_CODE = compile("", "<none>", "exec")
 _OFF = {"no_grad", "inference_mode", "set_grad_enabled"}
 
 
@@ -31,7 +32,27 @@ def grad_off_line(stack: Stack) -> Stack:
                     guess = guess if guess.frames else here
                 else:
                     found = found if found.frames else here
+            elif not found.frames and (block := _block_of_helper(expression)).frames:
+                found = Stack((*block.frames, *here.frames))
     return found if found.frames else guess
+
+
+def _block_of_helper(expression: ast.expr) -> Stack:
+    """The `with` line that turns gradients off in a @contextmanager of the user's, around its yield."""
+    name = key_of(expression.func) if isinstance(expression, ast.Call) else ""
+    for file in imported_files(user_files()) if name else ():
+        for called, _, function in index_of(file).functions:
+            blocks = [n for n in ast.walk(function) if isinstance(n, ast.With)] if called == name else ()
+            for block in blocks:
+                off = any(_turns_off(item.context_expr) for item in block.items)
+                if off and any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(block)):
+                    return _line_in(file, block.lineno, name)
+    return EMPTY
+
+
+def _line_in(file: str, line: int, function: str) -> Stack:
+    """A line of the source as a stack, of which no frame is running."""
+    return Stack(((_NO_CODE.replace(co_filename=file, co_name=function), -line),))
 
 
 def decorator_line(code: CodeType) -> int:
@@ -55,8 +76,7 @@ def wrapping_line(code: CodeType) -> Stack:
     if len(found) != 1:
         return EMPTY
     site = found[0]
-    name = site.function.name if site.function is not None else "<module>"
-    return Stack(((code.replace(co_filename=site.file, co_name=name), -site.line),))
+    return _line_in(site.file, site.line, site.function.name if site.function is not None else "<module>")
 
 
 def _wraps(node: ast.AST) -> bool:

@@ -61,6 +61,7 @@ _MARKS = {
     ("amp/grad_scaler.py", "_unscale_grads_"): "unscale_",
     ("amp/grad_scaler.py", "step"): "scaler.step",
     ("nn/init.py", "*"): "init",
+    ("/contextlib.py", "__enter__"): "contextlib",
     ("_functorch/functional_call.py", "stack_module_state"): "stack_module_state",
     ("optim/swa_utils.py", "*"): "swa",
     ("torch/_tensor_str.py", "*"): "print",

@@ -46,6 +46,8 @@ class Cut:
     """It was made before the first backward pass and never again."""
     how: str = ""
     """How gradients were off, if not by a block around it; or that it is what was kept."""
+    direct: frozenset[int] = frozenset()
+    """Those of the parameters that were read there themselves, and not what they had made."""
 
 
 @dataclass(frozen=True, slots=True)

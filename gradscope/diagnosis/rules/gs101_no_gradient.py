@@ -151,7 +151,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         )  # fmt: skip
     path = cut.path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
-    words = _words(cut)
+    words = _words(cut, uids)
     if cut.detail:
         also, words = _instance(run, cut.detail, subject(run, model, uids))
     if cut.cause == "requires_grad_false":
@@ -183,7 +183,7 @@ def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
     return tuple(copied[:1]), Cause(f"another instance, {called}, is called", f"call {meant} instead of {called}")
 
 
-def _words(cut: Cut) -> Cause | None:
+def _words(cut: Cut, uids: tuple[int, ...]) -> Cause | None:
     """Where the operation says more than the cause."""
     if cut.op in (SAVE, LOAD):
         return _SAVED
@@ -191,7 +191,7 @@ def _words(cut: Cut) -> Cause | None:
         return _FIRST_ORDER
     if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):
         return _LISTED
-    return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else off_words(cut)
+    return _WRAPPED if cut.op == WRAPPED and cut.cause == "new_tensor" else off_words(cut, uids)
 
 
 def _fix(cut: Cut, words: Cause) -> str:

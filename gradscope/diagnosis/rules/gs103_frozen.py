@@ -4,6 +4,7 @@ What the user froze is not blamed. It is told only where the code itself says th
 
 * a whole optimizer steps and nothing it holds requires a gradient;
 * it was handed to an optimizer that was stepping already, and stays frozen;
+* it was trained, then frozen, and then given, as a group of its own, to an optimizer built for a later phase;
 * an optimizer holds it, and the module that holds it has an attribute `requires_grad = True`, which does nothing;
 * an optimizer holds it, and the loop freezes it in each turn without thawing it again;
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
@@ -55,6 +56,7 @@ def check(run: Run) -> Iterable[Finding]:
     for uids, severity, says in (
         *_idle_optimizers(run),
         *_not_thawed(run),
+        *_given_later(run),
         *_toggled(run),
         *_dead_terms(run),
         *_half_loaded(run),
@@ -112,6 +114,18 @@ def _not_thawed(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         late = [u for group in groups if frozen.issuperset(group) for u in group]
         if late:
             yield late, Severity.ERROR, "stays frozen although it was handed to the stepping optimizer"
+
+
+def _given_later(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    """Frozen for a phase in between, and a group of its own in the optimizer of the next: meant to train there."""
+    for optimizer in run.optimizers:
+        if optimizer.steps < STEPS or len(optimizer.groups) < 2:
+            continue
+        stuck = {u for u in optimizer.frozen & set(optimizer.parameters) if _frozen(run.parameters[u])}
+        trained = {u for u in stuck if tally(run, u).backwards}
+        uids = [u for group in optimizer.groups if trained.issuperset(group.parameters) for u in group.parameters]
+        if uids and not stuck.issuperset(optimizer.parameters):
+            yield uids, Severity.WARNING, "is still frozen in the phase whose optimizer was given it as a group"
 
 
 def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:

@@ -20,6 +20,7 @@ from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import LAST, all_over, graphless, kept_frozen, stopped
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in, tally
+from gradscope.diagnosis.rules.gs507_lost_before_step import cleared_at
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.diagnosis.rules.off import off_words
 from gradscope.records import KEPT, Cut, Path, Run
@@ -36,7 +37,15 @@ _ONCE = Cause(
     "what it computed at an earlier step is kept without its history and used again in every later one",
     "compute it anew in each step",
 )
+_CLEARED = Cause(
+    "they are cleared before its optimizer steps",
+    "if it is not meant, leave .grad alone between backward() and step()",
+)
 _SAYS = {True: "gets no gradient any more", False: "gets a gradient at some steps only"}
+_NOT_APPLIED = {
+    True: "gets gradients that are not applied any more",
+    False: "gets gradients that are not applied at some steps",
+}
 _FIX = "if it is not meant, look for a condition that skips its loss or detaches its output"
 
 
@@ -47,14 +56,19 @@ def check(run: Run) -> Iterable[Finding]:
     told = replaced | left_behind(run) | (moving(run).keys() - silent.keys())
     yield from _frozen(run, [u for u in kept_frozen(run) if u not in told])
     groups: dict[bool, list[int]] = {True: [], False: []}
+    cleared: dict[tuple[str, Path], list[int]] = {}
     for uid, parameter in run.parameters.items():
         if parameter.owners and parameter.trainable and uid not in told and not is_idle(run, parameter):
             count = tally(run, uid)
             frozen = count.steps - count.trainable_steps
-            if uid in silent and count.trainable_steps:
-                groups[True].append(uid)
-            elif count.steps_none - frozen >= TIMES and count.steps_none < count.steps:
-                groups[False].append(uid)
+            over = uid in silent and bool(count.trainable_steps)
+            if not over and not (count.steps_none - frozen >= TIMES and count.steps_none < count.steps):
+                continue
+            if uid in cleared_at(run) and (not over or _still_comes(run, uid)):
+                cleared.setdefault((_NOT_APPLIED[over], cleared_at(run)[uid]), []).append(uid)
+            else:
+                groups[over].append(uid)
+    yield from _cleared(run, cleared)
     lost = {u: cut for cut in run.cuts for u in cut.parameters}
     for over in (True, False):
         yield from _off(run, {u: lost[u] for u in groups[over] if u in lost}, silent, over=over)
@@ -71,6 +85,30 @@ def check(run: Run) -> Iterable[Finding]:
                 cause="unknown",
                 says=_SAYS[over],
                 words=Cause(_times(run, uids, silent, over=over), _FIX),
+            )
+
+
+def _still_comes(run: Run, uid: int) -> bool:
+    """Whether a gradient came with the last passes, too."""
+    last = tally(run, uid).last_backward
+    return last is not None and run.backwards - 1 - last < LAST
+
+
+def _cleared(run: Run, groups: dict[tuple[str, Path], list[int]]) -> Iterable[Finding]:
+    """Per line that clears what has just come, and per model, one finding."""
+    for (says, path), uids in groups.items():
+        for model, mine in by_model(run, uids):
+            yield finding(
+                CODE,
+                Severity.INFO,
+                run,
+                model,
+                mine,
+                state="none" if says == _NOT_APPLIED[True] else "intermittent",
+                cause="zeroed_before_step",
+                says=says,
+                path=path,
+                words=_CLEARED,
             )
 
 

@@ -20,14 +20,17 @@ Good:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
-from gradscope.records import WRAPPED, Location, Optimizer, Parameter, Path, Run
+from gradscope.records import WRAPPED, Backward, Location, Optimizer, OptimizerStep, Parameter, Path, Run
 from gradscope.records.former import former
+from gradscope.records.once import once
 
 CODE = ("GS501", "not-in-optimizer")
 _LEFT_OUT = CAUSES["not_in_optimizer"]._replace(
@@ -230,7 +233,27 @@ def _sibling_optimizer(run: Run, uid: int) -> Optimizer | None:
     meanwhile = _stepped_meanwhile(run, uid)
     stepped = [o for o in run.optimizers if o.uid in meanwhile or (o.steps and not meanwhile)] or list(run.optimizers)
     related = [o for o in stepped if family.intersection(o.parameters)]
-    return (related or stepped)[-1] if stepped else None
+    found = related or stepped
+    return next((o for o in found if o.uid == _steps_next(run).get(uid)), found[-1]) if found else None
+
+
+@once
+def _steps_next(run: Run) -> dict[int, int]:
+    """Per parameter the optimizer that most often is the first to step after a pass that reached it.
+
+    Of two that both hold the critic it is the generator's that should have held the generator.
+    """
+    votes: dict[int, Counter[int]] = {}
+    reached: set[int] = set()
+    for event in alike(run).events:
+        if isinstance(event, Backward):
+            reached.update(event.norms)
+        elif isinstance(event, OptimizerStep):
+            for uid in reached:
+                votes.setdefault(uid, Counter())[event.optimizer] += 1
+            reached.clear()
+    chosen = {uid: counts.most_common(2) for uid, counts in votes.items()}
+    return alike(run).all({uid: best[0][0] for uid, best in chosen.items() if len(best) < 2 or best[0][1] > best[1][1]})
 
 
 def _stepped_meanwhile(run: Run, uid: int) -> set[int]:

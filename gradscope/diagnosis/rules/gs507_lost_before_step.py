@@ -13,6 +13,7 @@ Bad:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from gradscope.diagnosis.alike import alike
@@ -58,6 +59,32 @@ def _cleared(run: Run) -> Iterable[Finding]:
                 path=path,
                 also=also[-1:],
             )
+
+
+@once
+def cleared_at(run: Run) -> dict[int, Path]:
+    """Parameters whose gradients came since a step and were cleared before the next, at some steps: where, the last."""
+    fresh: set[int] = set()
+    cleared: dict[int, Path] = {}
+    times: Counter[int] = Counter()
+    where: dict[int, Path] = {}
+    same = alike(run)
+    for event in same.events:
+        if isinstance(event, Backward):
+            fresh.update(event.norms)
+            for uid in event.norms:
+                cleared.pop(uid, None)
+        elif isinstance(event, Clear):
+            cleared.update(dict.fromkeys(event.parameters & fresh, event.path))
+            fresh -= event.parameters
+        elif isinstance(event, OptimizerStep):
+            for uid in same.held[event.optimizer]:
+                if uid in cleared and not event.norms.get(uid):
+                    times[uid] += 1
+                    where[uid] = cleared[uid] or where.get(uid, ())
+                cleared.pop(uid, None)
+                fresh.discard(uid)
+    return same.all({uid: path for uid, path in where.items() if times[uid] >= TIMES})
 
 
 def _followed(run: Run) -> tuple[dict[int, dict[int, int]], set[int], dict[int, Clear]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.records import DECORATED, WRAPPER, YIELDED, Cut
 
@@ -19,8 +21,24 @@ _FIXES = {
 }
 
 
-def off_words(cut: Cut) -> Cause | None:
-    """What to say of a cut made by switching gradients off; None where the words of the cause are enough."""
+_OF_OUTPUT = {
+    "no_grad": Cause(
+        "gradients are switched off where its output is used", "use its output outside of the no_grad block"
+    ),
+    "inference_mode": Cause(
+        "its output is used in inference mode, whose results can never get a gradient",
+        "use its output outside of inference_mode",
+    ),
+}
+
+
+def off_words(cut: Cut, uids: Collection[int] = ()) -> Cause | None:
+    """What to say of a cut made by switching gradients off; None where the words of the cause are enough.
+
+    `uids`: the parameters of whom it is said. It may be that what they made was used there, and not they.
+    """
+    if uids and cut.cause in _OF_OUTPUT and cut.direct.isdisjoint(uids):
+        return _OF_OUTPUT[cut.cause]
     text = cut.path[-1].text if cut.path else ""
     if cut.how == YIELDED:
         return _YIELDED
