@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradscope.capture.nodes import worthless
 from gradscope.capture.sites import Site, Sites
 from gradscope.capture.tape import Tape
-from gradscope.capture.turns import Sizes, Turn
+from gradscope.capture.turns import Measured, Shares, Sizes, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,20 @@ class Came:
     sites: Sites
     delivered: Mapping[int, float | None]
     sizes: Sizes
+    shares: Shares
+    shared: frozenset[int]
+    """Operations whose result has several users that send a gradient back."""
 
     @classmethod
-    def of(cls, tape: Tape, sites: Sites, turn: Turn, measured: Mapping[int, Sizes]) -> Came:
+    def of(cls, tape: Tape, sites: Sites, turn: Turn, measured: Mapping[int, Measured]) -> Came:
         """Put the passes of a turn together; one that brought something is believed."""
         sizes: dict[int, float | None] = {}
+        shares: dict[tuple[int, int], float | None] = {}
         for _, event in turn.roots:
-            sizes.update({op: n for op, n in measured.get(event.index, {}).items() if n is not None or op not in sizes})
-        return cls(tape, sites, turn.delivered(), sizes)
+            found = measured.get(event.index, Measured({}, {}))
+            sizes.update({op: n for op, n in found.sizes.items() if n is not None or op not in sizes})
+            shares.update({ends: n for ends, n in found.shares.items() if n is not None or ends not in shares})
+        return cls(tape, sites, turn.delivered(), sizes, shares, frozenset(maker for _, maker in shares))
 
     @property
     def silent_ops(self) -> set[int]:
@@ -37,6 +43,13 @@ class Came:
         """Of the gradient that came to a value."""
         value = self.tape.values[i]
         return self.delivered.get(value.param) if value.param >= 0 else self.sizes.get(value.op)
+
+    def share(self, user: int, i: int) -> float | None:
+        """Of the gradient that came back to a value from one operation that uses it; None if that is not known."""
+        maker = self.tape.values[i].op
+        if self.tape.values[i].param >= 0 or maker not in self.shared:
+            return self.norm(i)
+        return self.shares.get((user, maker))
 
     def is_silent(self, i: int) -> bool:
         """The passes of the turn were seen to bring no gradient to this result, connected though it is."""

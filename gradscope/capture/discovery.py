@@ -153,6 +153,7 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     """
     inside = _inside_others(names)
     loops = frozenset().union(*map(loop_variables, user_files()))
+    known = {id(unwrapped(module)) for _, module in names.modules.values()}
     inner = {key: unwrapped(module) for key, (_, module) in names.modules.items()}
     for key, (name, module) in names.modules.items():
         if inner[key] is not module and id(inner[key]) in names.modules:
@@ -161,6 +162,8 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
         held = [watched for model in registry.models if model.module is not None and (watched := model.module())]
         if any(other is module or _is_copy_of(module, other) for other in held):
             continue
+        if type(module) is nn.ModuleList and len(module) and all(id(child) in known for child in module):
+            continue  # it only gathers what has names of its own
         own = inside.get(id(module))
         if own is not None and name in loops:
             continue  # what `for layer in net.layers` left over
@@ -180,8 +183,9 @@ def _inside_others(names: Names) -> dict[int, str]:
     """Per module that is part of another one that was found: what it is called there."""
     inside: dict[int, str] = {}
     for _, module in names.modules.values():
-        for fqn, child in unwrapped(module).named_modules():
-            if fqn:
+        root = unwrapped(module)
+        for fqn, child in root.named_modules():
+            if fqn and not (type(root) is nn.ModuleList and "." not in fqn):  # there it has a number, and no name
                 inside.setdefault(id(child), fqn.rpartition(".")[2])
     return inside
 

@@ -21,7 +21,7 @@ from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
 from gradscope.capture.tape import Root
-from gradscope.capture.turns import Sizes, Turn, choose_turn
+from gradscope.capture.turns import Measured, Turn, choose_turn
 from gradscope.records import Backward, Edge, Graph, Run
 
 MAX_NODES = 20_000
@@ -33,7 +33,7 @@ def build_graph(
     finder: CutFinder,
     run: Run,
     places: Mapping[int, Place],
-    measured: Mapping[int, Sizes],
+    measured: Mapping[int, Measured],
     origins: Iterable[Found] = (),
 ) -> Graph | None:
     """The graph of the turn that shows the loop best; None if no backward was traced."""
@@ -124,7 +124,7 @@ class _Builder:
                 self.cuts.setdefault((source, me), spoilt)
                 self.worth[source, me] = self.came.norm(parent)
             else:
-                self._connect(source, me, live=alive, norm=self.came.norm(parent))
+                self._connect(source, me, live=alive, norm=self.came.share(value.op, parent))
 
     def _cut(self, i: int, parent: int, ends: tuple[int, int], site: Site) -> None:
         """A cut; where a whole model runs with gradients off, it shows where the values get out."""

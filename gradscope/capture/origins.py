@@ -82,9 +82,9 @@ def found_at(tape: Tape, kind: str, cause: str, uid: int, step: Step) -> Found:
 
 def group(found: Iterable[Found]) -> list[tuple[Found, frozenset[int]]]:
     """Origins of several parameters that are one and the same, together."""
-    together: dict[tuple[str, str, int, Stack], tuple[Found, set[int]]] = {}
+    together: dict[tuple[str, str, int, str, Stack], tuple[Found, set[int]]] = {}
     for item in found:
-        key = (item.kind, item.cause, item.op, item.stack)
+        key = (item.kind, item.cause, item.op, item.name, item.stack)
         known, uids = together.setdefault(key, (item, set()))
         uids.add(item.uid)
         known.layers = max(known.layers, item.layers, key=len)

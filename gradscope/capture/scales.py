@@ -31,6 +31,8 @@ NEXT_TO_NOTHING = 1e-3
 """... and so small that a single such layer ends the gradient."""
 SQUASHED = 0.3
 """Share of squashing activations in the shrinking (in powers of e) that makes them the reason."""
+CANCELS = math.log(1e4)
+"""Shrinking, in powers of e, where gradients are only added up: what cancels by mathematics leaves rounding, 1e-7."""
 REPEATS = 8
 """Uses of one parameter along one way that make it a recurrence."""
 BIG_DATA = 1e3
@@ -39,6 +41,8 @@ REACHED = 1e-3
 SMALL_FACTOR = 1e-3
 """A factor computed from parameters that is everywhere below this was initialised too small."""
 _SQUASH = {"Sigmoid", "Tanh", "Softmax", "LogSigmoid", "Softplus", "Erf", "Hardsigmoid", "Hardtanh", "Atan"}
+_SPREADS = {"Expand", "Repeat", "RepeatInterleave"}
+"""Whose gradient is a sum over copies."""
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 _DIVIDES = {"Div", "Rsqrt", "Reciprocal", "NativeBatchNorm", "NativeLayerNorm", "NativeGroupNorm"}
 _ADDS = {"add", "__add__", "__radd__", "__iadd__", "stack", "cat", "sum"}
@@ -99,6 +103,9 @@ class ScaleFinder:
             return self._found("vanishing", "long_recurrence", uid, repeated)
         inner = list(zip(way.steps[way.first :], way.ops[way.first :], strict=True))
         drops = way.drops[way.first :]
+        cancelled = [o for d, (s, o) in zip(drops, inner, strict=True) if d > CANCELS and base_name(s.name) in _SPREADS]
+        if cancelled:
+            return self._found("vanishing", "cancelling_gradient", uid, cancelled[0])
         squashed = sum(d for d, (step, _) in zip(drops, inner, strict=True) if base_name(step.name) in _SQUASH)
         total = sum(drops)
         gains = [g for u in self.ways.used(way.ops) if (g := self._gain(u)) is not None]

@@ -39,7 +39,14 @@ def statement_at(filename: str, line: int) -> ast.stmt | None:
         for node in (ast.walk(tree) if tree is not None else ())
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
     ]
-    return max(found, key=_extent, default=None)
+    chosen = max(found, key=_extent, default=None)
+    while chosen is not None:  # `def f(x): return x` on one line covers no more than its own body
+        inside = (node for node in ast.iter_child_nodes(chosen) if node in found and _extent(node) == _extent(chosen))
+        deeper = next(inside, None)
+        if deeper is None:
+            break
+        chosen = deeper
+    return chosen
 
 
 def _extent(statement: ast.stmt) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from gradscope.capture.origins import explain
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Root, Tape
 from gradscope.capture.tensors import sequence
-from gradscope.capture.turns import sizes_of
+from gradscope.capture.turns import measured_in
 from gradscope.records import Backward
 
 if TYPE_CHECKING:
@@ -123,4 +123,4 @@ class TracedBackward:
             return
         hooks = GradHooks(capture.tracer.hook_lines if capture.tracer else {}, capture.calls.modules)
         capture.origins.read(capture.tape, graph, event, root, hooks)
-        capture.sizes.add(event, sizes_of(graph, capture.tape), capture.origins.steps())
+        capture.sizes.add(event, measured_in(graph, capture.tape), capture.origins.steps())

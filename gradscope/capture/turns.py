@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradscope.capture.backward import GraphWalk
 from gradscope.capture.tape import Root, Tape
@@ -18,17 +19,27 @@ MAX_PASSES = 64
 Sizes = Mapping[int, float | None]
 """Per operation: norm of the gradient that came back to its result, None if the pass reached it and brought none."""
 
+Shares = Mapping[tuple[int, int], float | None]
+"""Per (user, maker): norm of what one of several users sent back to a result; None where it is not one number."""
+
+
+class Measured(NamedTuple):
+    """What one traced pass brought back."""
+
+    sizes: Sizes
+    shares: Shares
+
 
 class SizeBook:
     """What each traced pass brought back to the operations, for the passes that may be drawn."""
 
     def __init__(self) -> None:
-        self.known: dict[int, Sizes] = {}
+        self.known: dict[int, Measured] = {}
         self._steps: dict[int, int] = {}
 
-    def add(self, event: Backward, sizes: Sizes, wanted: Collection[int]) -> None:
+    def add(self, event: Backward, measured: Measured, wanted: Collection[int]) -> None:
         """Keep a pass; `wanted` are steps whose passes have to stay."""
-        self.known[event.index] = sizes
+        self.known[event.index] = measured
         self._steps[event.index] = event.step
         if len(self.known) <= MAX_PASSES:
             return
@@ -62,7 +73,7 @@ class Turn:
 
 
 def choose_turn(
-    tape: Tape, events: Iterable[Backward], measured: Mapping[int, Sizes], wanted: Collection[int] = ()
+    tape: Tape, events: Iterable[Backward], measured: Mapping[int, Measured], wanted: Collection[int] = ()
 ) -> Turn | None:
     """The turn that shows the loop best: all its backward lines, a `wanted` pass, measured, not the first."""
     passes = {event.index: event for event in events}
@@ -110,7 +121,23 @@ def _end(tape: Tape, turns: list[Passes], number: int) -> int:
     return max(last, tape.steps[at]) if at >= 0 else last
 
 
-def sizes_of(graph: GraphWalk, tape: Tape) -> dict[int, float | None]:
+def measured_in(graph: GraphWalk, tape: Tape) -> Measured:
+    """What a recorded backward brought back to operations, and of that what came from which of several users."""
+    return Measured(_sizes(graph, tape), _shares(graph, tape))
+
+
+def _shares(graph: GraphWalk, tape: Tape) -> dict[tuple[int, int], float | None]:
+    shares: dict[tuple[int, int], float | None] = {}
+    for step in graph.steps:
+        user = tape.op_of_node(step.sequence) if step.sent else -1
+        for slot, norm in step.sent.items():
+            maker = tape.op_of_node(graph.steps[step.next[slot][0]].sequence)
+            if maker >= 0 and maker != user:
+                shares[user, maker] = None if (user, maker) in shares else norm
+    return shares
+
+
+def _sizes(graph: GraphWalk, tape: Tape) -> dict[int, float | None]:
     """Per operation the norm of the gradient at its result, from a recorded backward.
 
     An operation may make several nodes of the graph; the one made last is nearest to its result. The node of a user's

@@ -14,7 +14,14 @@ _CUT_OFF = {
 }  # fmt: skip
 _SATURATED = {"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"}
 """Whose result is exactly zero only far out."""
-_DEPTH = 12
+_DEPTH, _FAR = 12, 64
+_CASTS = ("float", "to", "type_as", "double", "half")
+_WHOLE = {
+    "floor_divide", "floor_divide_", "__floordiv__", "__ifloordiv__", "floor", "floor_", "trunc", "trunc_", "round",
+    "round_", "long", "int", "short", "fix", "sign",
+}  # fmt: skip
+"""Operations that leave whole numbers only."""
+_FACTORS = {"mul", "mul_", "__mul__", "__rmul__", "__imul__"}
 
 
 class Makers:
@@ -42,7 +49,7 @@ class Makers:
             return "constant_output", op.index
         if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
             return "masked", op.index
-        cast = not self.tape.values[value].floating or op.name in ("float", "to", "type_as", "double", "half")
+        cast = not self.tape.values[value].floating or op.name in _CASTS
         if cast and any(not self.tape.values[v].floating for v, _ in op.inputs):
             return "masked", op.index
         for parent in sorted((v for v, _ in op.inputs), key=self._blamelessness):
@@ -52,6 +59,37 @@ class Makers:
         if op.name == DERIVATIVE and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
             return "zero_derivative", op.index
         return "", -1
+
+    def given(self, value: int, answer: str, source: int) -> int:
+        """The operation that made zeros of what a weight is multiplied with; -1 if that is not so, or not known.
+
+        `answer` and `source` are of `of`: what is known otherwise comes first, but for a cast from integers that is
+        no mask.
+        """
+        made = self.tape.values[value]
+        if made.param >= 0 or made.size != 0.0 or not made.floating or not made.numel:
+            return -1
+        cast = answer == "masked" and source >= 0 and self.tape.ops[source].name in _CASTS
+        return self._born(value) if not answer or cast else -1
+
+    def zeroed_by(self, op: int) -> str:
+        """Why an operation made zeros of what was none."""
+        return "zero_derivative" if self.tape.ops[op].name in _WHOLE else "zero_multiplier"
+
+    def _born(self, value: int) -> int:
+        """Back along what is zero to the operation that made it so."""
+        values = self.tape.values
+        for _ in range(_FAR):
+            index = values[value].op
+            if index < 0:
+                return -1
+            op = self.tape.ops[index]
+            parents = [v for v, _ in op.inputs if values[v].param < 0]
+            zero = [v for v in parents if not values[v].floating or values[v].size == 0.0]
+            if op.name in _WHOLE or op.name in _FACTORS or not zero:
+                return index
+            value = zero[0]
+        return -1
 
     def apart(self, number: int) -> Stack:
         """Where an operation ran; not in the line of a helper that elsewhere made something else than zeros."""

@@ -19,7 +19,7 @@ from gradscope.capture.source import Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.capture.zero_makers import Makers
-from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN
+from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -30,20 +30,11 @@ _OTHER_FACTOR = {
 }  # fmt: skip
 """Per product node: which argument of the torch call is the other factor of each of the node's inputs."""
 
+_MATRICES = ("Mm", "Bmm", "Mv", "Addmm", "Baddbmm", "Convolution", "Linear", "MkldnnLinear")
 _JOINS = ("Stack", "Cat")
 _VIEWS = (
-    "View",
-    "UnsafeView",
-    "Reshape",
-    "Permute",
-    "Transpose",
-    "T",
-    "Unsqueeze",
-    "Squeeze",
-    "Expand",
-    "Clone",
-    "Alias",
-)
+    "View", "UnsafeView", "Reshape", "Permute", "Transpose", "T", "Unsqueeze", "Squeeze", "Expand", "Clone", "Alias",
+)  # fmt: skip
 """Nodes that pass on what they are given, elsewhere in memory."""
 _TOLD_AT_ITS_OWN_LINE = ("dead_relu", "constant_output", "zero_derivative", "saturated_activation")
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "mul_", "__imul__")
@@ -90,7 +81,7 @@ class ZeroFinder:
             elif (arrived and not any(arrived)) or self._faint(graph, arrived):
                 found.append(self._zero(graph, leaf, uid))
             elif delivered.get(uid) == 0.0 and arrived:
-                found.append(self._lost_on_arrival(graph, leaf, uid, len(arrived)))
+                found.append(self._lost_on_arrival(graph, leaf, uid, len(arrived), delivered))
         return [f for f in found if f is not None]
 
     def _constant(self, op: int, uid: int) -> Found:
@@ -277,15 +268,23 @@ class ZeroFinder:
         if not 0 <= other < len(inputs):
             return
         answer, source = self.makers.of(inputs[other][0])
-        if answer:
+        given = self.makers.given(inputs[other][0], answer, source) if base_name(step.name) in _MATRICES else -1
+        if given >= 0:
+            found.cause, found.name = self.makers.zeroed_by(given), ZERO_INPUT
+            found.op, found.stack = given, self.tape.ops[given].stack
+        elif answer:
             self._answered(graph, found, answer, source)
 
-    def _lost_on_arrival(self, graph: GraphWalk, leaf: int, uid: int, ways: int) -> Found | None:
+    def _lost_on_arrival(
+        self, graph: GraphWalk, leaf: int, uid: int, ways: int, delivered: dict[int, float | None]
+    ) -> Found | None:
         consumer = graph.steps[graph.consumers[leaf][0][0]]
         hook = self.hooks.on_parameter(uid, graph.leaves[leaf])
         if hook is not None:
             found = found_at(self.tape, "zero", "grad_hook", uid, consumer)
             found.stack = hook
+            beside = [u for u, stack in self.hooks.lines.items() if stack.frames[:1] == hook.frames[:1]]
+            found.name = SELECTIVE if any(delivered.get(u) for u in beside) else found.name
             return found
         if ways > 1:
             return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])

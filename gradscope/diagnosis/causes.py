@@ -161,7 +161,8 @@ CAUSES: dict[str, Cause] = {
     ),
     "grad_hook": Cause("a hook on its gradient returns zeros", "mend or remove the hook"),
     "cancelling_gradient": Cause(
-        "the contributions to its gradient cancel exactly", "check signs and duplicated terms of the loss"
+        "the contributions to its gradient cancel exactly",
+        "check signs, terms of the loss that are there twice, and what is the same for all that a softmax compares",
     ),
     "low_precision_underflow": Cause(
         "its gradient is too small for half precision and underflows to zero", "use a GradScaler, bfloat16 or float32"

@@ -38,9 +38,11 @@ from gradscope.records.traced import MET as MET
 from gradscope.records.traced import MET_ITSELF as MET_ITSELF
 from gradscope.records.traced import OVERWRITTEN as OVERWRITTEN
 from gradscope.records.traced import SAVE as SAVE
+from gradscope.records.traced import SELECTIVE as SELECTIVE
 from gradscope.records.traced import WRAPPED as WRAPPED
 from gradscope.records.traced import WRAPPER as WRAPPER
 from gradscope.records.traced import YIELDED as YIELDED
+from gradscope.records.traced import ZERO_INPUT as ZERO_INPUT
 from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
 

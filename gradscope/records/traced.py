@@ -24,6 +24,10 @@ KEPT = "kept"
 """How a cut came about: what the parameters had computed at an earlier step is used again."""
 MET, MET_ITSELF = "equals its target", "is its own target"
 """In place of an operation's name: a loss of exactly zero, whose target comes from elsewhere or from the prediction."""
+SELECTIVE = "hook that chooses"
+"""In place of an operation's name: a hook that leaves the gradient of other parameters as it is."""
+ZERO_INPUT = "given zeros"
+"""In place of an operation's name: all that a weight is multiplied with is zero, and the operation made it so."""
 
 
 @dataclass(frozen=True, slots=True)

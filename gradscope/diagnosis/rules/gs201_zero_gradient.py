@@ -19,7 +19,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, Origin, Run
+from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT, Origin, Run
 
 CODE = ("GS201", "zero-gradient")
 
@@ -48,6 +48,10 @@ _WORDS = {
     DERIVATIVE: Cause(
         "what is differentiated is linear in pieces (ReLU), so its next derivative is exactly zero",
         "use a smooth activation such as tanh, softplus or SiLU in what is differentiated",
+    ),
+    ZERO_INPUT: Cause(
+        "what it is given is all zero, which begins",
+        "check what is computed there: a factor of zero, an integer division, or data that is zero",
     ),
     MET: Cause(
         "its loss is exactly zero, because what it computes equals the target",
@@ -93,7 +97,7 @@ def check(run: Run) -> Iterable[Finding]:
 
 
 def _severity(source: Origin | None, design: bool) -> Severity:
-    if design:
+    if design or (source is not None and source.op == SELECTIVE):
         return Severity.INFO
     return Severity.WARNING if source is not None and source.op == MET else Severity.ERROR
 

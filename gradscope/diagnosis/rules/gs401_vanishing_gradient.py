@@ -146,7 +146,7 @@ def _is_tiny(run: Run, uid: int, best: tuple[float, float], limit: float = RELAT
     if alone >= NOTHING and (alone >= TINY or relative >= limit):
         return False  # whatever its optimizers, which are not found at once
     damped = [o.eps * DAMPED for o in run.optimizers_of(uid) if o.eps is not None]
-    return (alone < min([TINY, *damped]) and relative < limit) or alone < NOTHING
+    return (alone < min([TINY, *damped]) and relative < limit) or alone < min([NOTHING, *damped])
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

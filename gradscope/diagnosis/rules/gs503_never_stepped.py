@@ -15,11 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, tally
 from gradscope.records import Optimizer, Path, Run, Write
 
 CODE = ("GS503", "never-stepped")
+_SKIPPED = Cause("each step is skipped, as others of its optimizer get NaN or Inf", "mend what makes those NaN or Inf")
 PASSES = 2
 """Backward passes before a step is expected."""
 
@@ -32,6 +34,7 @@ def check(run: Run) -> Iterable[Finding]:
             continue
         uids = [u for u in optimizer.parameters if u not in stepping and tally(run, u).backwards >= PASSES]
         if withheld(run, optimizer):
+            yield from _beside(run, optimizer, uids)
             continue
         cause, path = _why(run, optimizer, uids)
         for model, mine in by_model(run, uids):
@@ -50,13 +53,32 @@ def check(run: Run) -> Iterable[Finding]:
             )
 
 
+def _beside(run: Run, optimizer: Optimizer, uids: list[int]) -> Iterable[Finding]:
+    """What gets good gradients, and is never updated because others of its optimizer get NaN or Inf each time."""
+    held = set(optimizer.parameters)
+    origin = next((o for o in run.origins if o.kind in ("nan", "inf") and o.parameters & held), None)
+    for model, mine in by_model(run, [u for u in uids if not tally(run, u).nonfinite]):
+        yield finding(
+            CODE,
+            Severity.ERROR,
+            run,
+            model,
+            mine,
+            state="flowing",
+            cause=origin.cause if origin is not None else "never_reaches_step",
+            says="is never updated",
+            path=origin.path if origin is not None else optimizer.step_line,
+            also=optimizer.step_line[-1:],
+            words=_SKIPPED,
+        )
+
+
 def withheld(run: Run, optimizer: Optimizer) -> bool:
-    """Whether its step() is called in the source, never ran, and would have found only NaN or Inf."""
+    """Whether its step() is called in the source, never ran, and would have found NaN or Inf each time."""
     counts = [tally(run, uid) for uid in optimizer.parameters]
-    spoilt = [c for c in counts if c.measured and c.nonfinite == c.measured]
-    healthy = any(c.nonfinite < c.measured for c in counts)
+    spoilt = any(c.measured and c.nonfinite == c.measured for c in counts)
     direct = bool(optimizer.step_line) and _is_direct(optimizer)
-    return not optimizer.steps and direct and bool(spoilt) and not healthy
+    return not optimizer.steps and direct and spoilt
 
 
 def _is_direct(optimizer: Optimizer) -> bool:

@@ -56,8 +56,12 @@ def check(run: Run) -> Iterable[Finding]:
                     path=path,
                     evidence=Evidence.OBSERVED,
                     also=optimizer.built[-1:],
-                    words=_FROM_THE_START if (cause, says) == ("scheduler_to_zero", NEVER) else None,
+                    words=_FROM_THE_START if cause == "zero_lr" and _is_by_scheduler(optimizer, path) else None,
                 )
+
+
+def _is_by_scheduler(optimizer: Optimizer, path: Path) -> bool:
+    return optimizer.scheduled and path in (optimizer.scheduler_built, optimizer.scheduler_line)
 
 
 def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Path]:
@@ -70,7 +74,7 @@ def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Pa
         return "zero_lr", added  # from which no scheduler leads away
     if largest == 0.0:
         made = optimizer.scheduler_built or optimizer.scheduler_line or added  # its step() changes nothing
-        return ("scheduler_to_zero" if optimizer.scheduled else "zero_lr"), made
+        return "zero_lr", made
     if lost >= STEPS and lost >= SHARE * len(rates):
         return "scheduler_to_zero", optimizer.scheduler_line or added
     return "", ()
