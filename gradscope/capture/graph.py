@@ -124,7 +124,8 @@ class _Builder:
                 self.cuts.setdefault((source, me), spoilt)
                 self.worth[source, me] = self.came.norm(parent)
             else:
-                self._connect(source, me, live=alive, norm=self.came.share(value.op, parent))
+                share, total = self.came.share(value.op, parent), self.came.norm(parent)
+                self._connect(source, me, live=alive, norm=share, total=total)
 
     def _cut(self, i: int, parent: int, ends: tuple[int, int], site: Site) -> None:
         """A cut; where a whole model runs with gradients off, it shows where the values get out."""
@@ -144,11 +145,15 @@ class _Builder:
                 del self.edges[ends]
                 self.cuts.setdefault(ends, next(iter(self._entries.values())))
 
-    def _connect(self, source: int, target: int, *, live: bool, norm: float | None = None) -> None:
+    def _connect(
+        self, source: int, target: int, *, live: bool, norm: float | None = None, total: float | None = None
+    ) -> None:
         line = self.edges.setdefault((source, target), Line())
         line.live = line.live or live
         if live and norm is not None:
             line.norm = norm if line.norm is None or not line.norm >= norm else line.norm
+        if live and total is not None:
+            line.total = total if line.total is None or not line.total >= total else line.total
 
     def _node_of(self, i: int) -> int:
         """The node a value belongs to, made if need be; -1 for what is not drawn."""
@@ -274,7 +279,7 @@ class _Builder:
 
     def _freeze(self) -> Graph:
         edges = [
-            Edge(source, target, line.live, line.norm)
+            Edge(source, target, line.live, line.norm, total=line.total if line.total != line.norm else None)
             for (source, target), line in self.edges.items()
             if source < target or {self.drafts[source].kind, self.drafts[target].kind} & {"parameter", "input"}
         ]

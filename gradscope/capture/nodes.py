@@ -47,6 +47,7 @@ class Line:
 
     live: bool = False
     norm: float | None = None
+    total: float | None = None
 
 
 class Springs:

@@ -57,6 +57,8 @@ class Edge:
     norm: float | None = None
     cut: str = ""
     location: Location | None = None
+    total: float | None = None
+    """Norm of all that came back to what went along it, where others use that, too; `norm` is the part of this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -47,6 +47,7 @@ class Draft:
     parameters: int = 0
     silent: int = 0
     idle: int = 0
+    frozen: int = 0
     worth: Worth = Worth.SOUND
     some: dict[Worth, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
@@ -151,21 +152,21 @@ class _Sorter:
 
     def _find_repeats(self) -> dict[str, Repeats]:
         shapes: dict[str, dict[Fqn, set[Hashable]]] = {}
+        kinds: dict[str, dict[Fqn, set[Hashable]]] = {}
         for position, node in enumerate(self.stream.nodes):
             key = self.keys[position]
             if not node.model or key in self.inner:
                 continue
             shape = shapes.setdefault(node.model, {}).setdefault(key[1], set())
+            kind = kinds.setdefault(node.model, {}).setdefault(key[1], set())
             shape.add(self.flow[position])
             shape.add(self.worth.get(key, Worth.SOUND))
             if node.kind == "parameter":
-                shape.add(("parameter", node.live))
+                shape.add(("parameter", node.live, node.uid in self.facts.frozen))
             elif (name := self._class(key)) or node.kind == "op":
+                kind.add(name or self.stream.names[position])
                 shape.add(("class", name or self.stream.names[position]))
-        return {
-            model: Repeats({path: frozenset(shape) for path, shape in by_path.items()})
-            for model, by_path in shapes.items()
-        }
+        return {model: Repeats(_frozen_sets(found), _frozen_sets(kinds[model])) for model, found in shapes.items()}
 
     def _class(self, key: tuple[str, Fqn]) -> str:
         return self.facts.classes.get((key[0], ".".join(key[1])), "")
@@ -238,6 +239,7 @@ class _Sorter:
         if node.kind == "parameter":
             draft.parameters += 1
             draft.silent += not node.live
+            draft.frozen += not node.live and node.uid in self.facts.frozen
             draft.idle += not node.live and node.uid in self.facts.fed
             if node.live and (worth := self._worth_of(node)) is not Worth.SOUND:
                 draft.some[worth] = draft.some.get(worth, 0) + 1
@@ -246,6 +248,10 @@ class _Sorter:
                 draft.sizes[path] = math.hypot(draft.sizes.get(path, 0.0), node.norm)
         elif node.kind == "module" and node.norm is not None:
             draft.norms[self.paths[position]] = node.norm
+
+
+def _frozen_sets(sets: Mapping[Fqn, set[Hashable]]) -> dict[Fqn, Hashable]:
+    return {path: frozenset(found) for path, found in sets.items()}
 
 
 def joint(kinds: Iterable[Worth]) -> Worth:

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from gradscope.records import Graph, Location
+from gradscope.records import Edge, Graph, Location, Node
 from gradscope.render.boxes import Draft, Kind, Sorting, norm_range, sort_coarsely, sort_nodes
 from gradscope.render.known import NOTHING, Known, Worth, worth_of
 from gradscope.render.marks import Badge, Mark, blame, drop_results, find_marks, limit
@@ -47,6 +48,8 @@ class Box:
     """Parameters without a gradient."""
     idle: int = 0
     """Of those, how many received one in another step."""
+    frozen: int = 0
+    """Of those, how many require none."""
     again: bool = False
     """Another call of a module that has a gradient in its first box."""
     worth: Worth = Worth.SOUND
@@ -144,6 +147,7 @@ def _merge_rest(sorting: Sorting) -> Sorting:
         home.nodes += draft.nodes
         home.parameters += draft.parameters
         home.silent += draft.silent
+        home.frozen += draft.frozen
         moved.append(rest[key])
     return Sorting(boxes, [moved[b] if b >= 0 else b for b in sorting.box], sorting.turn)
 
@@ -176,6 +180,7 @@ def _box(draft: Draft) -> Box:
         draft.parameters,
         draft.silent,
         draft.idle,
+        draft.frozen,
         False,
         draft.worth,
         dict(draft.some),
@@ -211,7 +216,7 @@ def _came(links: Sequence[Link], marks: Sequence[Mark]) -> dict[int, set[Worth]]
 
 
 def _pass_zero_on(links: tuple[Link, ...], marks: Sequence[Mark]) -> tuple[Link, ...]:
-    """A value used twice has one norm, the sum of both ways: of a box to which only zeros came nothing else comes."""
+    """Of a box to which only zeros came nothing else comes back, also where the share of a user is not known."""
     while True:
         zero = {box for box, worths in _came(links, marks).items() if worths == {Worth.ZERO}}
         passed = tuple(
@@ -236,6 +241,10 @@ def _spread_worth(boxes: tuple[Box, ...], links: Sequence[Link], marks: Sequence
 
 def _links(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...]) -> tuple[Link, ...]:
     found: dict[tuple[int, int, Line], float | None] = {}
+    users: dict[int, Counter[int]] = {}
+    for source, target, edge in stream.edges:
+        if edge.live:
+            users.setdefault(source, Counter())[sorting.box[target]] += 1
     for source, target, edge in stream.edges:
         pair = (sorting.box[source], sorting.box[target])
         if edge.cut or min(pair) < 0 or pair[0] == pair[1]:
@@ -244,13 +253,21 @@ def _links(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...]) -> tuple[Li
         if same_model and other_turn(sorting.turn[source], sorting.turn[target]):
             continue
         key = (*pair, _line(edge.live, boxes[pair[0]]))
-        norm = edge.norm
-        if norm is None and edge.live and stream.nodes[source].kind == "op":
-            norm = stream.nodes[source].norm
+        norm = _norm(edge, stream.nodes[source], pair[1], users.get(source, Counter()))
         before = found.get(key)
         found[key] = norm if before is None else before if norm is None else _larger(before, norm)
     live = {(source, target) for source, target, line in found if line is Line.LIVE}
     return tuple(Link(*key, norm) for key, norm in found.items() if key[2] is Line.LIVE or key[:2] not in live)
+
+
+def _norm(edge: Edge, source: Node, target: int, users: Mapping[int, int]) -> float | None:
+    """What comes back from a box to what a node made: all where no other box uses it, else the part of one user."""
+    if not edge.live:
+        return edge.norm
+    if len(users) == 1:
+        whole = edge.norm if edge.total is None else edge.total
+        return source.norm if whole is None and source.kind == "op" else whole
+    return edge.norm if users[target] == 1 else None
 
 
 def _larger(first: float, second: float) -> float:

@@ -61,6 +61,8 @@ class Known:
     fed: frozenset[int] = frozenset()
     """Parameters that received a gradient at some time of the run."""
     blames: tuple[Blame, ...] = ()
+    frozen: frozenset[int] = frozenset()
+    """Parameters that require no gradient."""
 
     def gathered(self, drawn: Collection[str], crowd: str) -> Known:
         """The same with what is said of models that are not drawn by name said of the crowd."""
@@ -85,7 +87,8 @@ def known_of(report: Report) -> Known:
         if not spared:
             blames.append(_blame(finding, uids))
     fed = frozenset(uid for uid, tally in run.tallies.items() if tally.backwards)
-    return Known(_classes(run), told, fed, tuple(blames))
+    frozen = frozenset(uid for uid, parameter in run.parameters.items() if not parameter.trainable)
+    return Known(_classes(run), told, fed, tuple(blames), frozen)
 
 
 def worth_of(norm: float | None) -> Worth:

@@ -60,10 +60,12 @@ def _gradient(box: Box, passes: bool) -> list[str]:
         return ["another call, without gradient"]
     if box.flow is Flow.GHOST:
         return ["behind the cut"]
+    if box.flow is Flow.DEAD and box.frozen and box.frozen == box.silent:
+        return ["frozen"]
     if box.flow is Flow.DEAD:
         return ["no gradient in this step" if box.idle and box.idle == box.silent else "no gradient"]
     if passes:
-        return ["a gradient passes, none stays"]
+        return [f"{'frozen; ' * (box.frozen == box.silent)}a gradient passes, none stays"]
     words = []
     told = box.worth in (Worth.ZERO, Worth.NONFINITE) and not any(0 < norm < math.inf for norm in box.norms or ())
     if box.norms and not told:
@@ -74,8 +76,10 @@ def _gradient(box: Box, passes: bool) -> list[str]:
         words.append(f"gradient {_worth_words(box, box.worth)}")
     of = count(box.parameters, "parameter")
     words += [f"{amount} of {of}: {_worth_words(box, worth)}" for worth, amount in some.items()]
-    if box.silent:
-        words.append(f"{box.silent} of {of}: no gradient")
+    if box.frozen:
+        words.append(f"{box.frozen} of {of}: frozen")
+    if box.silent > box.frozen:
+        words.append(f"{box.silent - box.frozen} of {of}: no gradient")
     return words
 
 

@@ -88,7 +88,8 @@ def live_graph(
     graph = _graph(steps, leaves, tuple(root.shape), left)
     reached: set[int | None] = {node.uid for node in graph.nodes if node.live and node.uid is not None}
     graph, crowd = merge_crowd(graph)
-    picture = fold(graph, depth, Known(_classes(models)))
+    frozen = frozenset(leaf.uid for leaf in leaves.values() if not leaf.trainable)
+    picture = fold(graph, depth, Known(_classes(models), frozen=frozen))
     clusters = [_cluster(name, model, leaves, reached, i) for i, (name, model) in enumerate(models.items())]
     if crowd:
         shown = {box.model for box in picture.boxes}

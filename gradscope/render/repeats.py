@@ -2,12 +2,13 @@
 
 * Siblings are compared by their shape alone (class, state, what hangs below), never by their neighbours:
   the first and the last block have other neighbours than the rest.
-* A run may have a period: Linear, ReLU, Linear, ReLU ... is "(Linear, ReLU) x500".
+* A run may have a period: Linear, ReLU, Linear, ReLU ... is "(Linear, ReLU) x500". Not where those of one kind differ
+  in their state: of experts of which every third is dead it would not say which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Fqn = tuple[str, ...]
@@ -39,10 +40,13 @@ class Place:
 class Repeats:
     """The runs among the modules of one model, from the shape of each drawn (leaf) module."""
 
-    def __init__(self, shapes: Mapping[Fqn, Hashable]) -> None:
+    def __init__(self, shapes: Mapping[Fqn, Hashable], kinds: Mapping[Fqn, Hashable] | None = None) -> None:
+        """`kinds`: the same without the state. Without them no state is told from a kind."""
         self._runs: dict[Fqn, tuple[Run, int]] = {}
         self._places: dict[Fqn, Place] = {}
-        self._find(shapes)
+        kind = _numbered(kinds) if kinds is not None else {}
+        for parent, children, number in _families(shapes):
+            self._fold_family(parent, children, number, kind)
 
     def place(self, path: Fqn) -> Place:
         """Where the module at `path` is drawn."""
@@ -66,28 +70,40 @@ class Repeats:
                 break
         return Place(tuple(folded), tuple(turn), repeats)
 
-    def _find(self, shapes: Mapping[Fqn, Hashable]) -> None:
-        """Compare siblings from the deepest level upwards; equal shapes get equal small numbers."""
-        known: dict[Hashable, int] = {}
-        number = {path: known.setdefault(shape, len(known)) for path, shape in shapes.items()}
-        for depth in range(max((len(p) for p in shapes), default=0), 0, -1):
-            families: dict[Fqn, list[str]] = {}
-            for path in number:
-                if len(path) == depth:
-                    families.setdefault(path[:-1], []).append(path[-1])
-            for parent, children in families.items():
-                self._fold_family(parent, children, number)
-                below = tuple(sorted((c, number[(*parent, c)]) for c in children))
-                shape = (number.get(parent), below)
-                number[parent] = known.setdefault(shape, len(known))
-
-    def _fold_family(self, parent: Fqn, children: Iterable[str], number: Mapping[Fqn, int]) -> None:
+    def _fold_family(
+        self, parent: Fqn, children: Iterable[str], number: Mapping[Fqn, int], kind: Mapping[Fqn, int]
+    ) -> None:
         counted = sorted((c for c in children if c.isascii() and c.isdigit()), key=lambda c: (int(c), c))
-        for start, period, repeats in find_runs([number[(*parent, c)] for c in counted]):
+        shapes = [number[(*parent, c)] for c in counted]
+        kinds = [kind.get((*parent, c), number[(*parent, c)]) for c in counted]
+        for start, period, repeats in find_runs(shapes, kinds):
             members = counted[start : start + period * repeats]
             run = Run(f"{members[0]}-{members[-1]}", repeats, period)
             for index, child in enumerate(members):
                 self._runs[(*parent, child)] = (run, index // period)
+
+
+def _families(shapes: Mapping[Fqn, Hashable]) -> Iterator[tuple[Fqn, list[str], dict[Fqn, int]]]:
+    """(parent, children, number of each shape) from the deepest level upwards; equal shapes have equal numbers."""
+    known: dict[Hashable, int] = {}
+    number = {path: known.setdefault(shape, len(known)) for path, shape in shapes.items()}
+    for depth in range(max((len(p) for p in shapes), default=0), 0, -1):
+        families: dict[Fqn, list[str]] = {}
+        for path in number:
+            if len(path) == depth:
+                families.setdefault(path[:-1], []).append(path[-1])
+        for parent, children in families.items():
+            yield parent, children, number
+            below = tuple(sorted((c, number[(*parent, c)]) for c in children))
+            shape = (number.get(parent), below)
+            number[parent] = known.setdefault(shape, len(known))
+
+
+def _numbered(shapes: Mapping[Fqn, Hashable]) -> dict[Fqn, int]:
+    number: dict[Fqn, int] = {}
+    for _, _, number in _families(shapes):  # noqa: B007 - all are in it when the last has come
+        pass
+    return number
 
 
 def other_turn(first: Turn, second: Turn) -> bool:
@@ -100,13 +116,20 @@ def other_turn(first: Turn, second: Turn) -> bool:
     return False
 
 
-def find_runs(shapes: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(start, period, repeats) of the runs in a list, left to right; the longest wins, then the shortest period."""
+def find_runs(shapes: Sequence[int], kinds: Sequence[int] | None = None) -> list[tuple[int, int, int]]:
+    """(start, period, repeats) of the runs in a list, left to right; the longest wins, then the shortest period.
+
+    Of one kind no two shapes are in a period.
+    """
+    kinds = shapes if kinds is None else kinds
     found = []
     start = 0
     while start < len(shapes):
         best = (0, 0, 0)
         for period in range(1, MAX_PERIOD + 1):
+            inside = slice(start, start + period)
+            if len(set(zip(kinds[inside], shapes[inside], strict=True))) > len(set(kinds[inside])):
+                break
             repeats = _repeats(shapes, start, period)
             if repeats >= MIN_REPEATS and repeats * period > best[0]:
                 best = (repeats * period, period, repeats)

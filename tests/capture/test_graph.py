@@ -15,6 +15,7 @@ import gradscope
 from gradscope.capture import facts
 from gradscope.capture import graph as builder
 from gradscope.records import Graph, Node
+from gradscope.render.fold import fold
 from gradscope.report import Report
 from gradscope.scope import Scope
 
@@ -299,3 +300,60 @@ def test_what_a_custom_function_hands_on_stays_alive() -> None:
     assert report.ok
     assert report.run.graph is not None
     assert [node.label for node in report.run.graph.nodes if node.model and not node.live] == []
+
+
+def test_each_line_has_what_comes_back_along_it() -> None:
+    """Of two heads on one encoder one sends 100 million times as much as the other."""
+    torch.manual_seed(0)
+    encoder, strong, weak = nn.Linear(4, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+    models = {"encoder": encoder, "strong": strong, "weak": weak}
+    optimizer = torch.optim.SGD([p for model in models.values() for p in model.parameters()], 0.0)
+    x = torch.randn(5, 4)
+
+    def step() -> None:
+        hidden = encoder(x)
+        optimizer.zero_grad()
+        (100 * strong(hidden).mean() + 1e-6 * weak(hidden).mean()).backward()
+        optimizer.step()
+
+    graph = gradscope.explain(step, models=models).run.graph
+    assert graph is not None
+    hidden = encoder(x)
+    parts = {"strong": 100 * strong(hidden).mean(), "weak": 1e-6 * weak(hidden).mean()}
+    grads = {name: torch.autograd.grad(loss, hidden)[0] for name, loss in parts.items()}
+    expected = {name: float(grad.norm()) for name, grad in grads.items()}
+    ends = [(graph.nodes[e.source], graph.nodes[e.target], e) for e in graph.edges if e.live]
+    found = {b.model: e for a, b, e in ends if (a.model, a.kind) == ("encoder", "module") and b.model in expected}
+
+    assert {name: edge.norm for name, edge in found.items()} == pytest.approx(expected, rel=1e-5)
+    assert found["weak"].total == pytest.approx(float((grads["strong"] + grads["weak"]).norm()), rel=1e-5)
+
+
+def test_a_line_between_two_blocks_has_all_that_comes_back_also_past_a_shortcut() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.inner(x).tanh()
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 4), Block(), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(net.parameters(), 0.0)
+    x = torch.randn(5, 4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        net(x).square().mean().backward()
+        optimizer.step()
+
+    report = gradscope.explain(step, net=net)
+    assert report.run.graph is not None
+    picture = fold(report.run.graph, 1)
+    boxes = {box.path: index for index, box in enumerate(picture.boxes) if box.model == "net"}
+    (link,) = [k for k in picture.links if (k.source, k.target) == (boxes[("0",)], boxes[("1",)])]
+    entering = net[0](x)
+    expected = torch.autograd.grad(net[2](net[1](entering)).square().mean(), entering)[0].norm()
+
+    assert link.norm == pytest.approx(float(expected), rel=1e-5)
