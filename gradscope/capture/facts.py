@@ -23,6 +23,7 @@ from gradscope.records.zeros import zeros_left
 if TYPE_CHECKING:
     from gradscope.capture.capture import Capture
 
+_SCRIPTED = "what TorchScript modules do inside: no line in them can be told"
 LOST = 5
 """Steps without a gradient from which its line is looked for."""
 
@@ -116,7 +117,8 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     unseen = capture.calls.elsewhere()
     unseen -= capture.tape.live() if unseen else unseen
     silent = [u for u in missing if not run.optimizers or u in held or run.parameters[u].frozen_at]
-    unused = frozenset(run.parameters) - capture.tape.read() - unseen
+    scripted = capture.registry.scripted()
+    unused = frozenset(run.parameters) - capture.tape.read() - unseen - scripted
     loose = frozenset(u for u, t in run.tallies.items() if t.backwards and u not in held)
     instead = instances(finder, run, (u for u in silent if u in held))
     called = frozenset(u for cut in instead for u in cut.parameters)
@@ -129,6 +131,7 @@ def with_cuts(capture: Capture, run: Run) -> Run:
         unseen=unseen,
         traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
+        notes=(*run.notes, *([_SCRIPTED] if scripted else [])),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
 

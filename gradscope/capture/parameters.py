@@ -264,6 +264,12 @@ class Registry:
                     lines[f"{model.name}.{prefix}" if prefix else model.name] = resolve(stack)
         return lines
 
+    def scripted(self) -> frozenset[int]:
+        """Parameters of TorchScript modules, in which no operation is seen."""
+        roots = [root for model in self.models if model.module is not None and (root := model.module()) is not None]
+        modules = [m for root in roots for m in root.modules() if isinstance(m, torch.jit.ScriptModule)]
+        return frozenset(uid for module in modules for p in module.parameters() if (uid := self.uid(p)) >= 0)
+
     def current(self) -> set[int]:
         """Parameters that a watched model holds now."""
         return {uid for model in self.models for uid in model.uids}

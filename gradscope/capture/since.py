@@ -23,8 +23,7 @@ _CUT = {"detach", "data", "numpy", "item", "new_tensor"}
 def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
     """Of parameters whose last gradient came in these backward passes: what has kept them from one since.
 
-    What cut already while they still came is none of it. Where tracing saw none come, only gradients that are
-    switched off are sure to be new.
+    What cut already while they still came is none of it. Where tracing saw none come, it is the best explanation.
     """
     together: dict[tuple[object, ...], tuple[Candidate, set[int]]] = {}
     for uid, index in last.items():
@@ -36,7 +35,8 @@ def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
             later = [off]
         if later and before >= 0 and not _uses(finder, uid, before):
             later[0].kept = _behind(finder, later[0].source) <= last.keys()
-        if later and _sure(later[0], cuts=before >= 0):
+        if later and _sure(later[0]):
+            later[0].evidence = "traced" if before >= 0 or later[0].cause in _OFF else "inferred"
             together.setdefault(later[0].place, (later[0], set()))[1].add(uid)
     return tuple(record(candidate, frozenset(uids)) for candidate, uids in together.values())
 
@@ -98,7 +98,7 @@ def _behind(finder: CutFinder, value: int) -> set[int]:
     return {values[each].param for each in seen if values[each].param >= 0}
 
 
-def _sure(first: Candidate, *, cuts: bool) -> bool:
+def _sure(first: Candidate) -> bool:
     """Whether the likeliest of what is new is what stopped the gradient."""
-    meant = first.cause in _OFF or (cuts and first.cause in _CUT and first.rank < TARGET)
+    meant = first.cause in _OFF or (first.cause in _CUT and first.rank < TARGET)
     return meant and first.evidence == "traced"

@@ -20,6 +20,8 @@ MOST = 8
 VISIBLE = 1e-3
 """Update ratio from which on a weight that has the same norm again was put back: one at right angles changes the norm
 by half its square, 5e-7 of it here, and float32 resolves 6e-8."""
+LAPSE, LAPSES = 5, 2
+"""Steps without a gradient that came before, after which one is traced; how often in a run: experts starve, too."""
 AGAIN = {"undone": 3, "double": 2}
 """So many steps GS508 and GS509 want to see before they believe it."""
 
@@ -39,6 +41,8 @@ class Suspicions:
     _pass: Column | None = None
     _judged: set[StepKind] = field(default_factory=set)
     _turned: bool = False
+    _lapsing: set[StepKind] = field(default_factory=set)
+    _lapses: int = LAPSES
 
     def arrived(self, log: Log, norms: Column, added: frozenset[int] = frozenset()) -> None:
         """A pass delivered gradients, to `added` on top of those that were there."""
@@ -57,6 +61,8 @@ class Suspicions:
     def stepped(self, log: Log, kind: StepKind) -> None:
         """An optimizer stepped: what it holds and what required a gradient should have had one."""
         if kind in self._judged:
+            if kind in self._lapsing:
+                self._lapse(log, kind)
             return
         if len(self._judged) > 256:
             self._judged.clear()
@@ -64,8 +70,20 @@ class Suspicions:
         for uid in kind.trainable - kind.present:
             if log.count(uid).steps_none == log.count(uid).steps:
                 self._suspect("none", uid)
+            elif self._lapses:
+                self._lapsing.add(kind)
         for uid in set(kind.held) - kind.trainable - kind.present:
             self._suspect("frozen", uid)
+
+    def _lapse(self, log: Log, kind: StepKind) -> None:
+        """Some had a gradient before and have none now: asked until it is so for some steps in a row, a few times."""
+        lost = [u for u in kind.trainable - kind.present if log.count(u).none_streak >= LAPSE]
+        if lost and self._lapses:
+            self._lapses -= 1
+            for uid in lost:
+                self._suspect("lost", uid)
+        if lost or not self._lapses:
+            self._lapsing.discard(kind)
 
     def turned(self, log: Log, trainable: Iterable[int]) -> None:
         """A marked turn is over, and no optimizer is known: each of these should have had a gradient. Asked once."""

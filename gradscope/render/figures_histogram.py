@@ -12,7 +12,7 @@ from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_kept import unfed
 from gradscope.render.palette import DEAD, TEXT, model_colour
-from gradscope.render.words import number
+from gradscope.render.words import listing, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,13 @@ def plot_histograms(
     names = len(panels)
     if ax is not None and names > 1:
         what = "parameters" if parameter is not None else "models"
-        panels = [Panel(f"{names} {what} together", frozenset().union(*(p.uids for p in panels)), DEAD)]
+        given = {h.uid for h in report.run.histograms}
+        missing = [p for p in panels if p.uids.isdisjoint(given)]
+        words = f"{names} {what} together"
+        if 0 < len(missing) < names:
+            without = f"{_why_empty(report, missing[0])} in {listing([p.words for p in missing], 2)}"
+            words = f"{names - len(missing)} {what} together; {without}"
+        panels = [Panel(words, frozenset().union(*(p.uids for p in panels)), DEAD)]
     shown = panels[:MAX_PANELS]
     if ax is not None or not shown:
         figure, only = style.axes_of(ax, 6.0, 3.2)

@@ -75,9 +75,10 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         members = set(model.parameters)
         found = ((e.step, median(_ratios(e, members))) for e in events)
         series = [(step, ratio) for step, ratio in found if ratio is not None]
-        lines.append(
-            Line(model.name, index, 0, series, "not sampled" if _ever(report, members) else unfed(report, members))
-        )
+        why = unfed(report, members)
+        if _ever(report, members):
+            why = "from zero: no ratio" if any(members & event.ratios.keys() for event in events) else "not sampled"
+        lines.append(Line(model.name, index, 0, series, why))
     figure, ax = style.axes_of(ax, 8.0, 4.0)
     if any(line.series for line in lines):
         look = style.look(ax)

@@ -10,6 +10,8 @@ from gradscope.diagnosis.finding import Evidence, Finding, Severity
 from gradscope.records import Cut, Location, Model, Origin, Parameter, Path, Run, Tally
 
 EMPTY = Tally()
+DIED = 5
+"""Passes in a row that brought zeros, after which a weight says nothing of its bias any more."""
 _UNEXPLAINED = "tracing saw no more: follow its output to the loss by hand, and print the values on the way"
 
 _EXPONENTIAL = ("exp", "sinh", "cosh", "pow", "poisson")
@@ -131,6 +133,11 @@ def is_part(parameter: Parameter, name: str) -> bool:
     return any(f"{owner.model}.{owner.fqn}".startswith(f"{name}.") for owner in parameter.owners)
 
 
+def numberless(parameter: Parameter) -> str:
+    """Its name with `#` for each number: the same for what stands at different places of a list."""
+    return ".".join("#" if part.isdigit() else part for part in parameter.name.split("."))
+
+
 def is_shift(run: Run, uid: int) -> bool:
     """A bias whose sibling weight does get a gradient.
 
@@ -149,7 +156,7 @@ def is_shift(run: Run, uid: int) -> bool:
             for owner in other.owners:
                 if owner.model == model and _module(owner.fqn) == head:
                     count = tally(run, other.uid)
-                    if count.backwards and count.zero < count.measured:
+                    if count.backwards and count.zero < count.measured and count.zero_streak < DIED:
                         return True
     return False
 

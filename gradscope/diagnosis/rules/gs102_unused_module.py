@@ -15,11 +15,14 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns, tally
+from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns, numberless, tally
 from gradscope.diagnosis.rules.gs101_no_gradient import missing
 from gradscope.records import Path, Run
 
 CODE = ("GS102", "unused-module")
+_CHOSEN = (
+    "call it in forward(), or do not build it; an expert that nothing is sent to needs a loss that balances the load"
+)
 _TWIN = Cause(
     "another instance gets the gradients in its place, which was built",
     "use the instance that the optimizer holds, or build the optimizer from the other",
@@ -65,7 +68,14 @@ def check(run: Run) -> Iterable[Finding]:
                 says="is never used",
                 path=_line(run, model, group),
                 evidence=Evidence.TRACED,
+                fix=_CHOSEN if _siblings_train(run, group) else "",
             )
+
+
+def _siblings_train(run: Run, uids: tuple[int, ...]) -> bool:
+    """Whether others whose names differ in a number only get gradients: experts, among which something chooses."""
+    patterns = {numberless(run.parameters[u]) for u in uids if numberless(run.parameters[u]) != run.parameters[u].name}
+    return any(tally(run, u).backwards and numberless(p) in patterns for u, p in run.parameters.items())
 
 
 def _twin(run: Run, uids: tuple[int, ...]) -> Path | None:

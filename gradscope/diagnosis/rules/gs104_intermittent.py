@@ -130,7 +130,7 @@ def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int], *, over: bool) 
                 cause=cut.cause,
                 says=_SAYS[over],
                 path=cut.path,
-                evidence=Evidence.TRACED,
+                evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
                 detail="; ".join(filter(None, (_times(run, mine, silent, over=over), ran_in(cut)))),
                 words=words,
                 fix="" if severity is not Severity.INFO else f"if it is not meant, {words.fix}",

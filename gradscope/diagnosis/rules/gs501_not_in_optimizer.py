@@ -115,6 +115,8 @@ def _only_inputs(run: Run) -> bool:
     Then an image, a prompt or a latent code is what is optimised, through models that stay as they are.
     """
     held = {uid for o in run.optimizers if o.steps for uid in (*o.parameters, *o.past)}
+    if any(o.exhausted or not all(group.parameters for group in o.groups) for o in run.optimizers):
+        return False  # more was to be trained
     return bool(held) and all(tally(run, uid).backwards and not run.parameters[uid].module for uid in held)
 
 
@@ -138,6 +140,8 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         if parameter.late or parameter.replaced > 1:
             return "stale_parameter", _replaced_at(parameter), _last(built)
         return "stale_parameter", built, _last(parameter.registered)
+    if optimizer is not None and optimizer.exhausted:
+        return "not_in_optimizer", optimizer.exhausted, _last(built)
     removed = _removed(run, parameter)
     abandoned = removed or _abandoned(run)
     if abandoned is not None:
@@ -146,8 +150,6 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "stale_parameter", abandoned.built, _last(parameter.registered)
     if optimizer is None:
         return "not_in_optimizer", (), ()
-    if optimizer.exhausted:
-        return "not_in_optimizer", optimizer.exhausted, _last(built)
     added = [path for path in optimizer.added if path and path != built]
     return "not_in_optimizer", added[-1] if added else built, _last(built) if added else ()
 
