@@ -20,9 +20,7 @@ from gradscope.diagnosis.rules.gs101_no_gradient import missing
 from gradscope.records import Path, Run
 
 CODE = ("GS102", "unused-module")
-_CHOSEN = (
-    "call it in forward(), or do not build it; an expert that nothing is sent to needs a loss that balances the load"
-)
+_CHOSEN = "call it in forward(), or do not build it; an expert that is never chosen needs a loss that balances the load"
 _TWIN = Cause(
     "another instance gets the gradients in its place, which was built",
     "use the instance that the optimizer holds, or build the optimizer from the other",
