@@ -34,6 +34,11 @@ class GradHooks:
         hooks = getattr(variable, "_backward_hooks", None)
         return (self.lines.get(uid) or written(hooks.values())) if hooks else None
 
+    def spares(self, hook: Stack, others: Mapping[int, torch.Tensor]) -> bool:
+        """Whether one of these, which all got a gradient, has a hook from the same line."""
+        found = (self.on_parameter(uid, variable) for uid, variable in others.items())
+        return any(stack is not None and stack.frames[:1] == hook.frames[:1] for stack in found)
+
     def on_module(self, tape: Tape, step: Step) -> Stack | None:
         """Where the backward hook of a module is written that a node stands for; None if it stands for none."""
         if step.name != MODULE_HOOK:

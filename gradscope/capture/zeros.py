@@ -283,8 +283,9 @@ class ZeroFinder:
         if hook is not None:
             found = found_at(self.tape, "zero", "grad_hook", uid, consumer)
             found.stack = hook
-            beside = [u for u, stack in self.hooks.lines.items() if stack.frames[:1] == hook.frames[:1]]
-            found.name = SELECTIVE if any(delivered.get(u) for u in beside) else found.name
+            variables = {self.registry.uid(variable): variable for variable in graph.leaves.values()}
+            if self.hooks.spares(hook, {u: v for u, v in variables.items() if delivered.get(u)}):
+                found.name = SELECTIVE
             return found
         if ways > 1:
             return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])

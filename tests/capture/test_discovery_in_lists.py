@@ -56,3 +56,20 @@ def test_what_a_loop_left_over_is_no_model_and_a_name_of_its_own_is():
     assert leftover is net.layers[2]
     assert last is net.head
     assert names == ["net", "last"]
+
+
+def test_a_list_that_only_gathers_models_is_none():
+    class System:
+        def __init__(self) -> None:
+            self.encoder, self.decoder = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.parts = nn.ModuleList([self.encoder, self.decoder])
+
+    system = System()
+    optimizer = torch.optim.SGD(system.parts.parameters(), lr=0.01)
+    with Session() as session:
+        for _ in range(3):
+            optimizer.zero_grad()
+            system.decoder(system.encoder(torch.randn(8, 4))).pow(2).mean().backward()
+            optimizer.step()
+        names = {model.name for model in session.report().models}
+    assert names == {"system.encoder", "system.decoder"}

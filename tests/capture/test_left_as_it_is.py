@@ -47,3 +47,50 @@ def test_a_copy_that_takes_the_place_of_the_original(begins):
         (finding,) = [f for f in session.report().findings if f.code == "GS501"]
     assert (finding.model, finding.cause, finding.severity) == ("average", "copied", "error")
     assert ("put the original back" in finding.fix) == (begins > 0)
+
+
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_of_two_optimizers_that_hold_the_critic_the_one_is_blamed_that_steps_after_the_generator_got_its_gradient(
+    wrong_first,
+):
+    torch.manual_seed(0)
+    generator, critic = nn.Linear(3, 2), nn.Linear(2, 1)
+    built = {}
+    with Session() as session:
+        for name in ("g", "d") if wrong_first else ("d", "g"):
+            if name == "g":
+                built[name] = torch.optim.SGD(critic.parameters(), 0.01)  # the mistake
+            else:
+                built[name] = torch.optim.SGD(critic.parameters(), 0.02)
+        for _ in range(8):
+            fake = generator(torch.randn(4, 3))
+            built["d"].zero_grad()
+            (critic(fake.detach()).mean() - critic(torch.randn(4, 2)).mean()).backward()
+            built["d"].step()
+            built["g"].zero_grad()
+            critic(fake).mean().neg().backward()
+            built["g"].step()
+        (finding,) = [f for f in session.report().findings if f.code == "GS501"]
+    assert finding.model == "generator"
+    assert "the mistake" in finding.location.text
+
+
+@pytest.mark.parametrize("own_group", [True, False])
+def test_what_was_frozen_for_a_phase_and_is_a_group_of_the_next_is_told(own_group):
+    torch.manual_seed(0)
+    encoder, probe = nn.Linear(3, 4), nn.Linear(4, 1)
+
+    def train(optimizer):
+        for _ in range(8):
+            optimizer.zero_grad()
+            probe(encoder(torch.randn(4, 3)).tanh()).square().mean().backward()
+            optimizer.step()
+
+    with Session() as session:
+        train(torch.optim.SGD([*encoder.parameters(), *probe.parameters()], 0.01))
+        encoder.requires_grad_(False)
+        train(torch.optim.SGD(probe.parameters(), 0.01))
+        groups = [{"params": encoder.parameters(), "lr": 1e-3}, {"params": probe.parameters()}]
+        train(torch.optim.SGD(groups if own_group else [*encoder.parameters(), *probe.parameters()], 0.01))
+        found = [(f.code, f.severity, f.location.text) for f in session.report().findings if f.code == "GS103"]
+    assert found == ([("GS103", "warning", "encoder.requires_grad_(False)")] if own_group else [])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import gradscope
 from gradscope.session import Session
 
 FIRST = 5
@@ -105,3 +106,45 @@ def test_what_is_computed_once_and_kept_without_its_history_is_a_warning():
 
 def test_the_first_state_of_a_sequence_that_is_cut_into_chunks_is_none():
     assert [f.severity for f in kept(carried=True)] == ["info"]
+
+
+@pytest.mark.parametrize("until", [40, 5])
+def test_gradients_that_are_cleared_before_the_step_are_not_told_as_cut(until):
+    """From the fifth step on, or for the first five: what updates an average without gradients is not to blame."""
+    encoder, head = nn.Linear(3, 4), nn.Linear(4, 1)
+    average = [p.detach().clone() for p in encoder.parameters()]
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=0.01)
+    with Session() as session:
+        for turn in range(20):
+            optimizer.zero_grad()
+            head(encoder(torch.randn(8, 3))).pow(2).mean().backward()
+            if (turn >= FIRST) == (until > FIRST):
+                for p in encoder.parameters():
+                    p.grad = None  # the line
+            optimizer.step()
+            with torch.no_grad():
+                for kept, p in zip(average, encoder.parameters(), strict=True):
+                    kept.lerp_(p, 0.1)
+        (finding,) = [f for f in session.report().findings if f.model == "encoder"]
+    assert (finding.code, finding.severity, finding.cause) == ("GS104", "info", "zeroed_before_step")
+    assert finding.location is not None
+    assert "the line" in finding.location.text
+
+
+def test_watching_traces_one_step_for_a_gradient_that_has_stopped():
+    encoder, head = nn.Linear(3, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.01)
+    with gradscope.watch(encoder=encoder, head=head) as scope:
+        for turn in scope.steps(range(40)):
+            hidden = encoder(torch.randn(8, 3))
+            if turn >= 10:
+                hidden = hidden.detach()  # the line
+            optimizer.zero_grad()
+            head(hidden).pow(2).mean().backward()
+            optimizer.step()
+        report = scope.report()
+    (finding,) = report.findings
+    assert report.run.traced == 1
+    assert (finding.code, finding.cause, finding.evidence) == ("GS104", "detach", "inferred")
+    assert finding.location is not None
+    assert "the line" in finding.location.text

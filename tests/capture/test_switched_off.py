@@ -287,3 +287,77 @@ def test_a_detach_for_another_loss_is_not_what_keeps_a_gradient_away_now_and_the
     (info,) = [f for f in session.report().findings if f.model == "generator"]
 
     assert (info.code, info.cause, info.location) == ("GS104", "unknown", None)
+
+
+@contextlib.contextmanager
+def no_grad_helper():
+    with torch.no_grad():  # helper
+        yield
+
+
+@contextlib.contextmanager
+def inference_helper():
+    with torch.inference_mode():  # helper
+        yield
+
+
+@pytest.mark.parametrize(("manager", "cause"), [(no_grad_helper, "no_grad"), (inference_helper, "inference_mode")])
+def test_a_context_manager_of_the_users_is_blamed_where_it_turns_gradients_off(manager, cause):
+    managed = {no_grad_helper: no_grad_part, inference_helper: inference_part}[manager]
+    encoder, head, optimizer = parts()
+    with Session() as session:
+        for _ in range(4):
+            hidden = managed(encoder, torch.randn(8, 3))
+            optimizer.zero_grad()
+            head(hidden.clone()).square().mean().backward()
+            optimizer.step()
+    _, (error,) = told(session)
+
+    assert (error.model, error.cause) == ("encoder", cause)
+    assert "# helper" in error.location.text
+    assert "yield" not in error.fix
+
+
+def no_grad_part(model, x):
+    with no_grad_helper():
+        return model(x)
+
+
+def inference_part(model, x):
+    with inference_helper():
+        return model(x)
+
+
+def test_of_two_models_in_a_row_only_the_second_computes_without_gradients():
+    encoder, head, _ = parts()
+    between = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *between.parameters(), *head.parameters()], lr=0.01)
+    with Session() as session:
+        for _ in range(4):
+            hidden = encoder(torch.randn(8, 3))
+            with torch.no_grad():
+                hidden = between(hidden)
+            optimizer.zero_grad()
+            head(hidden).square().mean().backward()
+            optimizer.step()
+    said = {f.model: f.message for f in told(session)[1]}
+
+    assert "where its output is used" in said["encoder"]
+    assert "while it computes" in said["between"]
+
+
+def test_a_hook_on_one_line_that_goes_through_numpy():
+    encoder, head, optimizer = parts()
+
+    def halve(_module, _inputs, output): return torch.from_numpy(output.detach().numpy() / 2)  # fmt: skip
+
+    encoder.register_forward_hook(halve)
+    with Session() as session:
+        for _ in range(4):
+            optimizer.zero_grad()
+            head(encoder(torch.randn(8, 3))).square().mean().backward()
+            optimizer.step()
+    _, (error,) = told(session)
+
+    assert (error.model, error.cause) == ("encoder", "numpy")
+    assert "def halve" in error.location.text

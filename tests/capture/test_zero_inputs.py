@@ -1,0 +1,97 @@
+"""Weights whose gradient is zero because all they are multiplied with is: blamed on the line that made it so."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+import gradscope
+
+
+def scaled(x):
+    return x * 0.0  # blamed
+
+
+def whole(x):
+    return torch.div(x.abs().clamp(max=0.9), 1.0, rounding_mode="floor").floor()  # blamed
+
+
+def empty(x):
+    return torch.zeros(x.shape)  # blamed
+
+
+def divided(x):
+    pixels = (x.sigmoid() * 255).detach().long()
+    return (pixels // 256).float()  # blamed
+
+
+def findings_of(way):
+    torch.manual_seed(0)
+    side, body, head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(8, 2)
+    optimizer = torch.optim.SGD([*side.parameters(), *body.parameters(), *head.parameters()], 0.1)
+
+    def step():
+        x = torch.randn(8, 4)
+        hidden = torch.cat([side(way(x)), body(x)], 1)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(head(hidden), torch.randint(0, 2, (8,))).backward()
+        optimizer.step()
+
+    return gradscope.explain(step, repeat=6, models={"side": side, "body": body, "head": head}).findings
+
+
+@pytest.mark.parametrize("way", [scaled, whole, empty, divided])
+def test_the_line_that_makes_zeros_is_told_and_not_the_layer_that_is_given_them(way):
+    (finding,) = findings_of(way)
+    source, first = inspect.getsourcelines(way)
+    blamed = first + next(at for at, line in enumerate(source) if "# blamed" in line)
+
+    assert (finding.code, finding.model, finding.parameters) == ("GS201", "side", ("weight",))
+    assert finding.location is not None
+    assert finding.location.line == blamed
+    assert "given is all zero" in finding.message
+
+
+def test_a_bias_dies_with_its_weight():
+    """That only a bias shifts what follows is believed as long as its weight gets something."""
+    torch.manual_seed(0)
+    body, head = nn.Linear(4, 4), nn.Linear(4, 2)
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], 0.1)
+    turn = 0
+
+    def step():
+        nonlocal turn
+        turn += 1
+        hidden = body(torch.randn(8, 4))
+        hidden = hidden.clamp(100, 101) if turn > 4 else hidden
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(head(hidden), torch.randint(0, 2, (8,))).backward()
+        optimizer.step()
+
+    found = gradscope.explain(step, repeat=20, models={"body": body, "head": head}).findings
+    assert [f.parameters for f in found if f.model == "body"] == [("weight", "bias")]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_hook_that_chooses_is_meant(keeps):
+    """Of two tables one is masked as a whole: on purpose where the same line leaves the other one something."""
+    torch.manual_seed(0)
+    tables = nn.ModuleDict({"old": nn.Embedding(6, 4), "new": nn.Embedding(6, 4)})
+    head = nn.Linear(4, 2)
+    for name, table in tables.items():
+        mask = torch.full((6, 1), float(keeps and name == "new"))
+        table.weight.register_hook(lambda grad, mask=mask: grad * mask)
+    optimizer = torch.optim.SGD([*tables.parameters(), *head.parameters()], 0.1)
+
+    def step():
+        rows = torch.arange(6)
+        optimizer.zero_grad()
+        head(tables["old"](rows) + tables["new"](rows)).square().mean().backward()
+        optimizer.step()
+
+    found = gradscope.explain(step, repeat=6, models={"tables": tables, "head": head}).findings
+    assert {f.cause for f in found} == {"grad_hook"}
+    assert {f.severity for f in found} == ({"info"} if keeps else {"error"})
