@@ -131,7 +131,7 @@ def with_cuts(capture: Capture, run: Run) -> Run:
         unseen=unseen,
         traced=capture.traced(run.steps),
         built=capture.registry.built_lines(unused | loose),
-        notes=(*run.notes, *([_SCRIPTED] if scripted else [])),
+        notes=(*run.notes, *([_SCRIPTED] if not scripted.isdisjoint(silent) else [])),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
 

@@ -12,6 +12,7 @@ from gradscope.capture.nonfinite_causes import backward_cause
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import zero_cause
+from gradscope.records import SELECTIVE, ZERO_INPUT
 
 
 @dataclass(slots=True)
@@ -84,7 +85,8 @@ def group(found: Iterable[Found]) -> list[tuple[Found, frozenset[int]]]:
     """Origins of several parameters that are one and the same, together."""
     together: dict[tuple[str, str, int, str, Stack], tuple[Found, set[int]]] = {}
     for item in found:
-        key = (item.kind, item.cause, item.op, item.name, item.stack)
+        told = item.name if item.name in (ZERO_INPUT, SELECTIVE) else ""
+        key = (item.kind, item.cause, item.op, told, item.stack)
         known, uids = together.setdefault(key, (item, set()))
         uids.add(item.uid)
         known.layers = max(known.layers, item.layers, key=len)

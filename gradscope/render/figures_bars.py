@@ -103,7 +103,7 @@ def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bot
     zero = [i for i, norm in norms if norm == 0]
     broken = [i for i, norm in norms if norm is not None and not math.isfinite(norm)]
     ax.bar(zero, 0.04, 0.8, transform=across, **style.zero_looks(ax))
-    ax.bar(broken, 1.0, 0.8, transform=across, **style.nonfinite_looks())
+    ax.bar(broken, 1.0, 0.8, transform=across, **style.NONFINITE_LOOKS)
 
 
 def _mark_absent(ax: Axes, positions: list[int], total: int) -> list[room.Entry]:

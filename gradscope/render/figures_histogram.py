@@ -184,7 +184,7 @@ def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
     if entries.zeros:
         ax.bar([0], [entries.zeros], 1.6, **style.zero_looks(ax))
     for position, _, amount in _beyond(ax, entries, high - low + 2):
-        ax.bar([position], [amount], 1.8, **style.nonfinite_looks())
+        ax.bar([position], [amount], 1.8, **style.NONFINITE_LOOKS)
 
 
 def _beyond(ax: Axes, entries: Entries, width: int) -> list[tuple[float, str, int]]:

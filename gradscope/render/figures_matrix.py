@@ -200,7 +200,7 @@ def _paint(
     pixels[zero] = to_rgba(style.look(ax).zero)
     pixels[broken] = to_rgba(style.NONFINITE)  # under the patches, of which there may be too many
     if broken.any():
-        _ground(ax, broken, style.nonfinite_looks() | {"zorder": 1.5})
+        _ground(ax, broken, style.NONFINITE_LOOKS | {"zorder": 1.5})
     pixels[absent | unknown | frozen] = (0, 0, 0, 0)
     height, width = norms.shape
     if absent.any():

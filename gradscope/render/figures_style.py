@@ -29,6 +29,8 @@ Draw: TypeAlias = Callable[Concatenate["Report", "Axes | None", P], "Figure"]
 ZERO = "#000000"
 """Black on paper and at night: no ink, which changes with the page. Drawn with an edge, to be seen on black."""
 NONFINITE = CUT
+NONFINITE_LOOKS: dict[str, Any] = {"facecolor": NONFINITE, "hatch": "xxx", "edgecolor": "white", "linewidth": 0}
+"""Crossed out: it is told from a norm without colour, too."""
 HATCH = "////"
 UNKNOWN_HATCH = "...."
 ABSENT_FACE = tint(DEAD, 0.15)
@@ -275,11 +277,6 @@ def frozen_looks(ax: Axes) -> dict[str, Any]:
     return {"facecolor": look(ax).ground, "linewidth": 0}
 
 
-def nonfinite_looks() -> dict[str, Any]:
-    """The colour of a cut, crossed out: it is told from a norm without colour, too."""
-    return {"facecolor": NONFINITE, "hatch": "xxx", "edgecolor": "white", "linewidth": 0}
-
-
 def state_patches(
     ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False, frozen: bool = False
 ) -> list[Patch]:
@@ -289,7 +286,7 @@ def state_patches(
     patches = [
         (absent, Patch(label="no gradient", **absent_looks(ax))),
         (zero, Patch(label="exactly zero", **zero_looks(ax))),
-        (nonfinite, Patch(label="NaN or Inf", **nonfinite_looks())),
+        (nonfinite, Patch(label="NaN or Inf", **NONFINITE_LOOKS)),
         (unknown, Patch(label=UNKNOWN, **unknown_looks(ax))),
         (frozen, Patch(label="frozen", **frozen_looks(ax))),
     ]

@@ -126,7 +126,7 @@ def test_heatmap_cells_absent_zero_and_nan_have_their_own_look():
     assert (cells[4:8, :, 3] == 1).all()
     assert to_hex(cells[8, 0]) == figures_style.ZERO.lower()
     assert to_hex(cells[11, 6]) == figures_style.NONFINITE.lower()
-    assert {p.get_hatch() for p in ax.patches} == {figures_style.HATCH, figures_style.nonfinite_looks()["hatch"]}
+    assert {p.get_hatch() for p in ax.patches} == {figures_style.HATCH, figures_style.NONFINITE_LOOKS["hatch"]}
     assert {t.get_text() for t in ax.get_legend().get_texts()} == {"no gradient", "exactly zero", "NaN or Inf"}
 
 
