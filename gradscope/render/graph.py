@@ -108,6 +108,7 @@ DEPTH = 2
 UNTRACED = (
     "No step was traced: what goes on inside and between the models is not known.",
     "gradscope.explain(step) and `gradscope run` trace one.",
+    "Boxes have the norm of the last pass, lines the median over all.",
 )
 
 
