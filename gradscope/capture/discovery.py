@@ -8,7 +8,6 @@ holds a parameter that an optimizer holds or a backward pass reached.
 from __future__ import annotations
 
 import argparse
-import ast
 import inspect
 import types
 from collections.abc import Container, Iterator
@@ -22,7 +21,7 @@ from torch import nn
 from gradscope.capture.distributed import unwrapped
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import is_library, user_files
-from gradscope.capture.statements import loop_variables, scope_of
+from gradscope.capture.statements import loop_variables, scope_of, tree_of
 from gradscope.capture.variables import variables_of
 from gradscope.errors import GradscopeError
 
@@ -57,7 +56,9 @@ class Names:
 
     def read(self, variables: dict[str, Any], frame: types.FrameType | None = None) -> None:
         """Read one namespace."""
-        loops = _loop_variables(frame) if frame is not None else frozenset()
+        code = frame.f_code if frame is not None else None
+        # aliases of something that has a better name
+        loops = loop_variables(scope_of(code.co_filename, code)) if code is not None else frozenset()
         later = []
         for name, value in list(variables.items()):
             if name.startswith("__"):
@@ -135,16 +136,6 @@ def _is_trainer(kind: type) -> bool:
     return kind.__name__ in ("Trainer", "Accelerator", "Seq2SeqTrainer") and hasattr(kind, "__init__")
 
 
-def _loop_variables(frame: types.FrameType) -> frozenset[str]:
-    """Names a frame binds in for loops: aliases of something that has a better name."""
-    scope = scope_of(frame.f_code.co_filename, frame.f_code)
-    names = set()
-    for node in ast.walk(scope) if scope is not None else ():
-        if isinstance(node, (ast.For, ast.AsyncFor)):
-            names |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
-    return frozenset(names)
-
-
 def name_models(registry: Registry, names: Names, reached: Container[int]) -> None:
     """Register the found modules that hold a known parameter, and known tensors without a module.
 
@@ -152,7 +143,7 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     optimizer was built from, and still hold the parameters of a model that was replaced.
     """
     inside = _inside_others(names)
-    loops = frozenset().union(*map(loop_variables, user_files()))
+    loops = frozenset().union(*(loop_variables(tree_of(file)) for file in user_files()))
     known = {id(unwrapped(module)) for _, module in names.modules.values()}
     inner = {key: unwrapped(module) for key, (_, module) in names.modules.items()}
     for key, (name, module) in names.modules.items():

@@ -68,10 +68,10 @@ def scope_of(filename: str, code: CodeType) -> ast.AST | None:
 
 
 @functools.lru_cache(maxsize=512)
-def loop_variables(filename: str) -> frozenset[str]:
-    """The names that `for` statements of a file give to what they go through."""
-    tree = tree_of(filename)
-    targets = [node.target for node in ast.walk(tree) if isinstance(node, ast.For)] if tree is not None else []
+def loop_variables(scope: ast.AST | None) -> frozenset[str]:
+    """The names that the `for` statements of a function or file give to what they go through."""
+    nodes = ast.walk(scope) if scope is not None else ()
+    targets = [node.target for node in nodes if isinstance(node, (ast.For, ast.AsyncFor))]
     return frozenset(part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
 
 
