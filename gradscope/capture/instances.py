@@ -1,6 +1,6 @@
-"""Another instance is called: a moving average of a model gets the gradients, and the model itself never runs.
+"""Another instance is called: a moving average or frozen copy of a model takes part in the loss, and the model not.
 
-Then the line that averages is right, and what is wrong is the call.
+Then the line that averages or copies is right, and what is wrong is the call.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from types import CodeType
 
 from gradscope.capture.cuts import CutFinder
+from gradscope.capture.operations import SELECTION
 from gradscope.capture.source import Stack, resolve
+from gradscope.capture.targets import MEANT
 from gradscope.capture.values import REPLACES
 from gradscope.records import Cut, Parameter, Run
 
+_MOST = 20_000
 Frame = tuple[CodeType, int]
 
 
@@ -20,9 +23,10 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
     """Per instance that is called in place of another: a cut of the parameters of that other one."""
     held = {u for o in run.optimizers for u in o.parameters}
     trained = {u for u, t in run.tallies.items() if t.backwards and u not in held}
+    trained |= {u for u, p in run.parameters.items() if not p.trainable and u not in held and _first_use(finder, u)}
     groups: dict[str, dict[int, int]] = {}
     for uid in sorted(uids) if trained else ():
-        found = [(n, c) for c in _averages(finder, uid) & trained if (n := _names(run, uid, c)[1])]
+        found = [(n, c) for c in _averages(finder, run, uid) & trained if (n := _names(run, uid, c)[1])]
         if found:
             copy = max(found)[1]
             groups.setdefault(_names(run, uid, copy)[0], {})[uid] = copy
@@ -34,8 +38,11 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
     return tuple(cuts)
 
 
-def _averages(finder: CutFinder, uid: int) -> set[int]:
-    """Parameters that a moving average of this one is written to; none if it has any other effect on a loss."""
+def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
+    """Parameters that a moving average of this one is written to, or frozen ones that it is copied to.
+
+    None if it has any other effect on a loss than to choose (an action, an index).
+    """
     values = finder.tape.values
     found: set[int] = set()
     todo = list(finder.tape.params.get(uid, ()))
@@ -45,12 +52,12 @@ def _averages(finder: CutFinder, uid: int) -> set[int]:
             made = values[child]
             if live or finder.distance.get(child) == 0:
                 return set()
-            if child in seen or made.param == uid:
+            if child in seen or made.param == uid or (made.op >= 0 and finder.tape.ops[made.op].name in SELECTION):
                 continue
             seen.add(child)
             if made.param < 0:
                 todo.append(child)
-            elif _blends(finder, child):
+            elif _blends(finder, child) or not run.parameters[made.param].trainable:
                 found.add(made.param)
     return found
 
@@ -111,9 +118,28 @@ def _first_use(finder: CutFinder, uid: int) -> list[Frame]:
     for version in finder.tape.params.get(uid, ()):
         for child, live in finder.down[version]:
             op = finder.tape.values[child].op
-            if live and op >= 0 and child in finder.distance:
+            if finder.tape.values[child].param >= 0:
+                continue  # written to, and not used
+            if op >= 0 and child in finder.distance and (live or _goes_on(finder, child)):
                 return list(reversed(finder.tape.ops[op].stack.frames))
     return []
+
+
+def _goes_on(finder: CutFinder, value: int) -> bool:
+    """Whether a gradient would come back to a value if it asked for one: nothing on a way to a loss stops it."""
+    todo, seen = [value], {value}
+    while todo and len(seen) < _MOST:
+        at = todo.pop()
+        made = finder.tape.values[at]
+        op = finder.tape.ops[made.op] if made.op >= 0 else None
+        if made.param >= 0 or (op is not None and (op.cause in MEANT or op.name in SELECTION)):
+            continue
+        if made.requires:
+            return True
+        fresh = [child for child, _ in finder.down[at] if child in finder.distance and child not in seen]
+        seen.update(fresh)
+        todo.extend(fresh)
+    return False
 
 
 def _common(uses: list[list[Frame]]) -> list[Frame]:

@@ -187,13 +187,18 @@ class Tape:
         return down
 
     def read(self) -> frozenset[int]:
-        """Parameters from which an operation computed something; moving and initialising them is not meant."""
+        """Parameters that a module computed with, or with a gradient to come back; not those that were only looked at.
+
+        Moving and initialising them, averages and logged norms of weights are not meant.
+        """
         versions = {version: uid for uid, held in self.params.items() for version in held}
         found: set[int] = set()
         for value in self.values:
-            for parent, _ in value.parents:
+            for parent, live in value.parents:
                 uid = versions.get(parent, -1)
                 if uid in found or uid < 0 or value.param == uid or value.op < 0:
+                    continue
+                if not live and self.ops[value.op].module < 0:
                     continue
                 if not any(map(self.ops[value.op].stack.has, _MOVES)):
                     found.add(uid)

@@ -8,6 +8,7 @@ Bad:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from gradscope.diagnosis.causes import Cause
@@ -66,8 +67,8 @@ def _is_by_scheduler(optimizer: Optimizer, path: Path) -> bool:
 
 def _why(optimizer: Optimizer, number: int, rates: list[float]) -> tuple[str, Path]:
     largest = max(rates, default=0.0)
-    lost = sum(rate <= largest * LOST for rate in rates)
-    if not rates or not lost:
+    lost = sum(1 for _ in itertools.takewhile(lambda rate: rate <= largest * LOST, reversed(rates)))
+    if not rates or not lost:  # a rate that is raised again, or only then, trains
         return "", ()
     added = optimizer.added[number] if number < len(optimizer.added) and optimizer.added[number] else optimizer.built
     if largest == 0.0 and optimizer.groups[number].initial_lr == 0.0:
