@@ -94,3 +94,45 @@ def test_what_was_frozen_for_a_phase_and_is_a_group_of_the_next_is_told(own_grou
         train(torch.optim.SGD(groups if own_group else [*encoder.parameters(), *probe.parameters()], 0.01))
         found = [(f.code, f.severity, f.location.text) for f in session.report().findings if f.code == "GS103"]
     assert found == ([("GS103", "warning", "encoder.requires_grad_(False)")] if own_group else [])
+
+
+@pytest.mark.parametrize("sync", ["ema", "load", "none"])
+def test_a_frozen_copy_that_is_called_in_place_of_the_model(sync):
+    torch.manual_seed(0)
+    online, head = nn.Linear(3, 4), nn.Linear(4, 1)
+    target = copy.deepcopy(online).requires_grad_(False)
+    optimizer = torch.optim.SGD([*online.parameters(), *head.parameters()], 0.01)
+    with Session() as session:
+        for _ in range(8):
+            x = torch.randn(6, 3)
+            with torch.no_grad():
+                online(x).argmax(1)
+            loss = (head(target(x)) - target(x).detach().mean()).square().mean()  # the mistake
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if sync == "load":
+                target.load_state_dict(online.state_dict())
+            for slow, fast in zip(target.parameters(), online.parameters(), strict=True) if sync == "ema" else ():
+                with torch.no_grad():
+                    slow.mul_(0.9).add_(fast, alpha=0.1)
+        (finding,) = [f for f in session.report().findings if f.model == "online"]
+    assert finding.code == "GS101"
+    if sync != "none":  # without it nothing says that the one was meant for the other
+        assert finding.location is not None
+        assert "the mistake" in finding.location.text
+        assert finding.fix == "call online instead of target"
+
+
+@pytest.mark.parametrize("rates", [(0.0, 1e-4), (1e-4, 0.0)])
+def test_a_rate_that_is_raised_later_trains_and_one_that_falls_to_nothing_does_not(rates):
+    net = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=rates[0])
+    with Session() as session:
+        for turn in range(20):
+            optimizer.param_groups[0]["lr"] = rates[turn >= 10]
+            optimizer.zero_grad()
+            net(torch.randn(4, 3)).square().mean().backward()
+            optimizer.step()
+        found = [f.code for f in session.report().findings if f.code == "GS504"]
+    assert found == (["GS504"] if rates[1] == 0.0 else [])
