@@ -90,7 +90,7 @@ def fqns(run: Run, model: str, uids: Sequence[int]) -> tuple[str, ...]:
 
 def ran_in(cut: Cut) -> str:
     """Where inside a library it happened, if the user's line only led there."""
-    plain = cut.cause in ("no_grad", "inference_mode") and cut.library.startswith("torch/nn/modules/")
+    plain = cut.library.startswith(("torch/nn/modules/", "torch/nn/functional.py"))  # what the user calls by name
     return f"it ran in {cut.library}" if cut.library and not plain else ""
 
 

@@ -22,6 +22,7 @@ from gradscope.records import Optimizer, Path, Run, Write
 
 CODE = ("GS503", "never-stepped")
 _SKIPPED = Cause("each step is skipped, as others of its optimizer get NaN or Inf", "mend what makes those NaN or Inf")
+_OF_SCALE = ("half_overflow", "exp_overflow", "unknown")
 PASSES = 2
 """Backward passes before a step is expected."""
 
@@ -77,8 +78,15 @@ def withheld(run: Run, optimizer: Optimizer) -> bool:
     """Whether its step() is called in the source, never ran, and would have found NaN or Inf each time."""
     counts = [tally(run, uid) for uid in optimizer.parameters]
     spoilt = any(c.measured and c.nonfinite == c.measured for c in counts)
-    direct = bool(optimizer.step_line) and _is_direct(optimizer)
-    return not optimizer.steps and direct and spoilt
+    guarded = bool(optimizer.step_line) and (_is_direct(optimizer) or _at_any_scale(run, optimizer))
+    return not optimizer.steps and guarded and spoilt
+
+
+def _at_any_scale(run: Run, optimizer: Optimizer) -> bool:
+    """Whether what makes NaN or Inf is known, and no overflow that a GradScaler with a smaller scale would mend."""
+    held = set(optimizer.parameters)
+    causes = {o.cause for o in run.origins if o.kind in ("nan", "inf") and o.parameters & held}
+    return bool(causes) and causes.isdisjoint(_OF_SCALE)
 
 
 def _is_direct(optimizer: Optimizer) -> bool:
