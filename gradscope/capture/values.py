@@ -30,6 +30,7 @@ REPLACES = {
     "exponential_", "cauchy_", "log_normal_", "geometric_", "eye_",
 }  # fmt: skip
 """Writes that do not begin with what is there."""
+_RAW = {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"}
 _TAKEN = 10_000
 """Tensors of which it is remembered that their memory was handed on."""
 
@@ -55,6 +56,8 @@ class Values:
         self._numbers = Numbers()
         self._taken: dict[int, weakref.ref[torch.Tensor]] = {}
         """Per memory: the tensor whose `.data` or detached self was taken."""
+        self._raw: set[int] = set()
+        """Values of tensors that began as memory nobody had written."""
         self._returned: set[int] = set()
         """Views, made while gradients were off, that require one: what a custom function returns of its inputs.
         autograd gives them their history only afterwards."""
@@ -73,6 +76,10 @@ class Values:
             if not parents and kind.name in operations.NEW_TENSOR:
                 parents = self._from_numbers(tensor)
         value = self._add(op.index, parents, tensor, uid)
+        if kind.name in _RAW or (kind.inplace and op.inputs and op.inputs[0][0] in self._raw):
+            self._raw.update([value] if kind.name not in REPLACES else [])
+            if not any(self.tape.values[v].bad for v, _ in op.inputs) and self.tape.values[value].bad:
+                self.tape.values[value].size = 1.0  # a NaN in memory that nobody has written yet is none
         if requires and op.cause in ("no_grad", "inference_mode") and uid < 0:
             self._returned.add(value)
         if uid >= 0 and kind.inplace:

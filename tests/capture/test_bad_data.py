@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from torch import nn
 
@@ -37,3 +38,30 @@ def test_a_target_that_is_infinite():
     labels = torch.zeros(32, 1)
     labels[3] = math.inf
     assert told(torch.randn(32, 4), labels).detail == "targets of shape [32, 1], Inf at [3, 0]"
+
+
+@pytest.mark.filterwarnings("ignore:std")
+def test_what_stands_in_memory_that_nobody_has_written_is_not_where_a_nan_began(monkeypatch):
+    """`torch.empty` may hold anything; here it always holds NaN. The NaN of the loss comes from a deviation of one."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        with Session() as session:
+            for turn in range(4):
+                hidden = model(torch.randn(6, 3)).squeeze(1)
+                out = torch.empty_like(hidden)
+                assert out.isnan().any()
+                for row in range(6):
+                    out[row] = hidden[row]
+                spread = out[:1].std() if turn == 2 else out.std()  # one value has none
+                optimizer.zero_grad()
+                (out.square().mean() + spread).backward()
+                optimizer.step()
+            findings = session.report().findings
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert [(f.code, f.cause) for f in findings] == [("GS301", "empty_or_single_reduction")]
+    assert findings[0].location is not None
+    assert "one value has none" in findings[0].location.text
