@@ -9,7 +9,16 @@ from gradscope.diagnosis.finding import Severity
 from gradscope.render.findings import anchor, article
 from gradscope.render.markup import Markup, join, table, tag, words
 from gradscope.render.pictures import figures
-from gradscope.render.table import STATE_TONES, Tone, flow_table, parameters_table, place, ranks_table, state_of
+from gradscope.render.table import (
+    STATE_TONES,
+    Tone,
+    flow_table,
+    parameters_table,
+    place,
+    ranks_table,
+    state_of,
+    turned_flow_table,
+)
 from gradscope.render.twins import folded
 from gradscope.render.words import census, count, flow_words, number, split_models, verdict
 
@@ -22,6 +31,10 @@ _RANKS = 256
 _KEPT = "the norms of {:,} of {:,} backward passes were kept; the counts and states are of all of them"
 _CARDS = 12
 """Of more models than these, the well ones are folded away."""
+
+_LINE, _PADDING, _TURNED = 64, 3, 4
+"""Characters of model names, with what is between them, beside which the backward lines have no room; and so many
+lines of them at the most are columns instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,9 @@ def _flow(report: Report) -> Markup:
     if not report.flow:
         return Markup()
     caption = f"{flow_words(report).capitalize()}; a dash where it left none."
+    wide = sum(len(model.name) + _PADDING for model in report.models) > _LINE
+    if wide and len(report.flow) <= _TURNED:  # on paper nothing scrolls
+        return _scroller("Flow matrix", table(turned_flow_table(report, report.models), caption=caption, class_="flow"))
     return _scroller("Flow matrix", table(flow_table(report, report.models), caption=caption, class_="flow"))
 
 

@@ -14,6 +14,7 @@ from gradscope.report import Report
 from tests.render.graph_builders import Sketch, report_of
 
 EXPERTS = ("one", "two", "three")
+LONG = tuple(f"trainer.models['expert_{number}']" for number in range(6))
 
 
 @pytest.fixture
@@ -45,3 +46,11 @@ def test_another_line_is_another_finding(report):
     assert len(folded([first, *elsewhere])) == 1
     moved = type(first)(**{**{k: getattr(first, k) for k in first.__slots__}, "model": "four", "detail": "otherwise"})
     assert len(folded([first, moved])) == 2
+
+
+def test_the_flow_matrix_of_many_long_names_has_a_row_for_each_so_that_paper_holds_it():
+    short, long = (report_of(Sketch(), dict.fromkeys(names, "Net")) for names in (("a", "b"), LONG))
+    for report, turned in ((short, False), (long, True)):
+        matrix = render_page(report).partition('class="flow"')[2].partition("</table>")[0]
+        rows = matrix.count("<tr>")
+        assert rows == (1 + len(LONG) if turned else 2)
