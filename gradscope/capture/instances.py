@@ -23,10 +23,11 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
     """Per instance that is called in place of another: a cut of the parameters of that other one."""
     held = {u for o in run.optimizers for u in o.parameters}
     trained = {u for u, t in run.tallies.items() if t.backwards and u not in held}
-    trained |= {u for u, p in run.parameters.items() if not p.trainable and u not in held and _first_use(finder, u)}
+    frozen = {u for u, p in run.parameters.items() if not p.trainable and u not in held}
     groups: dict[str, dict[int, int]] = {}
-    for uid in sorted(uids) if trained else ():
-        found = [(n, c) for c in _averages(finder, run, uid) & trained if (n := _names(run, uid, c)[1])]
+    for uid in sorted(uids) if trained or frozen else ():
+        alike = [(n, c) for c in _averages(finder, run, uid) if (n := _names(run, uid, c)[1])]
+        found = [(n, c) for n, c in alike if c in trained or (c in frozen and _first_use(finder, c))]
         if found:
             copy = max(found)[1]
             groups.setdefault(_names(run, uid, copy)[0], {})[uid] = copy
