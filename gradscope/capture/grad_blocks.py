@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from types import CodeType
 
-from gradscope.capture.calls import index_of, key_of
+from gradscope.capture.calls import Site, index_of, key_of
 from gradscope.capture.source import EMPTY, Stack, line_of, user_files
 from gradscope.capture.statements import scope_of
 from gradscope.capture.variables import imported_files
@@ -40,7 +41,12 @@ def grad_off_line(stack: Stack) -> Stack:
 def _block_of_helper(expression: ast.expr) -> Stack:
     """The `with` line that turns gradients off in a @contextmanager of the user's, around its yield."""
     name = key_of(expression.func) if isinstance(expression, ast.Call) else ""
-    for file in imported_files(user_files()) if name else ():
+    return _block_in(name, frozenset(user_files())) if name else EMPTY
+
+
+@functools.lru_cache(maxsize=64)
+def _block_in(name: str, files: frozenset[str]) -> Stack:
+    for file in imported_files(sorted(files)):
         for called, _, function in index_of(file).functions:
             blocks = [n for n in ast.walk(function) if isinstance(n, ast.With)] if called == name else ()
             for block in blocks:
@@ -70,13 +76,18 @@ def wrapping_line(code: CodeType) -> Stack:
 
     Of several only that which is given something of the function's name.
     """
-    sites = [site for file in imported_files(user_files()) for site in index_of(file).calls if _wraps(site.node)]
+    sites = _wrapping_calls(frozenset(user_files()))
     named = [site for site in sites if key_of(_given(site.node)) == code.co_name]
     found = named or sites
     if len(found) != 1:
         return EMPTY
     site = found[0]
     return _line_in(site.file, site.line, site.function.name if site.function is not None else "<module>")
+
+
+@functools.lru_cache(maxsize=8)
+def _wrapping_calls(files: frozenset[str]) -> tuple[Site, ...]:
+    return tuple(site for file in imported_files(sorted(files)) for site in index_of(file).calls if _wraps(site.node))
 
 
 def _wraps(node: ast.AST) -> bool:

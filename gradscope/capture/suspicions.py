@@ -41,7 +41,8 @@ class Suspicions:
     _pass: Column | None = None
     _judged: set[StepKind] = field(default_factory=set)
     _turned: bool = False
-    _lapsing: set[StepKind] = field(default_factory=set)
+    _lapsing: dict[StepKind, tuple[int, int]] = field(default_factory=dict)
+    """Kinds of steps at which some that had a gradient have none: after how many it is asked again, and then."""
     _lapses: int = LAPSES
 
     def arrived(self, log: Log, norms: Column, added: frozenset[int] = frozenset()) -> None:
@@ -62,7 +63,10 @@ class Suspicions:
         """An optimizer stepped: what it holds and what required a gradient should have had one."""
         if kind in self._judged:
             if kind in self._lapsing:
-                self._lapse(log, kind)
+                left, pause = self._lapsing[kind]
+                self._lapsing[kind] = left - 1, pause
+                if left <= 1:
+                    self._lapse(log, kind, pause)
             return
         if len(self._judged) > 256:
             self._judged.clear()
@@ -71,19 +75,20 @@ class Suspicions:
             if log.count(uid).steps_none == log.count(uid).steps:
                 self._suspect("none", uid)
             elif self._lapses:
-                self._lapsing.add(kind)
+                self._lapsing[kind] = LAPSE, LAPSE
         for uid in set(kind.held) - kind.trainable - kind.present:
             self._suspect("frozen", uid)
 
-    def _lapse(self, log: Log, kind: StepKind) -> None:
-        """Some had a gradient before and have none now: asked until it is so for some steps in a row, a few times."""
+    def _lapse(self, log: Log, kind: StepKind, pause: int) -> None:
+        """Some had a gradient before and have none now: is it so for some steps in a row? Asked ever more seldom."""
         lost = [u for u in kind.trainable - kind.present if log.count(u).none_streak >= LAPSE]
         if lost and self._lapses:
             self._lapses -= 1
             for uid in lost:
                 self._suspect("lost", uid)
+        self._lapsing[kind] = 2 * pause, 2 * pause
         if lost or not self._lapses:
-            self._lapsing.discard(kind)
+            del self._lapsing[kind]
 
     def turned(self, log: Log, trainable: Iterable[int]) -> None:
         """A marked turn is over, and no optimizer is known: each of these should have had a gradient. Asked once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradscope.capture.margins import Margins
+from gradscope.capture.operations import SELECTION
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Tape
@@ -74,7 +75,8 @@ class Makers:
 
     def zeroed_by(self, op: int) -> str:
         """Why an operation made zeros of what was none."""
-        return "zero_derivative" if self.tape.ops[op].name in _WHOLE else "zero_multiplier"
+        name = self.tape.ops[op].name
+        return "zero_derivative" if name in _WHOLE else "masked" if name in SELECTION else "zero_multiplier"
 
     def _born(self, value: int) -> int:
         """Back along what is zero to the operation that made it so."""
@@ -85,7 +87,8 @@ class Makers:
                 return -1
             op = self.tape.ops[index]
             parents = [v for v, _ in op.inputs if values[v].param < 0]
-            zero = [v for v in parents if not values[v].floating or values[v].size == 0.0]
+            whole = op.name in _CASTS or not values[value].floating  # else integers only say where to look
+            zero = [v for v in parents if (values[v].size == 0.0 if values[v].floating else whole)]
             if op.name in _WHOLE or op.name in _FACTORS or not zero:
                 return index
             value = zero[0]

@@ -357,3 +357,22 @@ def test_a_line_between_two_blocks_has_all_that_comes_back_also_past_a_shortcut(
     expected = torch.autograd.grad(net[2](net[1](entering)).square().mean(), entering)[0].norm()
 
     assert link.norm == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_weights_that_are_used_again_and_again_take_no_number_from_a_line() -> None:
+    """The gradients of a shared weight are added up in its leaf, which no operation of the step has made."""
+    torch.manual_seed(0)
+    cell, head = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*cell.parameters(), *head.parameters()], 0.01)
+
+    def step() -> None:
+        hidden = torch.randn(5, 4)
+        for _ in range(3):
+            hidden = cell(hidden).tanh()
+        optimizer.zero_grad()
+        head(hidden).square().mean().backward()
+        optimizer.step()
+
+    graph = gradscope.explain(step, cell=cell, head=head).run.graph
+    assert graph is not None
+    assert [e for e in graph.edges if e.live and e.norm is None] == []

@@ -95,3 +95,30 @@ def test_a_hook_that_chooses_is_meant(keeps):
     found = gradscope.explain(step, repeat=6, models={"tables": tables, "head": head}).findings
     assert {f.cause for f in found} == {"grad_hook"}
     assert {f.severity for f in found} == ({"info"} if keeps else {"error"})
+
+
+def test_zero_rows_of_a_table_are_not_blamed_on_the_indices():
+    torch.manual_seed(0)
+    table, body, head = nn.Embedding(6, 4, padding_idx=0), nn.Linear(4, 4), nn.Linear(8, 2)
+    optimizer = torch.optim.SGD([*table.parameters(), *body.parameters(), *head.parameters()], 0.1)
+    side = nn.Linear(4, 4)
+    optimizer.add_param_group({"params": side.parameters()})
+
+    def step():
+        rows = torch.full((8,), 0)
+        hidden = torch.cat([side(table(rows)), body(torch.randn(8, 4))], 1)  # the line
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(head(hidden), torch.randint(0, 2, (8,))).backward()
+        optimizer.step()
+
+    models = {"table": table, "side": side, "body": body, "head": head}
+    (finding,) = [f for f in gradscope.explain(step, repeat=6, models=models).findings if f.model == "side"]
+    assert finding.location is not None
+    assert "the line" in finding.location.text
+
+
+def test_a_mask_that_is_all_false_and_is_what_a_weight_is_given():
+    (finding,) = findings_of(lambda x: (x > 100).float())
+    assert (finding.parameters, finding.cause) == (("weight",), "masked")
+    assert finding.location is not None
+    assert "x > 100" in finding.location.text
