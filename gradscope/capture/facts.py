@@ -161,7 +161,10 @@ def lost(run: Run, *, dead: bool = False) -> dict[int, int]:
 
 def _stepped_since(run: Run, uids: Iterable[int]) -> dict[int, int]:
     """How often the optimizers of these stepped after the last pass that reached each, where that pass was kept."""
-    holders = {uid: {o.uid for o in run.optimizers_of(uid)} for uid in uids}
+    holders: dict[int, set[int]] = {uid: set() for uid in uids}
+    for optimizer in run.optimizers:
+        for uid in holders.keys() & set(optimizer.parameters):
+            holders[uid].add(optimizer.uid)
     steps: Counter[int] = Counter()
     found: dict[int, int] = {}
     for event in reversed(run.events):

@@ -96,7 +96,7 @@ def _wraps(node: ast.AST) -> bool:
         return False
     if isinstance(node.func, ast.Call):
         return bool(_names(node.func.func) & _OFF) and _turns_off(node.func) and not _is_open(node.func)
-    return key_of(node.func) in ("no_grad", "inference_mode")
+    return key_of(node.func) == "no_grad"  # inference_mode(x) may be given a flag
 
 
 def _given(node: ast.AST) -> ast.expr | None:

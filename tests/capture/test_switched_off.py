@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 
 import pytest
 import torch
 from torch import nn
 
+from gradscope.capture import grad_blocks
 from gradscope.session import Session
 
 
@@ -361,3 +363,20 @@ def test_a_hook_on_one_line_that_goes_through_numpy():
 
     assert (error.model, error.cause) == ("encoder", "numpy")
     assert "def halve" in error.location.text
+
+
+@pytest.mark.parametrize(
+    ("call", "wraps"),
+    [
+        ("torch.no_grad()(f)", True),
+        ("no_grad(net.forward)", True),
+        ("torch.inference_mode()(f)", True),
+        ("torch.set_grad_enabled(False)(f)", True),
+        ("torch.set_grad_enabled(flag)(f)", False),
+        ("torch.inference_mode(flag)", False),
+        ("torch.no_grad()", False),
+        ("torch.enable_grad()(f)", False),
+    ],
+)
+def test_calls_that_wrap_a_function_in_a_block_without_gradients(call, wraps):
+    assert grad_blocks._wraps(ast.parse(call, mode="eval").body) is wraps
