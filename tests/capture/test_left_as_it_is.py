@@ -136,3 +136,24 @@ def test_a_rate_that_is_raised_later_trains_and_one_that_falls_to_nothing_does_n
             optimizer.step()
         found = [f.code for f in session.report().findings if f.code == "GS504"]
     assert found == (["GS504"] if rates[1] == 0.0 else [])
+
+
+@pytest.mark.parametrize("looks", ["norm", "data", "average"])
+def test_a_module_whose_weights_are_only_looked_at_is_not_used(looks):
+    torch.manual_seed(0)
+    net, idle = nn.Linear(3, 1), nn.Linear(3, 1)
+    average = [p.detach().clone() for p in idle.parameters()]
+    optimizer = torch.optim.SGD([*net.parameters(), *idle.parameters()], 0.01)
+    with Session() as session:
+        for _ in range(6):
+            optimizer.zero_grad()
+            net(torch.randn(4, 3)).square().mean().backward()
+            optimizer.step()
+            with torch.no_grad():
+                for kept, p in zip(average, idle.parameters(), strict=True):
+                    if looks == "average":
+                        kept.lerp_(p, 0.1)
+                    else:
+                        (p if looks == "norm" else p.data).norm().item()
+        found = [(f.code, f.model, f.cause) for f in session.report().findings]
+    assert found == [("GS102", "idle", "unused_module")]

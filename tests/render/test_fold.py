@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gradscope.records import Edge
+from gradscope.records import Edge, Graph, Node
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import MAX_BOXES, MAX_LINKS, fold
 from gradscope.render.graph import draw_graph
@@ -184,3 +184,29 @@ def test_a_module_opens_into_its_children_and_what_it_does_itself():
 
     assert above.boxes[int(opened[0].removeprefix("n"))].path == ("block", "attn")
     assert {part.path for part in parts} == {("block", "attn"), ("block", "attn", "proj")}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "kinds", "runs"),
+    [
+        ([1, 2, 1, 2, 1, 2], [1, 2, 1, 2, 1, 2], [(0, 2, 3)]),  # Linear, ReLU, Linear, ReLU ...
+        ([1, 2, 2] * 4, [7] * 12, []),  # one kind, of which every third is dead
+        ([1, 1, 1, 2, 2, 2], [7] * 6, [(0, 1, 3), (3, 1, 3)]),
+        ([1, 2, 3, 2] * 3, [1, 2, 1, 2] * 3, []),  # two kinds, one of them in two states
+    ],
+)
+def test_blocks_of_one_kind_in_two_states_are_no_pattern(shapes, kinds, runs):
+    assert find_runs(shapes, kinds) == runs
+
+
+def test_of_experts_every_third_of_which_is_dead_each_has_its_box():
+    dead = {0, 3, 6}
+    nodes = [Node(0, "input", "x", live=False)]
+    edges = []
+    for expert in range(9):
+        nodes.append(Node(len(nodes), "module", "Linear", "experts", str(expert), live=expert not in dead))
+        edges.append(Edge(0, nodes[-1].id, live=False))
+    picture = fold(Graph(tuple(nodes), tuple(edges)), 1)
+
+    drawn = {box.path: box.repeats for box in picture.boxes if box.model == "experts"}
+    assert drawn == {(str(expert),): 1 for expert in range(9)}
