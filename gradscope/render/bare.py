@@ -14,15 +14,15 @@ _FED = (State.FLOWING, State.INTERMITTENT, State.ZERO, State.NONFINITE)
 
 
 def bare_graph(report: Report) -> Graph:
-    """One node per model, one per `backward()` line; a dead model hangs on its likeliest cut, if one is known."""
+    """One node per parameter, model and `backward()` line; a dead model hangs on its likeliest cut, if one is known."""
     models = report.models
     nodes = [
         Node(i, "module", m.class_name, m.name, live=m.state in _FED, norm=m.grad_norm) for i, m in enumerate(models)
     ]
-    edges = []
     losses = [
-        Node(len(models) + i, "loss", "loss", live=True, location=row.location) for i, row in enumerate(report.flow)
+        Node(len(nodes) + i, "loss", "loss", live=True, location=row.location) for i, row in enumerate(report.flow)
     ]
+    edges = []
     for loss, row in zip(losses, report.flow, strict=True):
         for index, model in enumerate(models):
             norm = row.models.get(model.name)
@@ -31,7 +31,22 @@ def bare_graph(report: Report) -> Graph:
             elif model.state not in _FED and (cut := likeliest_cut(report, model)):
                 location = cut.path[-1] if cut.path else None
                 edges.append(Edge(index, loss.id, live=False, cut=cut.cause, location=location))
-    return Graph(tuple(nodes + losses), tuple(edges))
+    parts = _parts(report, len(nodes) + len(losses))
+    edges += [Edge(part.id, index, live=part.live) for part, index in parts]
+    return Graph((*nodes, *losses, *(part for part, _ in parts)), tuple(edges))
+
+
+def _parts(report: Report, first: int) -> list[tuple[Node, int]]:
+    """The parameters of each model, in their modules, with the position of their model."""
+    run, parts = report.run, list[tuple[Node, int]]()
+    for index, model in enumerate(run.models):
+        for uid in model.parameters:
+            fqn = next((o.fqn for o in run.parameters[uid].owners if o.model == model.name), run.parameters[uid].name)
+            module, _, name = fqn.rpartition(".")
+            live, norm = report.states[uid] in _FED, run.tallies[uid].norm_last if uid in run.tallies else None
+            node = Node(first + len(parts), "parameter", name, model.name, module, live=live, norm=norm, uid=uid)
+            parts.append((node, index))
+    return parts
 
 
 def likeliest_cut(report: Report, model: ModelSummary) -> Cut | None:

@@ -199,21 +199,22 @@ class _Sorter:
             for p in self.stream.before[position]
             if (box := self.result.box[p]) >= 0 and self.result.turn[p][: len(place.turn)] == place.turn
         )
+        given = any(self.stream.nodes[p].kind == "input" for p in self.stream.before[position])
         for source in sorted(sources):
-            if self._absorbs(source, sources, model, flow, losses):
+            if self._absorbs(source, sources, model, flow, losses, given):
                 self._count(position, source)
                 return
         draft = Draft(Kind.GLUE, model, place.path, flow, sources, losses, place.repeats)
         self._join(position, ("glue", model, place.path, sources, flow, losses), draft)
 
-    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, losses: int) -> bool:
-        """Whether glue that takes from `sources` belongs into one of them."""
+    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, losses: int, given: bool) -> bool:
+        """Whether glue that takes from `sources`, and from data if `given`, belongs into one of them."""
         draft = self.result.boxes[box]
         if draft.model != model or draft.flow is not flow or draft.kind not in (Kind.GLUE, Kind.MODULE):
             return False
         if draft.kind is Kind.GLUE and draft.losses == losses:
             return sources <= draft.sources | {box}
-        return draft.kind is Kind.MODULE and len(sources) == 1
+        return draft.kind is Kind.MODULE and len(sources) == 1 and not given
 
     def _join_input(self, position: int) -> None:
         node = self.stream.nodes[position]

@@ -3,7 +3,8 @@
 * A child process for pygraphviz as well: a layout that hangs or crashes in C must not take the user's program along.
 * `AGraph.draw(..., prog="dot")` in one step; `layout()` and then `draw()` crashes in pygraphviz 2.0 (seen 12 of 12).
 * The limit counts what the engine computes where the system can tell (Linux), so that a busy machine costs time but
-  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long, a sleeping engine is not.
+  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long, a sleeping engine is not:
+  it hangs, the next one is asked, and it is not asked again by this process.
 * Nothing here raises for a missing, failing or slow engine: the caller gets a sentence instead of a picture.
 """
 
@@ -28,12 +29,16 @@ except ImportError:  # Windows
     resource = None
 
 SECONDS = 20.0
+HANGS = 5.0
+"""Seconds after which an engine that sleeps is given up."""
 TRIES = 3
 """How often an engine may crash over one picture."""
 PATIENCE = 4
 LOOK, LOOKS = 0.25, 3
 """Seconds between looks at what the engine does, and how many in a row it has to sleep to be given up."""
 PNG_DPI = 144
+_hanging: set[str] = set()
+"""Engines that hung in this process."""
 
 _CHILD = """
 import sys
@@ -51,15 +56,25 @@ class Layout:
     data: bytes | None
     reason: str | None = None
     slow: bool = False
+    hangs: bool = False
+
+
+class _AsleepError(subprocess.TimeoutExpired):
+    """The engine waits for something that does not come."""
 
 
 def layout(source: str, form: str, seconds: float = SECONDS) -> Layout:
     """Lay out DOT text as `svg`, `png` or `pdf`."""
     failures = []
     for name, command in _engines(form):
+        if name in _hanging:
+            failures.append(f"{name} hung at an earlier picture")
+            continue
         result = _run(name, command, source, seconds)
         if result.data:
             return result
+        if result.hangs:
+            _hanging.add(name)
         failures.append(result.reason or name)
         if result.slow:
             break  # the other engine runs the same algorithm: it would only double the wait
@@ -94,6 +109,8 @@ def _run(name: str, command: list[str], source: str, seconds: float, tries: int 
                 out, err = _wait(child, source.encode(), seconds, seconds * PATIENCE if counted else seconds)
             except BaseException as error:
                 child.kill()
+                if isinstance(error, _AsleepError):
+                    return Layout(None, f"{name} hangs (it slept for {error.timeout:g} s)", hangs=True)
                 if isinstance(error, subprocess.TimeoutExpired):
                     return _late(name, error.timeout)
                 raise
@@ -109,8 +126,9 @@ def _run(name: str, command: list[str], source: str, seconds: float, tries: int 
 
 
 def _wait(child: subprocess.Popen[bytes], text: bytes, seconds: float, most: float) -> tuple[bytes, bytes]:
-    """What the engine says. One that sleeps is given up after `seconds`, one that waits for a busy machine later."""
+    """What the engine says. One that sleeps is given up soon, one that waits for a busy machine late."""
     start, asleep, before = time.monotonic(), 0, 0.0
+    hangs = min(seconds, HANGS)
     given: bytes | None = text
     while True:
         passed = time.monotonic() - start
@@ -124,8 +142,8 @@ def _wait(child: subprocess.Popen[bytes], text: bytes, seconds: float, most: flo
             before = used
             if passed >= most:
                 raise subprocess.TimeoutExpired(child.args, most) from None
-            if passed >= seconds and asleep >= LOOKS:
-                raise subprocess.TimeoutExpired(child.args, seconds) from None
+            if passed >= hangs and asleep >= LOOKS:
+                raise _AsleepError(child.args, hangs) from None
 
 
 def _doing(process: int) -> tuple[str, float]:

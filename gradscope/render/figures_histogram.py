@@ -27,6 +27,8 @@ SECOND_ROW = 12
 """Points over the axes for how many entries there are and of which step."""
 LETTER = 0.065
 """Inches that a letter of a tick takes."""
+BAR = 0.05
+"""Inches that a bar has at least."""
 FLOOR = 0.7
 """Where bars of counts begin on a log axis."""
 DECADE = math.log2(10)
@@ -133,7 +135,9 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     entries = _collect(found)
     low = min([*entries.negative, *entries.positive], default=0)
     high = max([*entries.negative, *entries.positive], default=0)
-    _draw(ax, entries, low, high, panel.colour)
+    wide = _wide(ax, low, high)
+    high += -(high - low + 1) % wide  # the last bar is whole
+    _draw(ax, entries, low, high, wide, panel.colour)
     _ticks(ax, entries, low, high)
     ax.set_ylim(FLOOR, 2 * ax.dataLim.y1)
     style.log_scale(ax)
@@ -142,7 +146,8 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     ax.set_xlabel("gradient value (log scale on both sides of 0)")
     ax.grid(axis="y")
     late = "" if entries.step == last else ", the last sampled"
-    says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}"
+    bars = f"; each bar is a factor of {2**wide:,}" if wide > 1 else ""
+    says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}{bars}"
     small = style.look(ax).text
     ax.annotate(says, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=small)
     room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=SECOND_ROW)
@@ -173,18 +178,24 @@ def _collect(histograms: list[Histogram]) -> Entries:
     return entries
 
 
-def _draw(ax: Axes, entries: Entries, low: int, high: int, colour: str) -> None:
+def _draw(ax: Axes, entries: Entries, low: int, high: int, wide: int, colour: str) -> None:
     """Negative entries to the left, zeros in the middle, positive ones to the right, then NaN and Inf."""
     for side, counts in ((-1, entries.negative), (1, entries.positive)):
         if counts:
-            span = range(min(counts), max(counts) + 1)[::side]
-            edges = sorted(side * (e - low + edge) for e in (span[0], span[-1]) for edge in (1.5, 2.5))
-            heights = [counts[e] for e in span]
-            ax.stairs(heights, [edges[0] + i for i in range(len(span) + 1)], fill=True, color=colour, baseline=FLOOR)
+            first = low + (min(counts) - low) // wide * wide
+            bars = [sum(counts[e + i] for i in range(wide)) for e in range(first, max(counts) + 1, wide)]
+            edges = [side * (first - low + 1.5 + wide * i) for i in range(len(bars) + 1)]
+            ax.stairs(bars[::side], edges[::side], fill=True, color=colour, baseline=FLOOR)
     if entries.zeros:
         ax.bar([0], [entries.zeros], 1.6, **style.zero_looks(ax))
     for position, _, amount in _beyond(ax, entries, high - low + 2):
         ax.bar([position], [amount], 1.8, **style.NONFINITE_LOOKS)
+
+
+def _wide(ax: Axes, low: int, high: int) -> int:
+    """How many powers of two share a bar, so that none is a hairline."""
+    most = max(8.0, room.inches(ax)[0] / BAR)
+    return math.ceil(2 * (high - low + 1) / most)
 
 
 def _beyond(ax: Axes, entries: Entries, width: int) -> list[tuple[float, str, int]]:

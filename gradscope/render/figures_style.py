@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, cast
 from gradscope.errors import GradscopeError, MissingExtraError
 from gradscope.render import escape
 from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, shade, tint
+from gradscope.render.shorten import shorten
 from gradscope.render.words import UNKNOWN, number
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ UNKNOWN_HATCH = "...."
 ABSENT_FACE = tint(DEAD, 0.15)
 MAX_LABELS = 60
 MAX_CHARACTERS = 36
-ELLIPSIS = "\u2026"
 WIDEST: ContextVar[float] = ContextVar("widest", default=100.0)
 """Inches that there are: a picture that is shrunk to fit has letters that nobody reads."""
 
@@ -207,12 +207,9 @@ def nothing(ax: Axes, words: str) -> None:
 
 
 def name(text: str, most: int = MAX_CHARACTERS) -> str:
-    """Foreign text for a figure: one line, no formula, no glyph the font has not; too long, it lacks its middle."""
+    """Foreign text for a figure: one line, no formula, no glyph the font has not, not too long."""
     shown = "".join(c if c.isascii() or ord(c) in _glyphs() else f"\\u{ord(c):04x}" for c in escape.plain(text))
-    if len(shown) > most:
-        front = max(most - 1, 2) // 3
-        shown = f"{shown[:front]}{ELLIPSIS}{shown[front + 1 - most :]}"
-    shown = shown.replace("$", r"\$")
+    shown = shorten(shown, most).replace("$", r"\$")
     # a leading underscore means "not in the legend" to matplotlib
     return f" {shown}" if shown.startswith("_") or not shown else shown
 

@@ -106,7 +106,7 @@ DEPTH = 2
 """Levels of module names that are told apart where nothing else is asked for."""
 
 UNTRACED = (
-    "No step was traced: what goes on inside and between the models is not known.",
+    "No step was traced: how parts and models feed each other is not known.",
     "gradscope.explain(step) and `gradscope run` trace one.",
     "Boxes have the norm of the last pass, lines the median over all.",
 )

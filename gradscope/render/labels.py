@@ -16,6 +16,7 @@ from gradscope.render.boxes import Kind
 from gradscope.render.fold import Box
 from gradscope.render.known import Blame, Worth
 from gradscope.render.marks import Mark
+from gradscope.render.shorten import shorten
 from gradscope.render.stream import Flow
 from gradscope.render.words import count, number
 
@@ -159,18 +160,10 @@ def small(text: str) -> str:
 
 def safe(text: str) -> str:
     """Foreign text for an HTML-like label: one line, not empty."""
-    return escape.html(_shorten(text)).replace("\\", "\\\\") or "?"
+    return escape.html(shorten(text, MAX_CHARACTERS)).replace("\\", "\\\\") or "?"
 
 
 def quoted(text: str) -> str:
     """Foreign text between double quotes: nothing in it is an escape or an entity for Graphviz."""
-    shown = escape.plain(_shorten(text)).replace("&", "&amp;")
+    shown = escape.plain(shorten(text, MAX_CHARACTERS)).replace("&", "&amp;")
     return shown.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _shorten(text: str) -> str:
-    """The middle of a long name is what nobody misses."""
-    if len(text) <= MAX_CHARACTERS:
-        return text
-    half = (MAX_CHARACTERS - 1) // 2
-    return f"{text[:half]}\u2026{text[-half:]}"

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,11 @@ def only_dot(monkeypatch):
 @pytest.fixture
 def no_dot(monkeypatch):
     monkeypatch.setenv("PATH", "")
+
+
+@pytest.fixture(autouse=True)
+def nothing_hung_before(monkeypatch):
+    monkeypatch.setattr(engine, "_hanging", set())
 
 
 def fake_dot(folder, monkeypatch, body):
@@ -116,13 +122,25 @@ def test_engine_without_output_is_a_failure(only_dot, tmp_path, monkeypatch):
 
 
 @no_scripts
-def test_slow_engine_is_stopped(only_dot, tmp_path, monkeypatch):
-    fake_dot(tmp_path, monkeypatch, "exec sleep 30")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system hides what a process does")
+def test_hanging_engine_is_stopped_and_not_asked_again(only_dot, tmp_path, monkeypatch):
+    log = tmp_path / "tries"
+    fake_dot(tmp_path, monkeypatch, f"echo x >> {log}; exec sleep 60")
     start = time.monotonic()
-    result = engine.layout(SOURCE, "svg", seconds=3)
+    first, second = (engine.layout(SOURCE, "svg", seconds=20) for _ in range(2))
 
-    assert time.monotonic() - start < 8
-    assert result.reason == "No picture: dot did not finish within 3 s."
+    assert time.monotonic() - start < 15
+    assert first.reason == "No picture: dot hangs (it slept for 5 s)."
+    assert second.reason == "No picture: dot hung at an earlier picture."
+    assert len(log.read_text().split()) == 1
+
+
+@no_scripts
+@bundled
+def test_hanging_dot_falls_back_to_the_bundled_engine(tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "exec sleep 60")
+
+    assert engine.layout(SOURCE, "svg", seconds=2).data
 
 
 @no_scripts

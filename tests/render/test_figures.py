@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -231,6 +232,23 @@ def test_histogram_adds_up_and_keeps_zeros_and_nan_apart():
     heights = Counter(round(p.get_height()) for p in ax.patches if isinstance(p, Rectangle))
     assert {48, 12, entries.zeros} <= set(heights)
     assert {"NaN", "Inf", "0"} <= {t.get_text() for t in ax.get_xticklabels()}
+
+
+@pytest.mark.parametrize("decades", [3, 40, 90])
+def test_bars_of_many_decades_are_no_hairlines_and_lose_no_entry(decades):
+    counts = tuple(range(1, round(decades * 3.4)))
+    run = report_for_figures(strange=False).run
+    wide = Histogram(run.models[0].parameters[0], 3, -len(counts), counts, ())
+    ax = drawn(figures.plot_histograms(Report(replace(run, models=run.models[:1], histograms=(wide,)))))
+    (bars,) = [p for p in ax.patches if isinstance(p, StepPatch)]
+    heights, edges, _ = bars.get_data()
+    inches = ax.transData.transform([(edge, 1) for edge in edges])[:, 0] / ax.figure.dpi
+
+    assert sum(heights) == sum(counts)
+    assert abs(inches[1] - inches[0]) > 0.04
+    assert ax.get_xlim()[0] <= min(edges)
+    factor = re.search(r"each bar is a factor of (\d+)", " ".join(t.get_text() for t in ax.texts))
+    assert (2 ** abs(edges[1] - edges[0]) == int(factor[1])) if decades > 3 else factor is None
 
 
 def test_histogram_ticks_stand_at_their_values():

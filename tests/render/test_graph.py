@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -15,13 +16,14 @@ from gradscope.errors import GradscopeError
 from gradscope.records import Edge, Graph, Node, Run, Tally
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import Line, fold
-from gradscope.render.graph import draw_graph
+from gradscope.render.graph import draw_graph, draw_levels
 from gradscope.render.labels import cause_words
 from gradscope.render.palette import CUT
 from gradscope.render.stream import Flow
 from gradscope.report import Report
 from tests.render import graph_builders as build
 from tests.render.every_picture import unplated
+from tests.render.figure_builders import report_for_figures
 
 ALL = [
     build.two_model_cut,
@@ -228,6 +230,23 @@ def test_untraced_run_draws_models_and_backward_lines():
     assert "loss.backward()" in source
     assert all(name in source for name in ("encoder", "decoder", "teacher"))
     assert draw_graph(Report(Run())).reason is None
+
+
+def test_untraced_run_draws_the_modules_that_have_parameters():
+    run = report_for_figures(("encoder", "decoder"), each=8).run
+    run = replace(run, tallies={uid: replace(tally, norm_last=float(uid)) for uid, tally in run.tallies.items()})
+
+    (picture, _), (deep, drawing) = draw_levels(Report(run), [0, 2])
+    assert {box.path for box in picture.boxes} == {()}
+    assert {(b.model, b.path, b.repeats) for b in deep.boxes if b.parameters} == {
+        ("encoder", ("layers", "0-3"), 4),
+        ("decoder", ("layers", "0-3"), 4),
+    }
+    assert next(b.norms for b in deep.boxes if b.path and b.model == "decoder") == (
+        math.hypot(8, 9),
+        math.hypot(14, 15),
+    )
+    assert "no gradient" in drawing.source
 
 
 def test_model_that_was_never_called_is_drawn():
