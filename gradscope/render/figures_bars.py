@@ -99,11 +99,13 @@ def _draw_model(ax: Axes, norms: list[tuple[int, float | None]], model: int, bot
         ax.fill_between([i for i, _ in norms], bottom, tops, step="mid", color=colour, linewidth=0)
     else:
         ax.bar([i for i, _ in finite], [n - bottom for _, n in finite], 0.8, bottom=bottom, color=colour)
-    across = ax.get_xaxis_transform()
     zero = [i for i, norm in norms if norm == 0]
     broken = [i for i, norm in norms if norm is not None and not math.isfinite(norm)]
-    ax.bar(zero, 0.04, 0.8, transform=across, **style.zero_looks(ax))
-    ax.bar(broken, 1.0, 0.8, transform=across, **style.NONFINITE_LOOKS)
+    for positions, height, looks in ((zero, 0.04, style.zero_looks(ax)), (broken, 1.0, style.NONFINITE_LOOKS)):
+        if crowded:
+            _ground(ax, positions, looks, height, zorder=1)
+        else:
+            ax.bar(positions, height, 0.8, transform=ax.get_xaxis_transform(), **looks)
 
 
 def _mark_absent(ax: Axes, positions: list[int], total: int) -> list[room.Entry]:
@@ -120,7 +122,9 @@ def _mark_frozen(ax: Axes, positions: list[int]) -> list[Patch]:
     return style.state_patches(ax, False, False, False, frozen=bool(stretches))
 
 
-def _ground(ax: Axes, positions: list[int], looks: dict[str, Any]) -> list[tuple[int, int]]:
+def _ground(
+    ax: Axes, positions: list[int], looks: dict[str, Any], height: float = 1.0, zorder: float = 0.5
+) -> list[tuple[int, int]]:
     """Paint the ground at these positions; returns the first and the last of each stretch of them."""
     stretches: list[tuple[int, int]] = []
     for position in positions:
@@ -128,7 +132,7 @@ def _ground(ax: Axes, positions: list[int], looks: dict[str, Any]) -> list[tuple
         stretches.append((stretches.pop()[0] if begun else position, position))
     across = ax.get_xaxis_transform()
     for first, last in stretches:
-        ax.bar([first - 0.5], 1.0, last - first + 1, align="edge", transform=across, zorder=0.5, **looks)
+        ax.bar([first - 0.5], height, last - first + 1, align="edge", transform=across, zorder=zorder, **looks)
     return stretches
 
 

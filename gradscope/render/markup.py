@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradscope.render.escape import html, prose
@@ -51,8 +52,14 @@ def _cells(columns: Sequence[Column], row: Sequence[Cell]) -> list[Markup]:
     first, *others = zip(columns, row, strict=True)
     return [
         tag("th", _text(first[1]), scope="row", class_=_class(first[0])),
-        *(tag("td", _text(cell), class_=_class(column), data_v=_value(cell)) for column, cell in others),
+        *(_datum(column, cell) for column, cell in others),
     ]
+
+
+@lru_cache(maxsize=1 << 14)
+def _datum(column: Column, cell: Cell) -> Markup:
+    """Kept, as most cells of a long table are like others: shapes, types, states, counts."""
+    return tag("td", _text(cell), class_=_class(column), data_v=_value(cell))
 
 
 def _text(cell: Cell) -> str:
