@@ -13,6 +13,7 @@ from gradscope import _version
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
+from gradscope.capture.evaluated import evaluated
 from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
 from gradscope.capture.since import find_since, find_sometimes
@@ -124,9 +125,12 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     called = frozenset(u for cut in instead for u in cut.parameters)
     over = lost(run, dead=finder.ends_dead)
     sometimes = find_sometimes(finder, run, [u for u in intermittent(run) if u not in over])
+    cuts = finder.find(set(silent) - unseen - called)
+    unread = set(silent).intersection(held) - unseen - called - unused
+    unread = unread.difference(*(cut.parameters for cut in cuts))
     run = dataclasses.replace(
         run,
-        cuts=(*instead, *finder.find(set(silent) - unseen - called), *find_since(finder, over), *sometimes),
+        cuts=(*instead, *cuts, *evaluated(finder, run, unread), *find_since(finder, over), *sometimes),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),

@@ -104,9 +104,13 @@ def _names(run: Run, uid: int, copy: int) -> tuple[str, int]:
 def _call(finder: CutFinder, run: Run, pairs: dict[int, int]) -> Stack:
     """Where the instance is called: what the uses of its parameters have in common, less its own methods."""
     uses = [frames for copy in pairs.values() if (frames := _first_use(finder, copy))]
+    return call_of(run, uses, [u for pair in pairs.items() for u in pair])
+
+
+def call_of(run: Run, uses: list[list[Frame]], uids: Iterable[int]) -> Stack:
+    """What these ways to the uses of parameters, outermost frame first, have in common, less methods of their model."""
     frames = _common(uses) if uses else []
-    whole = [run.parameters[u] for pair in pairs.items() for u in pair]
-    own = _classes(run, whole)
+    own = _classes(run, [run.parameters[u] for u in uids])
     for depth, (code, _) in enumerate(frames):
         if depth and code.co_qualname.rpartition(".")[0].rpartition(".")[2] in own:
             frames = frames[:depth]

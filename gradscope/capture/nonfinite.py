@@ -13,6 +13,7 @@ from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.zero_causes import base_name
+from gradscope.records import MADE_OF_DATA
 
 _ELEMENTWISE = {
     "Mul", "Div", "Add", "Sub", "Neg", "View", "Squeeze", "Unsqueeze", "Expand", "Reshape", "Exp", "Pow", "Clone",
@@ -52,7 +53,7 @@ class NonfiniteFinder:
                 cause = "where_untaken_branch"
             elif step.name.startswith("Div"):
                 cause = self._division(step, cause)
-            kept = self._kept(step) if cause in ("unknown", "inf_times_zero") else None
+            kept = self._kept(step) if cause != "where_untaken_branch" else None
             if kept is not None:
                 found.append(dataclasses.replace(kept, kind=kind, uid=uid))
                 continue
@@ -128,6 +129,8 @@ class NonfiniteFinder:
         op = self.tape.ops[self.tape.values[value].op]
         if op.bad == "nan_in_data" and is_literal(op.name):
             return self._bad_data(value, seen)
+        if op.bad == "nan_in_data":
+            return Found("nan", op.bad, -1, op.index, MADE_OF_DATA, op.stack)
         makers = [m for m in self._infinities(value) if not is_literal(m.name)]
         if makers:
             op = min(makers, key=lambda m: m.index)

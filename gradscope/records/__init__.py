@@ -31,9 +31,11 @@ from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import DECORATED as DECORATED
 from gradscope.records.traced import DERIVATIVE as DERIVATIVE
+from gradscope.records.traced import EVALUATED as EVALUATED
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import KEPT as KEPT
 from gradscope.records.traced import LOAD as LOAD
+from gradscope.records.traced import MADE_OF_DATA as MADE_OF_DATA
 from gradscope.records.traced import MET as MET
 from gradscope.records.traced import MET_ITSELF as MET_ITSELF
 from gradscope.records.traced import OVERWRITTEN as OVERWRITTEN

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import gradscope
 from gradscope.session import Session
 
 
@@ -65,3 +66,48 @@ def test_what_stands_in_memory_that_nobody_has_written_is_not_where_a_nan_began(
     assert [(f.code, f.cause) for f in findings] == [("GS301", "empty_or_single_reduction")]
     assert findings[0].location is not None
     assert "one value has none" in findings[0].location.text
+
+
+def spoilt(make):
+    torch.manual_seed(0)
+    body, head = nn.Linear(4, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.01)
+
+    def step():
+        optimizer.zero_grad()
+        make(body, head).backward()
+        optimizer.step()
+
+    (finding,) = gradscope.explain(step, repeat=4, models={"body": body, "head": head}).findings[:1]
+    return finding
+
+
+def test_nan_that_the_user_computes_from_data_is_told_as_that():
+    def make(body, head):
+        x = torch.randn(8, 4)
+        x[:, 2] = 5.0
+        x = (x - x.mean(0)) / x.std(0)  # here
+        return head(body(x)).square().mean()
+
+    finding = spoilt(make)
+
+    assert finding.cause == "nan_in_data"
+    assert "# here" in finding.location.text
+    assert "is computed from the data, before any model sees it" in finding.message
+    assert "divisor" in finding.fix
+
+
+def test_nan_that_the_loss_leaves_out_is_sought_where_it_was_born():
+    """nanmean() makes the loss finite, and what comes back of it is zero times NaN."""
+
+    def make(body, head):
+        x = torch.randn(8, 4)
+        x[3] = 0.0
+        hidden = body(x) * x.any(1, keepdim=True)
+        hidden = hidden / hidden.norm(dim=1, keepdim=True)  # here
+        return torch.nanmean((head(hidden) - x).square())
+
+    finding = spoilt(make)
+
+    assert finding.cause == "norm_division_by_zero"
+    assert "# here" in finding.location.text

@@ -122,3 +122,21 @@ def test_a_mask_that_is_all_false_and_is_what_a_weight_is_given():
     assert (finding.parameters, finding.cause) == (("weight",), "masked")
     assert finding.location is not None
     assert "x > 100" in finding.location.text
+
+
+def test_a_hook_on_every_parameter_is_told_once():
+    torch.manual_seed(0)
+    body, head = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)), nn.Linear(4, 2)
+    for parameter in body.parameters():
+        parameter.register_hook(lambda grad: torch.where(grad.abs() > 100, grad, 0.0))
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], 0.1)
+
+    def step():
+        optimizer.zero_grad()
+        head(body(torch.randn(8, 4))).square().mean().backward()
+        optimizer.step()
+
+    (finding,) = gradscope.explain(step, repeat=6, models={"body": body, "head": head}).findings
+
+    assert (finding.code, finding.cause, len(finding.parameters)) == ("GS201", "grad_hook", 4)
+    assert finding.message.startswith("body gets only zeros")

@@ -36,7 +36,7 @@ from gradscope.diagnosis.rules.common import (
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.diagnosis.rules.off import off_words
-from gradscope.records import DERIVATIVE, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
+from gradscope.records import DERIVATIVE, EVALUATED, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.former import left_behind
 from gradscope.records.zeros import zeros_left
 
@@ -58,6 +58,10 @@ _SAVED = Cause(
 _FIRST_ORDER = Cause(
     "a derivative is taken without create_graph=True, which makes it a constant",
     "call torch.autograd.grad(..., create_graph=True)",
+)
+_EVALUATED = Cause(
+    "no training step calls it, only what runs without gradients",
+    "call it on the way to the loss as well, or take it out of the optimizer",
 )
 _STATE_DICT = "torch/nn/modules/module.py:"
 """In which nothing but state_dict() detaches."""
@@ -187,6 +191,8 @@ def _words(cut: Cut, uids: tuple[int, ...]) -> Cause | None:
     """Where the operation says more than the cause."""
     if cut.op in (SAVE, LOAD):
         return _SAVED
+    if cut.op == EVALUATED:
+        return _EVALUATED
     if cut.op == DERIVATIVE and cut.cause == "detach":
         return _FIRST_ORDER
     if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):

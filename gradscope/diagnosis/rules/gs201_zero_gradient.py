@@ -19,7 +19,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT, Origin, Run
+from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT, Origin, Path, Run
 
 CODE = ("GS201", "zero-gradient")
 
@@ -65,6 +65,10 @@ _WORDS = {
 """Causes that are told by the name of an operation."""
 
 
+_TOLD = {*_WORDS, SELECTIVE}
+"""In place of operations' names: what is said differs with them."""
+
+
 def check(run: Run) -> Iterable[Finding]:
     """One finding per origin and model."""
     origins: dict[int, Origin] = {}
@@ -73,8 +77,13 @@ def check(run: Run) -> Iterable[Finding]:
             for uid in origin.parameters:
                 origins[uid] = origin
     groups: dict[Origin | None, list[int]] = {}
+    alike: dict[tuple[str, Path, str], Origin] = {}  # one line may do the same to several: a hook, a loop over layers
     for uid in _dead(run, origins):
-        groups.setdefault(_source(run, uid, origins.get(uid)), []).append(uid)
+        source = _source(run, uid, origins.get(uid))
+        if source is not None and source.path:
+            told = source.op if source.op in _TOLD else ""
+            source = alike.setdefault((source.cause, source.path, told), source)
+        groups.setdefault(source, []).append(uid)
     for source, uids in groups.items():
         if all(is_shift(run, uid) for uid in uids):
             continue

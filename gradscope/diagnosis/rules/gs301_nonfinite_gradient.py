@@ -23,7 +23,7 @@ from gradscope.diagnosis.rules.common import by_model, finding, overflow_words, 
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.diagnosis.rules.gs503_never_stepped import withheld
 from gradscope.diagnosis.rules.ranks import begun_elsewhere
-from gradscope.records import Origin, Run, Write
+from gradscope.records import MADE_OF_DATA, Origin, Run, Write
 
 CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
@@ -93,10 +93,18 @@ def _fix(run: Run, *, applied: bool) -> str:
 
 
 def _words(origin: Origin | None) -> Cause | None:
-    """Which data it was, where that was seen."""
+    """Which data it was, where that was seen, or that it was spoilt in the user's own code."""
+    if origin is not None and origin.op == MADE_OF_DATA:
+        return _SPOILT
     if origin is not None and origin.cause == "nan_in_data" and origin.detail:
         return CAUSES["nan_in_data"]._replace(said=f"the data holds NaN or Inf ({origin.detail}), used")
     return overflow_words(origin)
+
+
+_SPOILT = Cause(
+    "NaN or Inf is computed from the data, before any model sees it,",
+    "guard what is computed there: a divisor, deviation or logarithm of zero, or nothing to take a mean of",
+)
 
 
 def _by_hand(run: Run, wild: set[str]) -> Iterable[Finding]:
