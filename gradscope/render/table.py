@@ -108,7 +108,7 @@ def models_table(models: Iterable[ModelSummary]) -> Table:
             Cell(model.name),
             Cell(model.class_name, Tone.QUIET),
             state_of(model),
-            Cell(f"{model.flowing}/{model.trainable}" if model.trainable else ABSENT, value=model.flowing),
+            Cell(flowing_words(model), value=model.flowing),
             norm_cell(model.grad_norm, expected=model.state is State.NONE),
             *((_applied_cell(model),) if changed else ()),
         )
@@ -117,6 +117,13 @@ def models_table(models: Iterable[ModelSummary]) -> Table:
     titles = (Column("model", code=True), Column("class", code=True), Column("state"))
     norms = (Column("grad norm", number=True), *((Column("applied", number=True),) if changed else ()))
     return Table((*titles, Column("flowing", number=True), *norms), rows)
+
+
+def flowing_words(model: ModelSummary) -> str:
+    """How many of its trainable parameters flow, and how many are frozen beside them."""
+    frozen = model.parameters - model.trainable
+    beside = f" +{frozen} frozen" if frozen else ""
+    return f"{model.flowing}/{model.trainable}{beside}" if model.trainable else ABSENT
 
 
 def _applied_cell(model: ModelSummary) -> Cell:
