@@ -177,9 +177,9 @@ def watch(
     Names come from keywords, from a dict, or for positional models from the caller's variables. `every`
     measures norms at every n-th backward pass only (who received a gradient is always recorded).
     `expect_no_grad` names models that are meant to get none. `budget` is the share of the run's time that
-    watching may take once it has taken half a second: norms are measured less often to stay within it; None measures
-    them at every backward. `to` names the
-    run file that is written meanwhile. `histograms` counts gradients by magnitude at every n-th step.
+    measuring norms may take once it has taken half a second: they are measured less often to stay within it; None
+    measures them at every backward. Noting who received a gradient comes on top, at every backward. `to` names the run
+    file that is written meanwhile. `histograms` counts gradients by magnitude at every n-th step.
 
     Raises NotTrainableError for a model without parameters, NameClashError for a name or model given twice, and
     RunFileError if the run file cannot be created.

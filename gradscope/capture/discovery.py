@@ -139,8 +139,8 @@ def _is_trainer(kind: type) -> bool:
 def name_models(registry: Registry, names: Names, reached: Container[int]) -> None:
     """Register the found modules that hold a known parameter, and known tensors without a module.
 
-    A tensor that is only an item of some list counts if a gradient has reached it: the list may be what an
-    optimizer was built from, and still hold the parameters of a model that was replaced.
+    A tensor that is only an item of some list, or the variable of a loop, counts if a gradient has reached it: it may
+    be of a model that was replaced, or sharded.
     """
     inside = _inside_others(names)
     loops = frozenset().union(*(loop_variables(tree_of(file)) for file in user_files()))
@@ -165,7 +165,8 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
     registry.refresh()
     for name, tensor in names.tensors.values():
         uid = registry.uid(tensor)
-        if uid >= 0 and not registry.entries[uid].owners and ("[" not in name or uid in reached):
+        left_over = "[" in name or name in loops
+        if uid >= 0 and not registry.entries[uid].owners and (not left_over or uid in reached):
             _add(registry, name, [("", tensor)])
     registry.refresh()
 

@@ -253,10 +253,12 @@ class Values:
                     self.registry.entries[uid].copied_at = self.tape.ops[op].stack
 
     def _promoted(self, tensor: torch.Tensor, known: int) -> int:
-        """A value that carried no gradient now does: it was made a leaf, or a custom function returned it."""
+        """A value that carried no gradient now does: it was made a leaf, or a custom function returned its inputs."""
         parents: Links = ((known, False),)
         if grad_fn(tensor) is not None:
-            parents = (*parents, *self._graph_parents(tensor.grad_fn))
+            live = self._graph_parents(tensor.grad_fn)
+            inputs = {v for v, _ in self.tape.values[known].parents}  # autograd may lead back to all of them
+            parents = live if inputs and inputs <= {v for v, _ in live} else (*parents, *live)
         old, uid = self.tape.values[known], self.registry.uid(tensor)
         value = self.tape.add(Value(old.op, parents, True, uid, old.floating, old.ndim, old.numel, old.size, old.half))
         if uid >= 0:

@@ -4,8 +4,8 @@
 * A rank that crashed prints itself if rank 0 does not come within a few seconds: mostly that is blocked, waiting for
   the rank that crashed. Whoever prints has claimed it in the store, so that it is one.
 * Such a blocked rank is heard, too: a thread of it looks for an alarm twice a second, and tells the counts.
-* torchrun ends the other ranks by SIGTERM as soon as one fails: they report first. What a killed rank has left in its
-  run file (`--out`) is read from there.
+* torchrun ends the other ranks by SIGTERM as soon as one fails: they report first, also if they are blocked
+  (`blocked`). What a killed rank has left in its run file (`--out`) is read from there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from gradscope.cli.blocked import BLOCKED as ENDED
 from gradscope.errors import RunFileError
 
 if TYPE_CHECKING:
@@ -60,8 +61,11 @@ class Ending:
         if world()[1] > 1 and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             self._ours = True
             signal.signal(signal.SIGTERM, self._terminate)
+            ENDED.attach()
 
     def _terminate(self, *_: object) -> None:
+        if not self.told and not ENDED.claim():
+            return  # a thread reports already, as this came so late
         self.told = True
         if self._talk is not None:
             self._talk.hurry(HURRY)

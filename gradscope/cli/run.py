@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     options.anchor_outputs(args)
-    outcome = run_script(args)
+    outcome = run_script(args, lambda outcome: _tell(outcome, args))
     if outcome.reports:
         _tell(outcome, args)
     ranks.ENDING.finish()

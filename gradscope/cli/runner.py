@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.capture.borrowed import NAME as BORROWED
 from gradscope.cli import ranks
+from gradscope.cli.blocked import BLOCKED
 from gradscope.cli.options import read_target
 from gradscope.cli.program import Program, load_module, load_script
 from gradscope.cli.progress import progress_on
@@ -92,8 +93,11 @@ class Outcome:
         return f"{self.name} never called backward(), so there is no gradient to judge"
 
 
-def run_script(args: Namespace) -> Outcome:
-    """Run the script that the arguments name, to its end, whatever end that is."""
+def run_script(args: Namespace, tell: Callable[[Outcome], None] | None = None) -> Outcome:
+    """Run the script that the arguments name, to its end, whatever end that is.
+
+    `tell` reports where this function cannot return: the process of a job is told to end, and the script is blocked.
+    """
     name, rest = read_target(args)
     if args.no_compile:
         os.environ["TORCHDYNAMO_DISABLE"] = os.environ["TORCH_COMPILE_DISABLE"] = "1"
@@ -112,6 +116,8 @@ def run_script(args: Namespace) -> Outcome:
 
             outcome.session = stack.enter_context(Session(discover=True, steps=args.steps, to=recorder))
             ranks.answer_alarms(outcome.session)
+            if tell is not None:
+                BLOCKED.reports(lambda: _tell_blocked(outcome, args.out, tell))
             if progress is not None and outcome.reports:
                 outcome.session.on_step(progress.step)
 
@@ -133,6 +139,15 @@ def _share(outcome: Outcome, out: str | None) -> None:
         return
     outcome.shared = ranks.share(outcome.session.facts(outcome.name), outcome.status, out)
     outcome.silent = outcome.shared is None
+
+
+def _tell_blocked(outcome: Outcome, out: str | None, tell: Callable[[Outcome], None]) -> None:
+    """In a thread: report what was seen until the script began to wait for another rank."""
+    if outcome.session is None:
+        return
+    outcome.shared = ranks.share(outcome.session.facts(outcome.name), ranks.TERMINATED, out)
+    if outcome.shared is not None:
+        tell(outcome)
 
 
 def _recorder(out: str | None, script: str) -> RunRecorder | None:

@@ -27,6 +27,9 @@ _COLUMNS: dict[str, tuple[Any, Any]] = {
     "bad_at": (np.int32, np.iinfo(np.int32).max),
     "bad_first": (np.int32, 0),
     "unmeasured": (np.int32, 0),
+    "written": (np.int32, 0),
+    "smallest": (np.int32, np.iinfo(np.int32).max),
+    "largest": (np.int32, 0),
     "stopped": (np.int32, 0),
     "unsteady": (np.int32, 0),
     "fewest": (np.int64, np.iinfo(np.int64).max),
@@ -76,6 +79,8 @@ class Merger:
         if summary.origin is not None:
             told = summary.origin.step, summary.rank, summary.origin
             self._origin = min(self._origin or told, told, key=lambda each: each[:2])
+        if not summary.backwards:
+            return  # it only helps or waits: what it lacks says nothing
         at = self._positions(summary.names)
         self._count(summary.rank, at, ints, squares)
         self._follow(summary.rank, at, ints, summary.backwards)
@@ -111,6 +116,9 @@ class Merger:
         table["fewest"][at] = np.minimum(table["fewest"][at], received)
         table["most"][at] = np.maximum(table["most"][at], received)
         table["squares"][at] += squares
+        table["written"][at] += ints["written"] > 0
+        table["smallest"][at] = np.minimum(table["smallest"][at], ints["numel"])
+        table["largest"][at] = np.maximum(table["largest"][at], ints["numel"])
         _name(self._without, rank, at, received == 0)
 
     def _follow(self, rank: int, at: Any, ints: dict[str, Any], backwards: int) -> None:
@@ -186,6 +194,8 @@ class Merger:
             (of["local_min"], of["local_max"]) if of["local_min"] <= of["local_max"] else None,
             (of["applied_min"], of["applied_max"]) if of["applied_min"] <= of["applied_max"] else None,
             (of["rank_min"], of["rank_max"]),
+            of["smallest"] == of["largest"],
+            of["written"],
         )
 
 

@@ -13,10 +13,22 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gradscope.records import OptimizerStep, Origin, Run, Tally
+from gradscope.records import OptimizerStep, Origin, Run, Tally, Write
 from gradscope.runfile.codec import coder
 
-INTS = ("received", "missed", "zero", "measured", "nonfinite", "parts", "applied_at", "bad_at", "since")
+INTS = (
+    "received",
+    "missed",
+    "zero",
+    "measured",
+    "nonfinite",
+    "parts",
+    "applied_at",
+    "bad_at",
+    "since",
+    "numel",
+    "written",
+)
 FLOATS = ("local", "applied")
 NAN = float("nan")
 UNKNOWN_STEP = 2**31 - 2
@@ -56,6 +68,7 @@ def summarize(
     named = {p.name: uid for uid, p in run.parameters.items() if p.owners and (p.trainable or uid in run.tallies)}
     empty = Tally()
     applied, at = _applied(run)
+    written = {uid for e in run.events if isinstance(e, Write) and e.what == "value" for uid in e.parameters}
     ints: dict[str, array[int]] = {name: array("i") for name in INTS}
     floats: dict[str, array[float]] = {name: array("f") for name in FLOATS}
     for uid in named.values():
@@ -71,6 +84,8 @@ def summarize(
         known = tally.first_nonfinite_step
         ints["bad_at"].append(known if known is not None else UNKNOWN_STEP if tally.nonfinite else -1)
         ints["since"].append(-1 if tally.last_backward is None else run.backwards - 1 - tally.last_backward)
+        ints["numel"].append(min(run.parameters[uid].numel, UNKNOWN_STEP))
+        ints["written"].append(uid in written)
         last = tally.norm_last
         if last is None and zeros:
             last = 0.0

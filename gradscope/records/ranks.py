@@ -35,7 +35,7 @@ class Across:
     name: str
     """`model.fqn`."""
     ranks: int
-    """How many hold it."""
+    """How many hold it, of those that ran a backward pass at all."""
     received: int
     """How many of them had a gradient of their own."""
     first_without: tuple[int, ...] = ()
@@ -67,6 +67,10 @@ class Across:
     """The same of what optimizers were given at one step that all these ranks measured."""
     applied_ranks: tuple[int, int] = (0, 0)
     """The ranks of these two."""
+    same_size: bool = True
+    """It has as many entries on each rank: of different ones, none is a copy of another."""
+    written: int = 0
+    """Ranks on which something else than an optimizer writes to it: an average of weights, a broadcast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,13 @@ class Job:
 
     @property
     def unheard(self) -> RankRow | None:
-        """A rank that did not come to its end, if there is one: better one that failed than one that waited for it."""
+        """A rank that did not come to its end, if there is one: the likeliest reason of the others' first.
+
+        One that never said a word was killed, mostly; one that failed may have failed as its neighbour was gone.
+        """
         rows = [row for row in self.rows if row.missing]
-        return next((row for row in rows if row.missing.startswith("it failed")), rows[0] if rows else None)
+        silent = [
+            row for row in rows if not row.backwards and not row.steps and not row.missing.startswith("it failed")
+        ]
+        failed = [row for row in rows if row.missing.startswith("it failed")]
+        return next(iter([*silent, *failed, *rows]), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+import gradscope
 from gradscope.session import Session
 
 
@@ -43,3 +44,34 @@ def test_one_that_leaves_another_way_open_is_not_named():
         return second(z) + second(z).detach()
 
     assert lines(told(between)) == ["one"]
+
+
+class Passes(torch.autograd.Function):
+    """Returns its very inputs and only listens on the way back, as FSDP does before each block."""
+
+    @staticmethod
+    def forward(ctx, *tensors):
+        return tensors
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return grads
+
+
+def test_a_function_that_returns_its_inputs_cuts_nothing():
+    torch.manual_seed(0)
+    first, second, head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+    optimizer = torch.optim.SGD([*first.parameters(), *second.parameters(), *head.parameters()], 0.1)
+
+    def step():
+        (hidden,) = Passes.apply(first(torch.randn(8, 4)))
+        (hidden,) = Passes.apply(second(hidden))
+        hidden = hidden.detach()  # the cut
+        optimizer.zero_grad()
+        head(hidden).square().mean().backward()
+        optimizer.step()
+
+    found = gradscope.explain(step, repeat=3, models={"first": first, "second": second, "head": head}).findings
+
+    assert {f.cause for f in found} == {"detach"}
+    assert all("# the cut" in f.location.text and not f.also for f in found)

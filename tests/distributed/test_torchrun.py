@@ -7,18 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("train.py")
-ENDS = ("well", "hang", "kill", "miss")
+ENDS = ("well", "hang", "kill", "miss", "wait")
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """What the three jobs printed, and their reports; they run at the same time."""
+    """What the jobs printed, and their reports; they run at the same time."""
     environment = os.environ | {
         "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "NO_COLOR": "1",
     }  # fmt: skip
@@ -33,6 +34,11 @@ def ended(tmp_path_factory):
                 [*command, str(SCRIPT), end],
                 cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True,
             )  # fmt: skip
+    folder, waiting = jobs["wait"]
+    while not (folder / "waiting").exists() and waiting.poll() is None:
+        time.sleep(0.1)
+    time.sleep(2.0)  # by now rank 0 is blocked
+    waiting.send_signal(signal.SIGTERM)  # as a scheduler does
     for _, process in jobs.values():
         try:
             process.wait(timeout=120)
@@ -65,6 +71,7 @@ def test_report_says_what_became_of_the_ranks(ended):
     assert missing["well"] == ["", ""]
     assert missing["hang"][0].startswith("it was still running")
     assert missing["miss"][1] == missing["hang"][1] == "it failed with exit status 1"
+    assert missing["wait"] == ["it was told to end"] * 2
     assert missing["kill"][1].startswith("it ended before it could report; this is what its run file holds")
 
 

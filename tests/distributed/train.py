@@ -1,10 +1,11 @@
 """A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults.
 
-`miss`: it lacks the head at one step only, and the job hangs there.
+`miss`: it lacks the head at one step only, and the job hangs there. `wait`: both are blocked for good.
 """
 
 import os
 import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -37,4 +38,7 @@ for step in range(4):
     optimizer.step()
     if "kill" in sys.argv and rank == 1 and step == 2:
         os.kill(os.getpid(), 9)
+    if "wait" in sys.argv and rank == 1 and step == 2:
+        Path("waiting").touch()
+        dist.recv(torch.zeros(1), 0)
 dist.destroy_process_group()

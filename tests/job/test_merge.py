@@ -9,7 +9,19 @@ from dataclasses import replace
 import pytest
 
 from gradscope.job import Merger, Summary, decode, encode, summarize, with_job
-from gradscope.records import Group, Location, Model, Optimizer, OptimizerStep, Origin, Owner, Parameter, Run, Tally
+from gradscope.records import (
+    Group,
+    Location,
+    Model,
+    Optimizer,
+    OptimizerStep,
+    Origin,
+    Owner,
+    Parameter,
+    Run,
+    Tally,
+    Write,
+)
 from gradscope.report import Report
 from gradscope.runfile import read_run, write_run
 
@@ -154,6 +166,55 @@ def test_stages_of_a_pipeline_do_not_disagree():
 
     assert loud(report) == {}
     assert [across.ranks for across in report.run.job.parameters] == [2, 2, 2]
+
+
+def test_stages_of_other_sizes_are_no_copies():
+    one = run_of({"a": 1.0}, applied={"a": 1.0})
+    other = replace(one, parameters={0: replace(one.parameters[0], shape=(9,))})
+    far = replace(one, events=(replace(one.events[0], norms={0: 5.0}),))
+
+    assert loud(report_of(one, other, far)) == {}
+    assert set(loud(report_of(one, one, far))) == {"GS602"}
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_weights_that_each_rank_puts_together_by_hand_do_not_drift(everywhere):
+    """Local SGD: now and then each rank writes the average of all over its own."""
+    runs = [run_of({"a": 1.0 + 4 * rank}) for rank in range(2)]
+    by_hand = Write(2, 0, frozenset({0}), (), "value", "div_")
+    written = [replace(run, events=(*run.events, by_hand)) for run in runs]
+
+    assert ("GS602" in loud(report_of(*written))) is False
+    assert ("GS602" in loud(report_of(written[0], written[1] if everywhere else runs[1]))) is not everywhere
+
+
+def test_a_rank_that_runs_no_backward_pass_lacks_nothing():
+    """It plays, evaluates or waits, and is sent the weights."""
+    actor = replace(run_of({"a": None}, applied={"a": None}), backwards=0, steps=0, events=())
+
+    report = report_of(run_of({"a": 1.0}), actor)
+    assert loud(report) == {}
+    assert report.run.job.rows[1].backwards == 0
+
+
+def test_a_module_that_other_ranks_train_is_not_called_unused():
+    mine = replace(run_of({"a": 1.0, "b": None}), never_used=frozenset({1}))
+    mine = replace(mine, tallies={0: replace(mine.tallies[0], steps=5, trainable_steps=5),
+                                  1: Tally(steps=5, steps_none=5, trainable_steps=5)})  # fmt: skip
+
+    assert "GS102" in {f.code for f in report_of(mine, mine).findings}
+    both = {f.code: f for f in report_of(mine, run_of({"a": 1.0, "b": 1.0})).findings}
+    assert "GS102" not in both
+    assert "rank 0" in both["GS601"].message
+
+
+def test_a_rank_that_never_spoke_comes_before_one_that_failed():
+    """Its neighbours fail because it is gone."""
+    merger = Merger(2)
+    merger.add(summarize(run_of({"a": 1.0}), 0, 2, missing="it failed with exit status 1"))
+    merger.lost(1, "it did not report in time")
+
+    assert merger.job().unheard.rank == 1
 
 
 def test_part_that_is_zero_everywhere_is_zero():

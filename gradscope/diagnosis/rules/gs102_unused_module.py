@@ -17,6 +17,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns, numberless, tally
 from gradscope.diagnosis.rules.gs101_no_gradient import missing
+from gradscope.diagnosis.rules.ranks import fed_elsewhere
 from gradscope.records import Path, Run
 
 CODE = ("GS102", "unused-module")
@@ -30,7 +31,12 @@ _TWIN = Cause(
 def check(run: Run) -> Iterable[Finding]:
     """One finding per module none of whose trainable parameters was read."""
     cuts = best_cuts(run)
-    idle = [uid for uid in missing(run) if uid in run.never_used and uid not in cuts]
+    elsewhere = fed_elsewhere(run)  # GS601 names the ranks that do without
+    idle = [
+        uid
+        for uid in missing(run)
+        if uid in run.never_used and uid not in cuts and run.parameters[uid].name not in elsewhere
+    ]
     for model, uids in by_model(run, idle):
         if covers_model(run, model, uids):
             groups = [uids]

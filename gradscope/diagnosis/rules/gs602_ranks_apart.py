@@ -2,8 +2,9 @@
 
 Where gradients are averaged over the ranks, each optimizer gets the same. If not, each rank trains a model of
 its own: a model or part of it that is not wrapped in DistributedDataParallel, a module called past the wrapper,
-a no_sync() that was never left. It is right for local SGD, and for tensor or expert parallel code whose ranks
-hold different parts under the same name.
+a no_sync() that was never left. It is right for tensor or expert parallel code whose ranks hold different parts of
+one size under the same name. Nothing is said where sizes differ (the stages of a pipeline), nor where each rank is
+seen to write the weights itself (local SGD).
 
 Bad:
     ddp = DistributedDataParallel(model)
@@ -54,6 +55,8 @@ def check(run: Run) -> Iterable[Finding]:
 def _differs(across: Across) -> bool:
     if across.parts != 1 or across.applied is None or across.applied[1] < TINY:
         return False
+    if not across.same_size or across.written == across.ranks:
+        return False  # no copies, or their values are put together by hand
     return across.applied[1] - across.applied[0] > TOLERANCE * across.applied[1]
 
 

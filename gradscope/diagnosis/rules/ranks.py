@@ -60,6 +60,11 @@ def over_ranks(  # noqa: PLR0913 - the fields of a finding
     )  # fmt: skip
 
 
+def fed_elsewhere(run: Run) -> frozenset[str]:
+    """Parameters by name that get a gradient on some rank of the job."""
+    return frozenset(a.name for a in (run.job.parameters if run.job is not None else ()) if a.received)
+
+
 def begun_elsewhere(run: Run) -> frozenset[str]:
     """Parameters by name that had their first NaN or Inf on other ranks than the one that reports, and later here."""
     job = run.job
