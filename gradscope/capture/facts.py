@@ -13,6 +13,7 @@ from gradscope import _version
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
+from gradscope.capture.elsewhere import elsewhere
 from gradscope.capture.evaluated import evaluated
 from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
@@ -128,9 +129,10 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     cuts = finder.find(set(silent) - unseen - called)
     unread = set(silent).intersection(held) - unseen - called - unused
     unread = unread.difference(*(cut.parameters for cut in cuts))
+    away = elsewhere(capture.calls, unseen.intersection(silent))
     run = dataclasses.replace(
         run,
-        cuts=(*instead, *cuts, *evaluated(finder, run, unread), *find_since(finder, over), *sometimes),
+        cuts=(*instead, *cuts, *evaluated(finder, run, unread), *away, *find_since(finder, over), *sometimes),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),

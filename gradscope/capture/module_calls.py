@@ -5,13 +5,24 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import snapshot
+from gradscope.capture.source import Stack, snapshot
 from gradscope.capture.threads import here
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A call in a thread that is not traced."""
+
+    off: str
+    """What has switched gradients off there; empty if they are on."""
+    stack: Stack
 
 
 class ModuleCalls:
@@ -33,6 +44,8 @@ class ModuleCalls:
         """Per module that another thread ran: the parameters in it that are known."""
         self._before: dict[int, frozenset[int]] = {}
         """The same of those that ran before tracing moved, and not since."""
+        self.away: dict[int, Away] = {}
+        """Per module that another thread ran: how it was called there first, with gradients if it ever was."""
         self.on_first: list[Callable[[nn.Module], None]] = []
         """Called with each module when it first runs."""
         self.on_outermost: list[Callable[[], None]] = []
@@ -83,6 +96,7 @@ class ModuleCalls:
                 told()
         if here() != self.thread:
             self._elsewhere[known[1]] = self._parameters(module)
+            self._note_call(known[1])
             return
         self._before.pop(known[1], None)
         self.running.append(known[1])
@@ -91,6 +105,13 @@ class ModuleCalls:
         if len(self.running) == 1:
             for told in self.on_outermost:
                 told()
+
+    def _note_call(self, number: int) -> None:
+        told = self.away.get(number)
+        grad = torch.is_grad_enabled()
+        if told is None or (grad and told.off):
+            off = "" if grad else "inference_mode" if torch.is_inference_mode_enabled() else "no_grad"
+            self.away[number] = Away(off, snapshot(sys._getframe(2)))
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """A module has run."""
@@ -118,6 +139,11 @@ class ModuleCalls:
                 if module is not None:  # an optimizer may have named its parameters since
                     ran[number] = self._parameters(module)
         return frozenset().union(*self._elsewhere.values(), *self._before.values())
+
+    def calls_elsewhere(self) -> list[tuple[frozenset[int], Away]]:
+        """The parameters in each module that other threads alone ran, and its call; outer modules first."""
+        ran = {**self._before, **self._elsewhere}
+        return [(ran[number], away) for number, away in self.away.items() if number in ran]
 
     def _parameters(self, module: nn.Module) -> frozenset[int]:
         return frozenset(map(self.registry.uid, module.parameters())) - {-1}

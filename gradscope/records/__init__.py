@@ -31,6 +31,7 @@ from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import DECORATED as DECORATED
 from gradscope.records.traced import DERIVATIVE as DERIVATIVE
+from gradscope.records.traced import ELSEWHERE as ELSEWHERE
 from gradscope.records.traced import EVALUATED as EVALUATED
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import KEPT as KEPT

@@ -20,6 +20,8 @@ DERIVATIVE = "autograd.grad"
 DECORATED, WRAPPER, YIELDED = "decorated", "wrapped", "yielded"
 """How gradients were off, other than by a block around it: a decorator, a call that wrapped the function, or a
 generator that handed on a value out of its own block."""
+ELSEWHERE = "in another thread"
+"""In place of an operation's name: it is called in a thread that was not traced."""
 EVALUATED = "evaluated"
 """In place of an operation's name: only what runs without gradients calls it."""
 KEPT = "kept"

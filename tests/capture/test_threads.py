@@ -47,6 +47,30 @@ def test_a_cut_in_another_thread_has_no_line_and_is_not_called_unused(parts):
     assert (finding.code, finding.model, finding.evidence) == ("GS101", "left", "inferred")
     assert finding.location is None
     assert "another thread" in finding.message
+    assert "called there at" in finding.detail
+
+
+@pytest.mark.parametrize(("guard", "cause"), [(torch.no_grad, "no_grad"), (torch.inference_mode, "inference_mode")])
+def test_gradients_that_are_off_in_another_thread_are_told_at_the_call(parts, guard, cause):
+    def far(left, x):
+        with guard():
+            z = left(x)  # here
+        return z.clone()
+
+    (finding,) = explained(parts, far).findings
+    assert (finding.code, finding.model, finding.cause, finding.evidence) == ("GS101", "left", cause, "inferred")
+    assert "# here" in finding.location.text
+    assert "switched off" in finding.message
+
+
+def test_another_call_there_with_gradients_is_what_counts(parts):
+    def far(left, x):
+        with torch.no_grad():
+            left(x)
+        return left(x).detach()
+
+    (finding,) = explained(parts, far).findings
+    assert (finding.cause, finding.location) == ("unknown", None)
 
 
 def test_what_the_traced_thread_reads_of_it_without_gradient_is_not_blamed(parts):

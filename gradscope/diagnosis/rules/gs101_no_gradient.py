@@ -36,7 +36,7 @@ from gradscope.diagnosis.rules.common import (
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.diagnosis.rules.off import off_words
-from gradscope.records import DERIVATIVE, EVALUATED, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
+from gradscope.records import DERIVATIVE, ELSEWHERE, EVALUATED, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.former import left_behind
 from gradscope.records.zeros import zeros_left
 
@@ -44,6 +44,10 @@ CODE = ("GS101", "no-gradient")
 _THREAD = Cause(
     "the line was not found, as it runs in another thread than the one that was traced",
     "run the whole step in the main thread, to learn the line",
+)
+_THREAD_OFF = Cause(
+    "it runs in another thread, in which gradients are switched off,",
+    "switch them on in that thread (each has a mode of its own), or call it in the thread that trains",
 )
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 _BLOCKED = ("no_grad", "inference_mode", "detach")
@@ -154,6 +158,8 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
             fix=fix,
         )  # fmt: skip
     path = cut.path
+    called = f"it is called there at {path[-1]}" if cut.op == ELSEWHERE and cut.cause == "unknown" else ""
+    path = () if called else path
     also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
     words = _words(cut, uids)
     if cut.detail:
@@ -176,7 +182,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         evidence=Evidence(cut.evidence) if cut.evidence in set(Evidence) else Evidence.INFERRED,
         also=also,
         fix=_fix(cut, words or CAUSES.get(cut.cause, CAUSES["unknown"])),
-        detail="" if cut.op in (SAVE, LOAD) else ran_in(cut),
+        detail=called or ("" if cut.op in (SAVE, LOAD) else ran_in(cut)),
         words=words,
     )
 
@@ -191,6 +197,8 @@ def _words(cut: Cut, uids: tuple[int, ...]) -> Cause | None:
     """Where the operation says more than the cause."""
     if cut.op in (SAVE, LOAD):
         return _SAVED
+    if cut.op == ELSEWHERE:
+        return _THREAD_OFF if cut.cause != "unknown" else _THREAD
     if cut.op == EVALUATED:
         return _EVALUATED
     if cut.op == DERIVATIVE and cut.cause == "detach":
