@@ -96,12 +96,14 @@ def _joined(blocks: list[list[str]], unicode: bool) -> str:
 
 def _verdict(report: Report, style: _Style, unicode: bool) -> list[str]:
     said = verdict(report)
-    marks = "\u2717!\u2713" if unicode else "x!+"
+    marks = "\u2717!\u2713~" if unicode else "x!+~"
     mark, tone = {
         Severity.ERROR: (marks[0], Tone.NONE),
         Severity.WARNING: (marks[1], Tone.ZERO),
-    }.get(said.worst or Severity.INFO, (marks[2], Tone.GOOD) if report.run.trained else (marks[1], Tone.ZERO))
-    if said.worst is None:
+        Severity.INFO: (marks[3], Tone.SOMETIMES),
+        None: (marks[2], Tone.GOOD) if report.run.trained else (marks[1], Tone.ZERO),
+    }[said.worst]
+    if said.worst in (None, Severity.INFO):
         return [style.paint(f"{mark} {paragraph(said.headline)}", tone, bold=True) + f" ({said.counts})"]
     lines = _wrap(said.headline, style, f"{mark} ")
     return [style.paint(line, tone, bold=True) for line in lines] + [f"  {said.counts}"]

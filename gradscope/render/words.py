@@ -43,7 +43,7 @@ _HEADLINES = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The first thing the reader sees. `worst` is None when all is well."""
+    """The first thing the reader sees. `worst` is None when all is well; an info if some model got no more gradient."""
 
     worst: Severity | None
     headline: str
@@ -176,7 +176,7 @@ def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdic
         unheard = run.job.unheard if run.job is not None else None
         if unheard is not None:
             return Verdict(Severity.WARNING, f"{_calm(report)}; rank {unheard.rank}: {unheard.missing}", facts)
-        return Verdict(None, _calm(report), facts)
+        return Verdict(Severity.INFO if _stopped(report) else None, _calm(report), facts)
     return Verdict(worst, _alarm(report, [f for f in loud if f.severity is worst]), facts)
 
 
