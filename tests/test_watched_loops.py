@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 import torch
 from torch import nn
@@ -182,3 +184,18 @@ def test_a_front_end_that_asks_for_html_alone_gets_it():
     net(torch.randn(1, 2)).sum().backward()
     report = scope.report()
     assert report._repr_html_() == report._repr_mimebundle_()["text/html"]
+
+
+def test_what_the_hooks_took_is_told_on_the_page(tmp_path):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradscope.watch(model=model) as scope:
+        for _ in scope.steps(range(5)):
+            optimizer.zero_grad()
+            model(torch.randn(8, 4)).square().mean().backward()
+            optimizer.step()
+        report = scope.report()
+
+    assert 0 < report.run.own_seconds < 60
+    page = report.save(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"hooks took {report.run.own_seconds:.2g} s in all" in html.unescape(page)

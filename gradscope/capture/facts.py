@@ -73,6 +73,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         world=processes,
         declarations=declarations(),
         marked=capture.watcher.loop.whole,
+        own_seconds=capture.watcher.budget.total,
         parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
     )
 

@@ -235,8 +235,7 @@ class Run:
     models: tuple[Model, ...] = ()
     parameters: Mapping[int, Parameter] = field(default_factory=dict)
     optimizers: tuple[Optimizer, ...] = ()
-    events: tuple[Event, ...] = ()
-    """In a long run the oldest and the newest."""
+    events: tuple[Event, ...] = ()  # in a long run the oldest and the newest
     tallies: Mapping[int, Tally] = field(default_factory=dict)
     cuts: tuple[Cut, ...] = ()
     origins: tuple[Origin, ...] = ()
@@ -266,6 +265,8 @@ class Run:
     """The user marked whole turns of the loop."""
     lines: tuple[Passes, ...] = ()
     """Per line that called `backward()`; of very many lines only the first."""
+    own_seconds: float = 0.0
+    """Seconds that gradscope's hooks took, as measured by itself; without what tracing adds to operations."""
 
     @property
     def backward_events(self) -> list[Backward]:
