@@ -56,6 +56,13 @@ class Column(Mapping[int, float | None]):
             return None
         return self._values[place]
 
+    def of(self, uids: Sequence[int]) -> list[float | None]:
+        """The numbers of those of these that are in the cohort."""
+        at = self.cohort.places
+        places = [at[uid] for uid in uids if uid in at]
+        numbers = self.all
+        return [numbers[place] for place in places]
+
     def __contains__(self, uid: object) -> bool:
         return uid in self.cohort.places
 
@@ -104,6 +111,11 @@ class _Items(ItemsView[int, float | None]):
 
     def __iter__(self) -> Iterator[tuple[int, float | None]]:
         return zip(self._mapping.cohort.uids, self._mapping.all, strict=True)
+
+
+def numbers_of(norms: Mapping[int, float | None], uids: Sequence[int]) -> list[float | None]:
+    """The norms of those of these parameters that received something, None for each that was not measured."""
+    return norms.of(uids) if isinstance(norms, Column) else [norms[uid] for uid in uids if uid in norms]
 
 
 def receivers(norms: Mapping[int, float | None]) -> frozenset[int]:

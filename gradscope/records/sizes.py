@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf, isclose, isfinite
 
 from gradscope.records import Backward, OptimizerStep, Run
+from gradscope.records.columns import numbers_of
 
 SAME = 0.01
 """Relative difference below which two norms are not told apart: what is shown has three digits."""
@@ -51,5 +52,5 @@ def median(numbers: Iterable[float]) -> float | None:
 
 def _size(norms: Mapping[int, float | None], uids: Sequence[int]) -> float | None:
     """2-norm over the measured parameters of one event; None if none of them received a gradient."""
-    found = [norm for norm in map(norms.get, uids) if norm is not None]
+    found = [norm for norm in numbers_of(norms, uids) if norm is not None]
     return sum(n * n for n in found) ** 0.5 if found else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradscope.diagnosis.finding import State
+from gradscope.records.columns import numbers_of
 from gradscope.records.sizes import median
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
@@ -147,7 +148,7 @@ def _series(events: Sequence[Backward], uids: Sequence[int]) -> Series:
     """2-norm at each pass, None where it left nothing; a pass whose norm was not measured is left out."""
     series: list[tuple[int, float | None]] = []
     for event in events:
-        found = [event.norms[uid] for uid in uids if uid in event.norms]
+        found = numbers_of(event.norms, uids)
         measured = [norm for norm in found if norm is not None]
         if measured or not found:
             series.append((event.index, math.hypot(*measured) if found else None))
