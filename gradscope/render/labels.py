@@ -21,6 +21,7 @@ from gradscope.render.stream import Flow
 from gradscope.render.words import count, number
 
 MAX_CHARACTERS = 56
+MAX_TOOLTIP = 160
 
 
 def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
@@ -165,5 +166,5 @@ def safe(text: str) -> str:
 
 def quoted(text: str) -> str:
     """Foreign text between double quotes: nothing in it is an escape or an entity for Graphviz."""
-    shown = escape.plain(shorten(text, MAX_CHARACTERS)).replace("&", "&amp;")
+    shown = escape.plain(shorten(text, MAX_TOOLTIP)).replace("&", "&amp;")
     return shown.replace("\\", "\\\\").replace('"', '\\"')
