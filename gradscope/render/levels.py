@@ -38,7 +38,9 @@ class Level:
 
 def draw_page_levels(report: Report) -> tuple[tuple[Level, ...], Drawing]:
     """The depths that differ and can be read, and the drawing to begin with."""
-    modules = (node.module for node in report.run.graph.nodes) if report.run.graph is not None else ()
+    graph = report.run.graph
+    owners = (owner.fqn for parameter in report.run.parameters.values() for owner in parameter.owners)
+    modules = (fqn.rpartition(".")[0] for fqn in owners) if graph is None else (node.module for node in graph.nodes)
     deepest = max((name.count(".") + 1 for name in modules if name), default=0)
     depths = range(min(deepest, MAX_DEPTH) + 1)
     drawn = [pair for depth, pair in enumerate(draw_levels(report, depths)) if pair[0].depth == depth]

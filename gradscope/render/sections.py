@@ -156,7 +156,7 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
     views = [tag("div", level.svg, class_="level", data_depth=str(level.depth)) for level in drawn.levels]
     paper = tag("div", *views, class_="paper", tabindex="0", role="group", aria_label=label)
     traced = report.run.graph
-    says = "No step was traced: the models and the backward lines stand for it."
+    says = "No step was traced: the modules and the backward lines stand for it."
     if traced is not None:
         says = f"Step {traced.step} as it was traced, forward from top to bottom."
     return join(tag("p", says, class_="quiet"), tag("div", _depths(drawn), paper, class_="graph"), source)
