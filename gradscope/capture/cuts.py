@@ -21,6 +21,7 @@ from gradscope.capture import operations
 from gradscope.capture.candidates import Candidate, Frames, lead_there, record
 from gradscope.capture.cut_causes import CutCauses
 from gradscope.capture.losses import Losses
+from gradscope.capture.recomputed import Recomputed
 from gradscope.capture.returns import Returns
 from gradscope.capture.serial import Serial
 from gradscope.capture.statements import bound_in
@@ -45,6 +46,7 @@ class CutFinder:
         self.marks = sorted([(root.op, "root") for root in tape.roots] + [(op, "step") for op in tape.steps])
         self.returns = Returns(tape, self.down, self.distance)
         self.causes = CutCauses(tape, self.down)
+        self.recomputed = Recomputed(tape, self.down)
         self.serial = Serial(tape, self.down, self.distance)
         self.targets = Targets(tape, self.down, self.distance.keys())
 
@@ -101,6 +103,8 @@ class CutFinder:
                 if live or child in carry or self.tape.values[child].param == uid:
                     continue
                 candidate = self._cut(uid, value, child)
+                if candidate is None and (op := self.recomputed.dropped(child)) is not None:
+                    candidate = Candidate("unused_output", bound_in(op.stack), op, UNUSED)
                 if candidate is not None:
                     (frozen if candidate.cause == "requires_grad_false" else found).append(candidate)
                     found.extend(self._read_again(candidate))
@@ -124,6 +128,8 @@ class CutFinder:
             op = self.tape.ops[self.tape.values[behind[1]].op] if behind is not None else None
             if behind is not None and op is not None:
                 cause, stack = self.causes.of(uid, *behind, op)
+                if cause == "checkpoint" and first.op is not None and first.op.stack.has("checkpoint"):
+                    continue  # both are inside of it
                 far = self.distance.get(behind[1], 0)
                 yield Candidate(
                     cause, stack, op, first.rank + 1, far=far, value=behind[1], source=behind[0], serial=True
@@ -166,6 +172,8 @@ class CutFinder:
         if op is None or op.name in operations.UNRELATED:
             return None
         cause, stack = self.causes.of(uid, value, child, op)
+        if cause == "checkpoint" and (inner := self.recomputed.cut(child)) is not None:
+            cause, stack, op, child = inner
         own = self.losses.own(uid)
         elsewhere = bool(own) and child not in own
         distance = own if child in own else self.distance

@@ -22,7 +22,8 @@ def evaluated(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
     for uid in sorted(uids):
         reads = [op for op in _reads(finder, uid) if op.module >= 0]
         owners = run.parameters[uid].owners
-        if owners and reads and all(op.cause in _OFF for op in reads):
+        hidden = any(op.stack.has("checkpoint") for op in reads)  # which computes anew, with gradients, on the way back
+        if owners and reads and not hidden and all(op.cause in _OFF for op in reads):
             groups.setdefault(owners[0].model, {})[uid] = reads[0]
     cuts = []
     for reads_of in groups.values():

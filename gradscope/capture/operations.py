@@ -88,6 +88,11 @@ def classify(func: Any) -> Kind:
     return Kind(name, PLAIN, _cause(name), inplace)
 
 
+def own_cause(name: str) -> str:
+    """Why an operation of this name hands on no gradient, whatever the mode; empty if it does."""
+    return _ESCAPES.get(name) or _cause(name)
+
+
 def _special(name: str, func: Any) -> Kind | None:
     module = getattr(func, "__module__", "") or ""
     if name == "_set_grad_enabled":
