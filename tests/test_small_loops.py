@@ -268,3 +268,66 @@ def test_a_part_frozen_half_way_is_not_told():
             head(model(torch.randn(3, 4))).sum().backward()
             optimizer.step()
         assert not [f for f in scope.report().findings if f.code == "GS104"]
+
+
+def test_values_that_a_tensor_takes_by_data_are_told_as_that():
+    torch.manual_seed(0)
+    encoder, head, state = nn.Linear(4, 4), nn.Linear(4, 2), torch.zeros(8, 4)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], 0.1)
+
+    def step():
+        state.data = encoder(torch.randn(8, 4))  # here
+        optimizer.zero_grad()
+        head(state).square().mean().backward()
+        optimizer.step()
+
+    (finding,) = gradscope.explain(step, repeat=3, encoder=encoder, head=head).findings
+
+    assert (finding.model, finding.cause) == ("encoder", "data")
+    assert "# here" in finding.location.text
+
+
+@pytest.mark.parametrize("thaws", [False, True])
+def test_a_model_that_each_turn_freezes_and_whose_own_optimizer_waits_for_it(thaws):
+    torch.manual_seed(0)
+    maker, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+    makes, judges = (torch.optim.SGD(m.parameters(), 0.01) for m in (maker, critic))
+
+    def step():
+        made = maker(torch.randn(8, 4))
+        critic.requires_grad_(False)  # here
+        makes.zero_grad()
+        critic(made).mean().backward()
+        makes.step()
+        if thaws:
+            critic.requires_grad_(True)
+        loss = critic(torch.randn(8, 4)).square().mean() - critic(made.detach()).mean()
+        judges.zero_grad()
+        if loss.requires_grad:
+            loss.backward()
+            judges.step()
+
+    found = gradscope.explain(step, repeat=8, maker=maker, critic=critic).findings
+
+    assert [(f.code, f.model) for f in found] == ([] if thaws else [("GS103", "critic")])
+    assert all("# here" in f.location.text for f in found)
+
+
+def test_a_model_that_was_trained_and_then_frozen_does_not_count_as_flowing():
+    torch.manual_seed(0)
+    encoder, head = nn.Linear(4, 4), nn.Linear(4, 2)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], 0.1)
+
+    def step():
+        optimizer.zero_grad()
+        head(encoder(torch.randn(8, 4))).square().mean().backward()
+        optimizer.step()
+
+    with gradscope.watch(encoder=encoder, head=head) as scope:
+        for turn in scope.steps(range(8)):
+            if turn == 4:
+                encoder.requires_grad_(False)
+            step()
+        said = str(scope.report())
+
+    assert "Gradients flow in 1 of 2 models; encoder: frozen since it was trained" in said

@@ -239,7 +239,16 @@ class Tracer(Mode):
             self._guard(self._data_was_set, uid, target, source, stack)
         elif isinstance(target, nn.Parameter):
             self._guard(self._was_moved, target, source, stack)
+        elif isinstance(source, torch.Tensor):
+            self._guard(self._values_taken, target, source, stack)
         return result
+
+    def _values_taken(self, target: torch.Tensor, source: torch.Tensor, stack: Stack) -> None:
+        op = Op(
+            len(self.tape.ops), "data", stack, ((self.values.see(source, stack), source.requires_grad),), cause="data"
+        )
+        self.tape.ops.append(op)
+        op.outputs = (self.values.output(op, Kind("data", operations.PLAIN, "data"), target),)
 
     def _was_moved(self, target: nn.Parameter, source: torch.Tensor, stack: Stack) -> None:
         entry = self.registry.entries[self.registry.add(target)]

@@ -185,13 +185,22 @@ def _step(sources: Sources, aliases: set[str], built: Site | None) -> Site | Non
 
 
 def _other_variables(sources: Sources, aliases: set[str], built: Site) -> set[ast.AST | None]:
-    """Functions, other than the one that builds it, that give a local variable of its name a value of their own."""
+    """Functions, other than the one that builds it, that give a local variable of its name a value of their own.
+
+    Those that they define see that variable, too.
+    """
     binds: set[ast.AST | None] = {
         bind.function
         for bind, target, value in sources.binds()
         if isinstance(target, ast.Name) and isinstance(value, ast.Call) and key_of(target) in aliases
     }
-    return binds - {built.function, None}
+    return _with_inner(binds - {built.function, None}) - _with_inner({built.function} - {None})
+
+
+def _with_inner(functions: set[ast.AST | None]) -> set[ast.AST | None]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    inner = {node for each in functions if each is not None for node in ast.walk(each) if isinstance(node, kinds)}
+    return functions | inner
 
 
 def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> tuple[Path, Path]:

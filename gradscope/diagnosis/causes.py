@@ -47,7 +47,8 @@ CAUSES: dict[str, Cause] = {
     ),
     "custom_function": Cause(
         "a custom autograd.Function does not pass the gradient on to it",
-        "give the tensors to apply() as arguments and return their gradients from backward()",
+        "give the tensors to apply() as arguments, return their gradients from backward() (neither None nor zeros), and"
+        " mark nothing as non-differentiable in forward()",
     ),
     "checkpoint": Cause(
         "a reentrant checkpoint, none of whose inputs requires a gradient, gives none to what runs inside",

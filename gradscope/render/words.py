@@ -186,14 +186,15 @@ def _calm(report: Report) -> str:
     if not report.run.trained:
         return "No backward pass was seen"
     stopped = _stopped(report)
-    flowing = [
-        m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT) and m.name not in stopped
-    ]
+    frozen = {m.name for m in report.models if m.state is State.INTERMITTENT and not m.trainable}
+    gone = stopped | frozen
+    flowing = [m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT) and m.name not in gone]
     if len(flowing) == len(report.models):
         return f"Gradients flow in {_all(len(flowing))}"
-    states = {m.name: "none any more" if m.name in stopped else STATE_WORDS[m.state] for m in report.models}
+    states = {m.name: STATE_WORDS[m.state] for m in report.models}
+    states |= dict.fromkeys(stopped, "none any more") | dict.fromkeys(frozen, "frozen since it was trained")
     others = listing([f"{name}: {state}" for name, state in states.items() if name not in flowing], 3)
-    start = "Gradients" if report.passed or stopped or not flowing else "Nothing wrong: gradients"
+    start = "Gradients" if report.passed or gone or not flowing else "Nothing wrong: gradients"
     return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
 
 

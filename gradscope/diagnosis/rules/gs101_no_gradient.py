@@ -212,7 +212,15 @@ def _fix(cut: Cut, words: Cause) -> str:
     """Where the repair is more than that of the cause; empty if it is not."""
     if "torch/distributions/" in cut.library and cut.cause == "no_grad":
         return _SAMPLED
+    if cut.op == "copy_" and cut.cause in _BLOCKED:
+        return _COPIED_OVER
     return f"{words.fix}; {_ANEW}" if cut.once and cut.cause in _BLOCKED else ""
+
+
+_COPIED_OVER = (
+    "hand on the result itself; where a module has to compute with it:"
+    " torch.func.functional_call(module, {name: result}, inputs)"
+)
 
 
 def _advice(run: Run) -> str:

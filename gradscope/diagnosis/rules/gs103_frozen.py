@@ -137,7 +137,8 @@ def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         stuck = [p for p in stuck if p.uid not in kept_frozen(run)]  # it may have been trained before, on purpose
         most = len(stuck) >= MOST * len(held)
         uids = [p.uid for p in stuck if most or p.frozen_line in thawed]
-        if optimizer.steps >= STEPS and uids:
+        kept_from = not optimizer.steps and len(stuck) == len(held)  # by `if loss.requires_grad`, while others step
+        if uids and (optimizer.steps >= STEPS or (kept_from and any(o.steps >= STEPS for o in run.optimizers))):
             yield uids, Severity.ERROR, "is frozen in every turn of the loop and never thawed"
 
 
