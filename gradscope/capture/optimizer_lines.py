@@ -194,13 +194,13 @@ def _other_variables(sources: Sources, aliases: set[str], built: Site) -> set[as
         for bind, target, value in sources.binds()
         if isinstance(target, ast.Name) and isinstance(value, ast.Call) and key_of(target) in aliases
     }
-    return _with_inner(binds - {built.function, None}) - _with_inner({built.function} - {None})
+    return _with_inner(binds - {built.function, None}) - _with_inner({built.function})
 
 
 def _with_inner(functions: set[ast.AST | None]) -> set[ast.AST | None]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    inner = {node for each in functions if each is not None for node in ast.walk(each) if isinstance(node, kinds)}
-    return functions | inner
+    inner = (node for each in functions if each is not None for node in ast.walk(each) if isinstance(node, kinds))
+    return functions.union(inner)
 
 
 def _scheduler(sources: Sources, aliases: set[str], names: Iterable[str]) -> tuple[Path, Path]:
