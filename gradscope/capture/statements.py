@@ -144,8 +144,9 @@ def taint_of(stack: Stack) -> Taint:
         if _spread(code, seeds[at], attributes, lines) or returns:
             pending.append(at + 1)
     if attributes:
-        for code, _ in frames:
+        for at, (code, _) in enumerate(frames):
             _uses_of_attributes(code.co_filename, attributes, lines)
+            _spread(code, seeds.setdefault(at, set()), attributes, lines)
     return Taint(frozenset(lines), frozenset(calls))
 
 
