@@ -199,3 +199,26 @@ def test_what_the_hooks_took_is_told_on_the_page(tmp_path):
     assert 0 < report.run.own_seconds < 60
     page = report.save(tmp_path / "page.html").read_text(encoding="utf-8")
     assert f"hooks took {report.run.own_seconds:.2g} s in all" in html.unescape(page)
+
+
+def test_an_origin_of_an_earlier_traced_step_is_not_looked_for_in_a_later_one():
+    """A step is traced whenever something new looks wrong, here one expert after another that is not chosen."""
+    torch.manual_seed(0)
+    experts = {f"expert{i}": nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8)) for i in range(12)}
+    router = nn.Linear(8, 12)
+    optimizer = torch.optim.Adam([p for m in (*experts.values(), router) for p in m.parameters()])
+    with gradscope.watch(router=router, **experts) as scope:
+        for _ in scope.steps(range(10)):
+            x = torch.randn(16, 8)
+            chosen = router(x).argmax(-1)
+            parts = [e(x) * (chosen == i).float()[:, None] for i, e in enumerate(experts.values()) if i != 3]
+            optimizer.zero_grad()
+            sum(parts).square().mean().backward()
+            optimizer.step()
+        report = scope.report()
+
+    assert not [note for note in report.run.notes if "failed" in note]
+    assert report.run.graph is not None
+    late = [f for f in report.findings if f.code == "GS201" and "any more" in f.message]
+    flowing = {m.name for m in report.models if m.state == "flowing"}
+    assert {f.model for f in report.findings if f.code == "GS201"} & flowing <= {f.model for f in late}

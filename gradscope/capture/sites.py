@@ -64,9 +64,12 @@ def find_sites(finder: CutFinder, run: Run, turn: Turn, origins: Iterable[Found]
             _place(sites, finder, likeliest, likeliest.op, turn, run.parameters[uid])
     ops = finder.tape.ops
     for origin, _ in group(each for each in origins if each.op >= 0):
+        culprit = ops[origin.op] if origin.op < len(ops) else None
+        if culprit is None or origin.stack.frames[-len(culprit.stack.frames) :] != culprit.stack.frames:
+            continue  # it was found at an earlier traced step, of whose tape nothing is left
         path = resolve(origin.stack)
         for op in ops[turn.start : turn.end]:
-            if _same(op, ops[origin.op]):
+            if _same(op, culprit):
                 sites.spoilt.setdefault(op.index, Site(origin.cause, path[-1] if path else None))
     return sites
 

@@ -37,8 +37,9 @@ def applied_norm(run: Run, uids: Sequence[int]) -> float | None:
 
 
 def median_norm(events: Iterable[Backward], uids: Sequence[int]) -> float | None:
-    """Over the passes that reached them and were kept; NaN and Inf are larger than all that is finite."""
-    return median(n for n in (_size(event.norms, uids) for event in events) if n is not None)
+    """Over the passes that reached them and were kept; NaN or Inf if the last of these left it."""
+    found = [n for n in (_size(event.norms, uids) for event in events) if n is not None]
+    return median(found) if not found or isfinite(found[-1]) else found[-1]
 
 
 def median(numbers: Iterable[float]) -> float | None:

@@ -192,7 +192,7 @@ def _calm(report: Report) -> str:
     if len(flowing) == len(report.models):
         return f"Gradients flow in {_all(len(flowing))}"
     states = {m.name: STATE_WORDS[m.state] for m in report.models}
-    states |= dict.fromkeys(stopped, "none any more") | dict.fromkeys(frozen, "frozen since it was trained")
+    states |= dict.fromkeys(frozen, "frozen since it was trained") | dict.fromkeys(stopped, "none any more")
     others = listing([f"{name}: {state}" for name, state in states.items() if name not in flowing], 3)
     start = "Gradients" if report.passed or gone or not flowing else "Nothing wrong: gradients"
     return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
@@ -218,7 +218,12 @@ def _alarm(report: Report, findings: list[Finding]) -> str:
     if start is None or not first.model or first.code.startswith(_OF_RANKS):
         return first.message.rstrip(".")
     alike = list(dict.fromkeys(_whom(report, f) for f in findings if f.state == first.state and f.model))
-    return f"{start} {listing(alike, 3)}"
+    said = f"{start} {listing(alike, 3)}"
+    broken = [f for f in findings if f.state == State.NONFINITE and f.model and not f.code.startswith(_OF_RANKS)]
+    if broken and first.state != State.NONFINITE:  # nothing may hide that a model is lost
+        alike = list(dict.fromkeys(_whom(report, f) for f in broken))
+        said += f"; {_HEADLINES[State.NONFINITE]} {listing(alike, 3)}"
+    return said
 
 
 def _whom(report: Report, finding: Finding) -> str:

@@ -12,7 +12,7 @@ Bad:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isfinite
 
 from gradscope.diagnosis.causes import Cause
@@ -120,9 +120,13 @@ def _source(run: Run, uid: int, origin: Origin | None) -> Origin | None:
     return next(shrinking, origin)
 
 
-def _says(run: Run, uids: Iterable[int]) -> str:
+def _says(run: Run, uids: Sequence[int]) -> str:
     if any(not tally(run, uid).zero_streak for uid in uids):
         return "gets nothing but rounding noise as gradient"
+    if any(count.zero < count.measured for uid in uids if (count := tally(run, uid))):
+        return (
+            f"gets only zeros as gradient any more, in the last {min(tally(run, u).zero_streak for u in uids)} passes"
+        )
     return "gets only zeros as gradient"
 
 
