@@ -160,6 +160,9 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -
     if any(
         other.x0 - one.x1 < GAP + lost * (other.x1 + other.x0 - one.x1 - one.x0) / 2 for one, other in pairwise(boxes)
     ):
+        for text, (_, start, end) in zip(texts, models, strict=True):  # over its own bars again
+            text.set(ha="center")
+            text.xy = ((start + end - 1) / 2, 1.0)
         boxes = _slant(texts, _by_health(report, [model for model, _, _ in models]))
     return room.points(ax, max(box.height for box in boxes)) + 4
 

@@ -422,3 +422,12 @@ def test_frozen_rows_beside_each_other_are_one_patch_and_no_pixels():
     assert [(p.get_y(), p.get_height(), p.get_width()) for p in patches] == [(-0.5, 30, 4)]
     assert not pixels[:30, :, 3].any()
     assert pixels[-1, :, 3].any()
+
+
+def test_slanted_names_stand_over_their_own_bars():
+    names = ("router", *(f"expert_with_a_very_long_name_{i:02d}" for i in range(20)))
+    report = report_for_figures(names, 2, 4, dead=("router",), strange=False)
+    ax = drawn(figures.plot_depth(report))
+    places = [t.xy[0] for t in ax.texts if t.get_text() and t.get_visible() and t.get_rotation()]
+
+    assert places == [2 * i + 0.5 for i in range(21)]
