@@ -331,3 +331,22 @@ def test_a_model_that_was_trained_and_then_frozen_does_not_count_as_flowing():
         said = str(scope.report())
 
     assert "Gradients flow in 1 of 2 models; encoder: frozen since it was trained" in said
+
+
+@pytest.mark.parametrize("groups", [8, 4])
+def test_a_group_norm_over_single_elements_lets_nothing_through(groups):
+    torch.manual_seed(0)
+    encoder, norm, head = nn.Linear(4, 8), nn.GroupNorm(groups, 8), nn.Linear(8, 2)
+    optimizer = torch.optim.Adam([p for m in (encoder, norm, head) for p in m.parameters()])
+
+    def step():
+        hidden = norm(encoder(torch.randn(16, 4)))  # here
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(head(hidden), torch.randint(0, 2, (16,))).backward()
+        optimizer.step()
+
+    found = gradscope.explain(step, repeat=6, encoder=encoder, norm=norm, head=head).findings
+
+    assert ("encoder" in {f.model for f in found}) == (groups == 8)
+    assert {f.cause for f in found} == ({"constant_output"} if groups == 8 else set())
+    assert all("# here" in f.location.text for f in found)

@@ -33,6 +33,8 @@ def is_constant(tape: Tape, op: Op, args: Any, made: torch.Tensor) -> bool:
 
     Where it was computed from several of them together they are all alike for now, which may change.
     """
+    if op.name == "group_norm" and made.requires_grad:
+        return _lone_groups(args)
     if (op.name not in _RATIOS and op.name not in SUBTRACTIONS) or not made.requires_grad:
         return False
     if op.name != "normalize" and not (len(op.inputs) == 2 and _own(tape, op)):
@@ -42,6 +44,13 @@ def is_constant(tape: Tape, op: Op, args: Any, made: torch.Tensor) -> bool:
         return op.name in SUBTRACTIONS and all(tape.values[v].size for v, _ in op.inputs)
     given = args[0] if args and tape.values[op.inputs[0][0]].size else None
     return isinstance(given, torch.Tensor) and result.numel > 1 and _alike(made) and not _alike(given)
+
+
+def _lone_groups(args: Any) -> bool:
+    """Whether each group that is normalised has one element."""
+    if len(args) < 2 or not isinstance(args[0], torch.Tensor) or not isinstance(args[1], int):
+        return False
+    return args[0].ndim > 1 and args[0].numel() == args[0].shape[0] * args[1]
 
 
 def _alike(tensor: torch.Tensor) -> bool:

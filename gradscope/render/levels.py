@@ -24,7 +24,7 @@ MAX_DEPTH = 5
 ROOM = 400_000
 """Characters that all depths together may take: a page stays below 1 MB."""
 
-_ID = re.compile(r'<(g|a) id="(\w+)"')
+_ID = re.compile(r'<(g|a) id="([\w-]+)"')
 
 
 @dataclass(frozen=True, slots=True)
