@@ -35,7 +35,7 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
     ends = {badge.blame.state for badge in picture.badges if badge.blame.lost and badge.sources}
     nothing = "no gradient comes" if ends <= {"none"} else "no sound gradient comes"
     cut = bool(cuts - {Worth.ZERO, Worth.NONFINITE})
-    comes = "gradient comes back: width and number are its norm (of many calls the largest)"
+    comes = "gradient comes back: width and number are its norm (of several the largest)"
     if all(link.norm is None for link in sound):
         comes = "gradient comes back"
     samples = [
