@@ -219,6 +219,6 @@ def test_an_origin_of_an_earlier_traced_step_is_not_looked_for_in_a_later_one():
 
     assert not [note for note in report.run.notes if "failed" in note]
     assert report.run.graph is not None
-    late = [f for f in report.findings if f.code == "GS201" and "any more" in f.message]
+    late = [f for f in report.findings if f.code == "GS201" and "in the last" in f.message]
     flowing = {m.name for m in report.models if m.state == "flowing"}
     assert {f.model for f in report.findings if f.code == "GS201"} & flowing <= {f.model for f in late}

@@ -6,6 +6,7 @@ where: an operation that would cut with gradients on, or a block of the user's o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -40,16 +41,18 @@ class Recomputed:
         return None
 
     def dropped(self, value: int) -> Op | None:
-        """The operation in a checkpoint that computed a value which nothing reads."""
-        made = self.tape.values[value].op
-        op = self.tape.ops[made] if made >= 0 else None
-        return op if op is not None and op.stack.has(_MARK) and not op.escape and not self.down[value] else None
+        """The last operation in a checkpoint on a value, if nothing outside of it reads what became of that."""
+        inside = list(self._inside(value))
+        within = set(inside)
+        ops = [self.tape.ops[self.tape.values[at].op] for at in inside]
+        leads_out = any(child not in within for at in inside for child, _ in self.down[at])
+        return None if not ops or leads_out or any(op.escape for op in ops) else ops[-1]
 
     def _inside(self, value: int) -> Iterable[int]:
         """This value and all that the checkpoint computed from it, in that order."""
-        todo, seen = [value], {value}
+        todo, seen = deque([value]), {value}
         while todo:
-            at = todo.pop(0)
+            at = todo.popleft()
             if (made := self.tape.values[at].op) < 0 or not self.tape.ops[made].stack.has(_MARK):
                 continue
             yield at

@@ -3,6 +3,8 @@
 Python runs the handler of a signal between two instructions of the main thread, and a collective that waits for the
 others comes to none: nothing would happen until SIGKILL. What the signal itself does at once is to write a byte to the
 wakeup descriptor; a thread reads it, leaves the main thread some time, and speaks in its place.
+
+A forked child (a worker that loads data) must not write there: its own end is not that of the process which forked it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class Blocked:
             os.close(heard)
             os.close(said)
             return
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
         threading.Thread(target=self._listen, args=(heard,), name="gradscope-blocked", daemon=True).start()
 
     def reports(self, report: Callable[[], None]) -> None:

@@ -73,6 +73,10 @@ class Across:
     """Ranks on which something else than an optimizer writes to it: an average of weights, a broadcast."""
 
 
+_SPOKE = ("it failed", "it was told", "it was still")
+"""How that begins which a rank says of itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """All ranks of one run."""
@@ -99,8 +103,6 @@ class Job:
         One that never said a word was killed, mostly; one that failed may have failed as its neighbour was gone.
         """
         rows = [row for row in self.rows if row.missing]
-        silent = [
-            row for row in rows if not row.backwards and not row.steps and not row.missing.startswith("it failed")
-        ]
+        gone = [row for row in rows if not row.missing.startswith(_SPOKE)]
         failed = [row for row in rows if row.missing.startswith("it failed")]
-        return next(iter([*silent, *failed, *rows]), None)
+        return next(iter([*gone, *failed, *rows]), None)

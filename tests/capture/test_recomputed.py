@@ -33,6 +33,11 @@ def dropped(a, b, x):
     return b(x)
 
 
+def deep(a, b, x):
+    a(x).relu().mean(1)  # cut
+    return b(x)
+
+
 def findings_of(inner, *, stem=True):
     torch.manual_seed(0)
     models = {"stem": nn.Linear(4, 4), "a": nn.Linear(4, 4), "b": nn.Linear(4, 4), "head": nn.Linear(4, 2)}
@@ -53,7 +58,7 @@ def findings_of(inner, *, stem=True):
     ("inner", "cause"),
     [
         (detached, "detach"), (off, "no_grad"), (number, "item"), (chosen, "non_differentiable"),
-        (dropped, "unused_output"),
+        (dropped, "unused_output"), (deep, "unused_output"),
     ],
 )  # fmt: skip
 def test_what_cuts_inside_is_blamed_and_not_the_checkpoint(inner, cause):

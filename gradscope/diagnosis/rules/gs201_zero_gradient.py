@@ -124,9 +124,7 @@ def _says(run: Run, uids: Sequence[int]) -> str:
     if any(not tally(run, uid).zero_streak for uid in uids):
         return "gets nothing but rounding noise as gradient"
     if any(count.zero < count.measured for uid in uids if (count := tally(run, uid))):
-        return (
-            f"gets only zeros as gradient any more, in the last {min(tally(run, u).zero_streak for u in uids)} passes"
-        )
+        return f"gets only zeros as gradient in the last {min(tally(run, u).zero_streak for u in uids)} passes"
     return "gets only zeros as gradient"
 
 
