@@ -68,7 +68,9 @@ def summarize(
     named = {p.name: uid for uid, p in run.parameters.items() if p.owners and (p.trainable or uid in run.tallies)}
     empty = Tally()
     applied, at = _applied(run)
-    written = {uid for e in run.events if isinstance(e, Write) and e.what == "value" for uid in e.parameters}
+    begun = min((e.clock for e in run.events if isinstance(e, OptimizerStep)), default=0)
+    writes = (e for e in run.events if isinstance(e, Write) and e.what == "value" and e.clock > begun)
+    written = {uid for e in writes for uid in e.parameters}  # not those that load or initialise before training
     ints: dict[str, array[int]] = {name: array("i") for name in INTS}
     floats: dict[str, array[float]] = {name: array("f") for name in FLOATS}
     for uid in named.values():

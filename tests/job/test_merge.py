@@ -185,6 +185,8 @@ def test_weights_that_each_rank_puts_together_by_hand_do_not_drift(everywhere):
     written = [replace(run, events=(*run.events, by_hand)) for run in runs]
 
     assert ("GS602" in loud(report_of(*written))) is False
+    loaded = [replace(run, events=(replace(by_hand, clock=0), *run.events)) for run in runs]
+    assert "GS602" in loud(report_of(*loaded))
     assert ("GS602" in loud(report_of(written[0], written[1] if everywhere else runs[1]))) is not everywhere
 
 
