@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from gradscope.capture.custom import backward_of
 from gradscope.capture.norms import precise
-from gradscope.capture.source import EMPTY, Stack, is_library
-from gradscope.capture.statements import last_return
+from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.undertaker import LARGE, undertaker
 
 NODE_LIMIT = 60_000
@@ -155,8 +155,8 @@ class Recorder:
         born = any(not math.isfinite(s) for s in step.out if s is not None)
         if not alive and not born:  # 0 x inf is born of zeros
             return
-        if (born or None in step.out) and hasattr(step.node, "saved_tensors"):
-            step.where = _backward_line(step.node)
+        if (born or None in step.out or 0.0 in step.out) and hasattr(step.node, "saved_tensors"):
+            step.where = backward_of(step.node)
         finite = all(math.isfinite(s) for s in step.into if s is not None)
         for number, out in enumerate(step.out):
             if out is None:
@@ -171,15 +171,6 @@ class Recorder:
             handle.remove()
         self._handles.clear()
         self.graph.let_go()
-
-
-def _backward_line(node: Any) -> Stack:
-    """The last line of the backward() of a user's autograd.Function."""
-    function = getattr(type(node), "_forward_cls", None)
-    code = getattr(getattr(function, "backward", None), "__code__", None)
-    if code is None or is_library(code.co_filename):
-        return EMPTY
-    return Stack(((code, -last_return(code)),))
 
 
 COLLAPSE = 1e-10

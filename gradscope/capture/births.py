@@ -22,7 +22,9 @@ def explain_birth(tape: Tape, op: Op, args: Any) -> None:
     maker = values[op.inputs[1][0]].op if len(op.inputs) > 1 else -1
     maker = _past_shaping(tape, maker)
     half = any(values[v].half for v in op.outputs)
-    op.bad = forward_cause(op.name, args, inputs, half, tape.ops[maker].name if maker >= 0 else "")
+    divides = tape.ops[maker].name if maker >= 0 else ""
+    only_inf = all(values[v].bad != "nan" for v in op.outputs)
+    op.bad = forward_cause(op.name, args, inputs, half, divides, only_inf=only_inf)
     if op.bad in DATA_CAUSES and op.module < 0 and not any(_trained(tape, v) for v, _ in op.inputs):
         op.bad = "nan_in_data"
 

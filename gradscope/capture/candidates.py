@@ -38,6 +38,9 @@ class Candidate:
     kept: bool = False
     """The parameters computed nothing since their last gradient: what they had made is used again."""
 
+    detached: str = ""
+    """How a `detach()` came about, where that is known."""
+
     @property
     def order(self) -> tuple[int, int, int]:
         return self.rank, self.far, self.when
@@ -77,5 +80,5 @@ def record(candidate: Candidate, uids: frozenset[int], direct: frozenset[int] | 
     return Cut(
         candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
         candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
-        candidate.once, candidate.how, uids if direct is None else direct,
+        candidate.once, candidate.detached or candidate.how, uids if direct is None else direct,
     )  # fmt: skip

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 
+from gradscope.capture.custom import function_of
 from gradscope.capture.grad_blocks import decorator_line, grad_off_line, wrapping_line
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Op, Tape
 from gradscope.records import DECORATED, DERIVATIVE, SAVE, WRAPPER, YIELDED
+from gradscope.records.traced import CARRIED, STRAIGHT_THROUGH
 
 _OFF = ("no_grad", "inference_mode")
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _STEPS = {"add_", "sub_", "mul_", "lerp_", "addcmul_", "addcdiv_", "__iadd__", "__isub__", "__imul__"}
+_SUMS, _DIFFERENCES = {"add", "__add__", "__radd__", "__iadd__", "add_"}, {"sub", "__sub__", "subtract"}
 _COPIES = {"copy_", "clone", "cpu", "to", SAVE}
 
 
@@ -51,7 +54,7 @@ class CutCauses:
             if op.stack.has("checkpoint"):
                 return "checkpoint", op.stack.above("checkpoint")
             if op.stack.has("function"):
-                return "custom_function", op.stack.above("function")
+                return "custom_function", function_of(op.stack)
             return op.cause, self.switch(op)
         if op.cause in ("detach", "data"):
             return self._left_torch(child, op.cause), op.stack
@@ -60,6 +63,22 @@ class CutCauses:
         if op.name == DERIVATIVE:
             return "detach", op.stack
         return op.cause or "non_differentiable", op.stack
+
+    def how_detached(self, op: Op | None, value: int, first: int) -> str:
+        """What a detach() is there for, where that shows. `first`: the first backward pass, if it cut only before."""
+        if op is None or op.cause != "detach":
+            return ""
+        frames = op.stack.frames[:1]
+        if first >= 0 and any(o.cause == "detach" and o.stack.frames[:1] == frames for o in self.tape.ops[first:]):
+            return CARRIED
+        added = {v for child, _ in self.down[value] for v, _ in self._inputs_of(child, _SUMS)}
+        taken = {v for source, _ in op.inputs for v, _ in self._inputs_of(source, _DIFFERENCES)[1:2]}
+        return STRAIGHT_THROUGH if added & taken else ""
+
+    def _inputs_of(self, value: int, names: set[str]) -> tuple[tuple[int, bool], ...]:
+        """What a value was computed from, if by an operation of such a name."""
+        made = self.tape.values[value].op
+        return tuple(self.tape.ops[made].inputs) if made >= 0 and self.tape.ops[made].name in names else ()
 
     def carried(self, op: Op) -> tuple[str, Stack]:
         """(cause, where) of the operation that wrote a value into a parameter, from which it goes on.

@@ -83,6 +83,9 @@ class CutFinder:
         turned = len(set(self.tape.held)) < len(self.tape.held)  # an optimizer stepped again
         for key, (candidate, _) in together.items():
             candidate.once = turned and last[key] < first
+            candidate.detached = self.causes.how_detached(
+                candidate.op, candidate.value, first if candidate.once else -1
+            )
         for key, each in ways.items():
             lead_there(together[key][0], list(each.values()))
         return tuple(

@@ -156,6 +156,8 @@ def name_models(registry: Registry, names: Names, reached: Container[int]) -> No
         if type(module) is nn.ModuleList and len(module) and all(id(child) in known for child in module):
             continue  # it only gathers what has names of its own
         own = inside.get(id(module))
+        if own is not None and own.isdigit() and name.endswith("]"):
+            continue  # `layers[0]` for what `nn.Sequential(*layers)` calls `0`
         if own is not None and name in loops:
             continue  # what `for layer in net.layers` left over
         if own is not None and name.rpartition(".")[1] and name.rpartition(".")[2] != own:

@@ -10,7 +10,7 @@ from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.nonfinite_causes import is_literal
 from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.source import EMPTY
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.records import MADE_OF_DATA
@@ -57,10 +57,7 @@ class NonfiniteFinder:
             if kept is not None:
                 found.append(dataclasses.replace(kept, kind=kind, uid=uid))
                 continue
-            origin = found_at(self.tape, kind, cause, uid, step)
-            if step.where.frames:
-                origin.stack = Stack((*step.where.frames, *origin.stack.frames))
-            found.append(origin)
+            found.append(found_at(self.tape, kind, cause, uid, step))
         return found
 
     def _division(self, step: Step, cause: str) -> str:

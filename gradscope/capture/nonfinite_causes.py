@@ -65,8 +65,13 @@ def is_literal(name: str) -> bool:
     return name in _LITERAL
 
 
-def forward_cause(name: str, args: Any, inputs_bad: set[str], half: bool, denominator: str) -> str:
-    """Why an operation with these arguments made NaN or Inf. `denominator`: what made its second operand."""
+def forward_cause(
+    name: str, args: Any, inputs_bad: set[str], half: bool, denominator: str, *, only_inf: bool = False
+) -> str:
+    """Why an operation with these arguments made NaN or Inf. `denominator`: what made its second operand.
+
+    `only_inf`: there is no NaN in what it made.
+    """
     if name.lstrip("_") in _DECOMPOSITIONS or name in _DECOMPOSITIONS:
         return "degenerate_decomposition"
     if is_literal(name) or any(isinstance(a, float) and math.isnan(a) for a in args):
@@ -76,10 +81,12 @@ def forward_cause(name: str, args: Any, inputs_bad: set[str], half: bool, denomi
         return cause if cause in ("softmax_all_masked", "inf_times_zero") else ""
     if cause == "division_by_zero":
         return _division(args, name, half, denominator)
+    if cause == "empty_or_single_reduction" and only_inf:
+        cause = ""  # a mean of nothing is NaN
+    if cause == "pow_domain" and not _off_domain(args[::-1] if name == "__rpow__" else args):
+        cause = ""
     if half and cause in ("inf_times_zero", "", "exp_overflow"):
         return "half_overflow"
-    if cause == "pow_domain" and not _negative(args) and not _zero_base(args):
-        return "half_overflow" if half else "exp_overflow"
     if cause == "inf_times_zero":
         return cause if _infinite_number(args) else "exp_overflow"
     return cause or "exp_overflow"
@@ -97,10 +104,6 @@ def _infinite_number(args: Any) -> bool:
     return any(isinstance(a, float) and math.isinf(a) for a in args)
 
 
-def _zero_base(args: Any) -> bool:
-    return bool(args) and isinstance(args[0], torch.Tensor) and bool((args[0] == 0).any())
-
-
 def _has_zero(args: Any, name: str) -> bool:
     """Whether the divisor holds a zero."""
     position = 0 if name in ("reciprocal", "__rtruediv__", "__rdiv__") else 1
@@ -110,9 +113,12 @@ def _has_zero(args: Any, name: str) -> bool:
     return divisor == 0
 
 
-def _negative(args: Any) -> bool:
-    base = args[0] if args else None
-    return isinstance(base, torch.Tensor) and bool((base < 0).any())
+def _off_domain(args: Any) -> bool:
+    """Whether a power has no finite value: of a negative number with a fraction, or of zero with less than zero."""
+    if len(args) < 2:
+        return True
+    base, exponent = (torch.as_tensor(a).detach() for a in args[:2])
+    return bool(((base < 0) & (exponent != exponent.round())).any() or ((base == 0) & (exponent < 0)).any())
 
 
 def backward_cause(node: Any, name: str, operand: int, grads: Any) -> tuple[str, int]:

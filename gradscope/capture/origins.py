@@ -76,9 +76,12 @@ class OriginsAbove:
 
 
 def found_at(tape: Tape, kind: str, cause: str, uid: int, step: Step) -> Found:
-    """An origin at the operation that made a node."""
+    """An origin at the operation that made a node, or in the backward() of a user's autograd.Function."""
     op = tape.op_of_node(step.sequence)
-    return Found(kind, cause, uid, op, step.name, tape.ops[op].stack if op >= 0 else EMPTY)
+    stack = tape.ops[op].stack if op >= 0 else EMPTY
+    if cause != "zero_multiplier":  # that is a factor which the function was given
+        stack = Stack((*step.where.frames, *stack.frames), stack.marks)
+    return Found(kind, cause, uid, op, step.name, stack)
 
 
 def group(found: Iterable[Found]) -> list[tuple[Found, frozenset[int]]]:

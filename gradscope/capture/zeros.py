@@ -98,10 +98,7 @@ class ZeroFinder:
         if not above:
             return None
         step = graph.steps[above[0]]
-        found = found_at(self.tape, "none", "custom_function", uid, step)
-        if step.where.frames:
-            found.stack = Stack((*step.where.frames, *found.stack.frames))
-        return found
+        return found_at(self.tape, "none", "custom_function", uid, step)
 
     def _zero(self, graph: GraphWalk, leaf: int, uid: int) -> Found | None:
         above = self._zero_above.of(leaf)

@@ -73,3 +73,16 @@ def test_a_list_that_only_gathers_models_is_none():
             optimizer.step()
         names = {model.name for model in session.report().models}
     assert names == {"system.encoder", "system.decoder"}
+
+
+def test_layers_that_a_list_holds_beside_their_model_are_no_models():
+    layers = [nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)]
+    net, head = nn.Sequential(*layers), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*net.parameters(), *head.parameters()], lr=0.01)
+    with Session() as session:
+        for _ in range(3):
+            optimizer.zero_grad()
+            head(net(torch.randn(8, 4))).pow(2).mean().backward()
+            optimizer.step()
+        names = [model.name for model in session.report().models]
+    assert names == ["net", "head"]

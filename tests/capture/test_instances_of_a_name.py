@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -74,3 +76,34 @@ def test_a_model_built_anew_in_every_turn_is_stale_and_told_once():
             net(torch.randn(4, 3)).square().mean().backward()
             opt.step()
     assert {(f.code, f.model, f.cause) for f in session.report().findings} == {("GS501", "net", "stale_parameter")}
+
+
+def test_a_layer_replaced_after_the_optimizer_was_built_is_told_with_both_lines():
+    with Session() as session:
+        net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        opt = torch.optim.SGD(net.parameters(), lr=0.01)
+        net[2] = nn.Linear(4, 1)  # replaced
+        for _ in range(12):
+            opt.zero_grad()
+            net(torch.randn(4, 3)).square().mean().backward()
+            opt.step()
+    (finding,) = session.report().findings
+    (replaced,) = finding.also
+    assert replaced.text.endswith("# replaced")
+    assert f"replaced at {replaced}, after the optimizer had been given the old ones" in finding.message
+
+
+def test_a_copy_that_is_written_anew_in_every_turn_is_not_told_beside_what_is_written():
+    maker, net = nn.Linear(3, 12), nn.Linear(5, 2)
+    opt = torch.optim.SGD(maker.parameters(), lr=0.01)
+    with Session() as session:
+        for _ in range(12):
+            made = maker(torch.randn(3))
+            fast = copy.deepcopy(net)
+            fast.load_state_dict({"weight": made[:10].view(2, 5), "bias": made[10:]})  # here
+            opt.zero_grad()
+            fast(torch.randn(8, 5)).square().mean().backward()
+            opt.step()
+    (finding,) = session.report().findings
+    assert (finding.code, finding.model, finding.cause) == ("GS101", "maker", "copied")
+    assert finding.location.text.endswith("# here")

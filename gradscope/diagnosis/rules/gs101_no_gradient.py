@@ -38,6 +38,7 @@ from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.diagnosis.rules.off import off_words
 from gradscope.records import DERIVATIVE, ELSEWHERE, EVALUATED, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.former import left_behind
+from gradscope.records.traced import CARRIED, STRAIGHT_THROUGH
 from gradscope.records.zeros import zeros_left
 
 CODE = ("GS101", "no-gradient")
@@ -52,6 +53,12 @@ _THREAD_OFF = Cause(
 _SAMPLED = "use rsample(); a distribution that has none is trained through the log_prob() of its sample"
 _BLOCKED = ("no_grad", "inference_mode", "detach")
 _ANEW = "and as this ran only once, before the loop, compute it anew in each step"
+_DETACHED = {
+    CARRIED: "compute it anew in each step, and not once before the loop; what one step hands to the next may be"
+    " detached, but not what the first begins with",
+    STRAIGHT_THROUGH: "of x + (y - x).detach() only x gets the gradient: let it be that x, or train it with a term of"
+    " its own in the loss (a codebook or commitment loss)",
+}
 _LEFT_OUT = Cause(
     "the loss depends on it, but this backward() does not deliver to it",
     "if backward() is given inputs=..., name its parameters there as well, or leave inputs out",
@@ -160,7 +167,8 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
     path = cut.path
     called = f"it is called there at {path[-1]}" if cut.op == ELSEWHERE and cut.cause == "unknown" else ""
     path = () if called else path
-    also = tuple(c.path[-1] for c in cuts[uids[0]][1:4] if c.path and c.path[-1] != (path[-1] if path else None))
+    others = (c for c in cuts[uids[0]][1:4] if c.path and (cut.once or not c.once))
+    also = tuple(c.path[-1] for c in others if c.path[-1] != (path[-1] if path else None))
     words = _words(cut, uids)
     if cut.detail:
         also, words = _instance(run, cut.detail, subject(run, model, uids))
@@ -214,6 +222,8 @@ def _fix(cut: Cut, words: Cause) -> str:
         return _SAMPLED
     if cut.op == "copy_" and cut.cause in _BLOCKED:
         return _COPIED_OVER
+    if cut.how in _DETACHED:
+        return _DETACHED[cut.how]
     return f"{words.fix}; {_ANEW}" if cut.once and cut.cause in _BLOCKED else ""
 
 

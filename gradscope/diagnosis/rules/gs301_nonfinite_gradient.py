@@ -38,17 +38,15 @@ _LATE = "tracing came too late, when the weights were NaN already: `gradscope ru
 def check(run: Run) -> Iterable[Finding]:
     """The first backward pass with a non-finite gradient, one finding per origin and model."""
     huge, grown = exploded(run)
-    firsts = {u: t.first_nonfinite for u, t in run.tallies.items() if t.first_nonfinite is not None}
-    wild = {owner.model for u in huge | grown for owner in run.parameters[u].owners}
-    firsts = {
-        u: first for u, first in firsts.items() if not wild.intersection(o.model for o in run.parameters[u].owners)
-    }
     elsewhere = begun_elsewhere(run)  # GS603 names the rank that had it first
-    firsts = {u: first for u, first in firsts.items() if run.parameters[u].name not in elsewhere}
+    begun = {u: t.first_nonfinite for u, t in run.tallies.items() if t.first_nonfinite is not None}
+    begun = {u: at for u, at in begun.items() if run.parameters[u].name not in elsewhere}
+    wild = {owner.model for u in huge | grown for owner in run.parameters[u].owners}
+    firsts = {u: at for u, at in begun.items() if not wild.intersection(o.model for o in run.parameters[u].owners)}
     yield from _by_hand(run, wild)
     if not firsts or not run.parameters:
         return
-    first = min(firsts.values())
+    first = min(begun.values())
     hopeless = {u for optimizer in run.optimizers if withheld(run, optimizer) for u in optimizer.parameters}
     bad = [o for o in run.origins if o.kind in ("nan", "inf")]
     masked = {o.path[-1]: o for o in bad if o.cause == "softmax_all_masked" and o.path}
@@ -57,7 +55,7 @@ def check(run: Run) -> Iterable[Finding]:
     alike: dict[tuple[object, ...], Origin] = {}  # one line may give NaN to some and Inf to others
     origins = {u: alike.setdefault((o.cause, o.path, o.op, o.detail), o) for o, uids in chosen for u in uids}
     groups: dict[Origin | None, list[int]] = {}
-    root = next((origins[u] for u, when in firsts.items() if when == first and u in origins), None)
+    root = next((origins[u] for u, when in begun.items() if when == first and u in origins), None)
     for uid, when in firsts.items():
         groups.setdefault(origins.get(uid, root) if when == first else root, []).append(uid)
     for origin, uids in groups.items():
@@ -65,9 +63,9 @@ def check(run: Run) -> Iterable[Finding]:
             applied = any(_is_applied(run, u) for u in mine)
             never = not applied and not hopeless.isdisjoint(mine)
             once = all(tally(run, u).nonfinite == 1 for u in mine)
-            begun = _step_of(run, first)
-            step = min((s for u in mine if (s := tally(run, u).first_nonfinite_step) is not None), default=begun)
-            spread = f", after others at step {begun}" if step > begun else ""
+            onset = _step_of(run, first)
+            step = min((s for u in mine if (s := tally(run, u).first_nonfinite_step) is not None), default=onset)
+            spread = f", after others at step {onset}" if step > onset else ""
             after = "" if applied else " and never another" if never else " (not applied)"
             yield finding(
                 CODE,

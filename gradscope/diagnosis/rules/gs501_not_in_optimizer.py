@@ -56,6 +56,7 @@ _THROUGH = Cause(
     "the optimizers hold no module, only tensors that are optimised through it",
     "if it is to learn, pass its parameters to an optimizer; if not, freeze it with requires_grad_(False)",
 )
+_BEFORE = "after the optimizer had been given the old ones"
 _HIDDEN = "parameters() does not look into plain lists and dicts: keep it in an nn.ModuleList or nn.ModuleDict"
 LIVED = 3
 """Passes that an earlier instance of a model has to have had; fewer are those of one built anew in every turn."""
@@ -74,6 +75,7 @@ def check(run: Run) -> Iterable[Finding]:
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
     alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
     wrapped = {cut.path[-1] for cut in run.cuts if cut.op == WRAPPED and cut.path}
+    written = any(cut.cause == "copied" and not cut.detail for cut in run.cuts)
     inputs = _only_inputs(run)
     groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
     for uid, parameter in run.parameters.items():
@@ -87,6 +89,8 @@ def check(run: Run) -> Iterable[Finding]:
             continue
         if parameter.replaced > 1 and parameter.copy_of is not None and _lives_on(run, parameter.copy_of, uid):
             continue  # a copy for an inner loop, made anew in every turn beside the original
+        if parameter.replaced > 1 and parameter.copy_of is not None and parameter.copy_of not in held and written:
+            continue  # a copy made anew in every turn, into which GS101 tells that only values are written
         if parameter.replaced > 1 and wrapped.intersection(parameter.registered[-1:]):
             continue  # made anew in every turn of what others computed, which GS101 tells
         groups.setdefault(_why(run, uid, held), []).append(uid)
@@ -100,7 +104,7 @@ def check(run: Run) -> Iterable[Finding]:
                 mine,
                 state="flowing",
                 cause=cause,
-                words=_THROUGH if inputs else _words(run, cause, path, mine),
+                words=_THROUGH if inputs else _words(run, cause, path, mine, also),
                 says="is never updated",
                 path=path,
                 evidence=Evidence.OBSERVED,
@@ -161,8 +165,10 @@ def _steps_on(run: Run, old: int, new: int) -> bool:
     return any(event.clock > came for event in run.step_events if event.optimizer in holders)
 
 
-def _words(run: Run, cause: str, path: Path, uids: Collection[int]) -> Cause | None:
+def _words(run: Run, cause: str, path: Path, uids: Collection[int], also: tuple[Location, ...]) -> Cause | None:
     """What is known beyond the cause."""
+    if cause == "stale_parameter":
+        return _replaced_words(run, path, uids, also)
     if cause == "copied":
         originals = [run.parameters[u].copy_of for u in uids]
         return _SWAPPED if all(o is not None and tally(run, o).backwards for o in originals) else _COPY
@@ -172,6 +178,14 @@ def _words(run: Run, cause: str, path: Path, uids: Collection[int]) -> Cause | N
         return _USED_UP
     frozen = all((o := _sibling_optimizer(run, u)) is not None and u in o.frozen for u in uids)
     return _FROZEN if frozen else _LEFT_OUT if path else None
+
+
+def _replaced_words(run: Run, path: Path, uids: Collection[int], also: tuple[Location, ...]) -> Cause | None:
+    """Which line replaced what the optimizer holds, where it was seen; it is said of the optimizer's line."""
+    replaced = {run.parameters[u].registered[-1:] for u in uids}
+    if not path or not also or replaced != {also}:
+        return None
+    return CAUSES["stale_parameter"]._replace(said=f"its tensors were replaced at {also[0]}, {_BEFORE}")
 
 
 def _is_hidden(run: Run, model: str) -> bool:
