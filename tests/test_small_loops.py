@@ -350,3 +350,21 @@ def test_a_group_norm_over_single_elements_lets_nothing_through(groups):
     assert ("encoder" in {f.model for f in found}) == (groups == 8)
     assert {f.cause for f in found} == ({"constant_output"} if groups == 8 else set())
     assert all("# here" in f.location.text for f in found)
+
+
+def test_a_frozen_model_is_no_finding_and_the_line_that_froze_it_is_said():
+    torch.manual_seed(0)
+    encoder, head = nn.Linear(4, 4), nn.Linear(4, 2)
+    with Session() as session:
+        optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], 0.1)
+        encoder.requires_grad_(False)  # here
+        for _ in range(4):
+            optimizer.zero_grad()
+            head(encoder(torch.randn(8, 4))).square().mean().backward()
+            optimizer.step()
+        report = session.report()
+
+    assert report.ok
+    (frozen,) = {p.frozen_at[-1] for p in report.run.parameters.values() if p.frozen_at}
+    assert frozen.text.endswith("# here")
+    assert f"encoder: frozen at {frozen} (" in str(report)

@@ -82,7 +82,7 @@ class CutFinder:
         order = {key: (pair[0].rank, last[key] < first, pair[0].order) for key, pair in together.items()}
         turned = len(set(self.tape.held)) < len(self.tape.held)  # an optimizer stepped again
         for key, (candidate, _) in together.items():
-            candidate.once = turned and last[key] < first
+            candidate.once = turned and last[key] < first and not candidate.serial
             candidate.detached = self.causes.how_detached(
                 candidate.op, candidate.value, first if candidate.once else -1
             )

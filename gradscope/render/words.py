@@ -193,9 +193,20 @@ def _calm(report: Report) -> str:
         return f"Gradients flow in {_all(len(flowing))}"
     states = {m.name: STATE_WORDS[m.state] for m in report.models}
     states |= dict.fromkeys(frozen, "frozen since it was trained") | dict.fromkeys(stopped, "none any more")
+    states = {
+        name: said + (_frozen_at(report, name) if said.startswith("frozen") else "") for name, said in states.items()
+    }
     others = listing([f"{name}: {state}" for name, state in states.items() if name not in flowing], 3)
     start = "Gradients" if report.passed or gone or not flowing else "Nothing wrong: gradients"
     return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
+
+
+def _frozen_at(report: Report, name: str) -> str:
+    """The line that froze all of a model, where one did and was seen."""
+    uids = next((model.parameters for model in report.run.models if model.name == name), ())
+    lines = {p.frozen_at[-1:] for uid in uids if not (p := report.run.parameters[uid]).trainable}
+    line = lines.pop() if len(lines) == 1 else ()
+    return f" at {brief(line[0])}" if line else ""
 
 
 def _stopped(report: Report) -> set[str]:

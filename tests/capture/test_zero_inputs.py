@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import gradscope
+from gradscope.session import Session
 
 
 def scaled(x):
@@ -140,3 +141,34 @@ def test_a_hook_on_every_parameter_is_told_once():
 
     assert (finding.code, finding.cause, len(finding.parameters)) == ("GS201", "grad_hook", 4)
     assert finding.message.startswith("body gets only zeros")
+
+
+class Routed(nn.Module):
+    """A router that takes the same expert every time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(4))
+
+    def forward(self, x):
+        chosen = torch.zeros(len(x), dtype=torch.long)
+        result = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            mask = chosen == number
+            result[mask] = expert(x[mask])
+        return result
+
+
+def test_experts_that_are_never_taken_are_no_error():
+    torch.manual_seed(0)
+    net = Routed()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    with Session() as session:
+        for _ in range(8):
+            optimizer.zero_grad()
+            net(torch.randn(8, 4)).sub(1).pow(2).mean().backward()
+            optimizer.step()
+    (found,) = session.report().findings
+    assert (found.code, found.severity, found.cause) == ("GS201", "warning", "masked")
+    assert found.message.startswith("6 of 8 parameters of net.experts get only zeros")
+    assert "router" in found.fix

@@ -178,7 +178,17 @@ def subject(run: Run, model: str, uids: Sequence[int]) -> str:
     prefix = _prefix(names)
     if len(names) == 1:
         return f"{model}.{names[0]}" if names[0] else model
-    return f"{model}.{prefix}" if prefix else f"{len(names)} parameters of {model}"
+    if not prefix:
+        return f"{len(names)} parameters of {model}"
+    inside = _inside(run, model, prefix)
+    return f"{model}.{prefix}" if len(names) >= inside else f"{len(names)} of {inside} parameters of {model}.{prefix}"
+
+
+def _inside(run: Run, model: str, prefix: str) -> int:
+    """How many parameters of a part of a model can be trained."""
+    uids = next((found.parameters for found in run.models if found.name == model), ())
+    names = zip(fqns(run, model, uids), uids, strict=True)
+    return sum(name.startswith(f"{prefix}.") and run.parameters[uid].trainable for name, uid in names)
 
 
 def _prefix(names: Sequence[str]) -> str:

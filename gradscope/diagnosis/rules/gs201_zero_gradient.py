@@ -17,7 +17,16 @@ from math import isfinite
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, is_shift, overflow_words, tally
+from gradscope.diagnosis.rules.common import (
+    by_model,
+    finding,
+    is_design,
+    is_idle,
+    is_shift,
+    numberless,
+    overflow_words,
+    tally,
+)
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT, Origin, Path, Run
 
@@ -63,6 +72,10 @@ _WORDS = {
     ),
 }
 """Causes that are told by the name of an operation."""
+_UNCHOSEN = Cause(
+    "a mask hides everything it computes, but not what others of its list do,",
+    "if a router chooses among them, it never takes this one: add noise or a load-balancing loss; else check the mask",
+)
 
 
 _TOLD = {*_WORDS, SELECTIVE}
@@ -89,9 +102,10 @@ def check(run: Run) -> Iterable[Finding]:
             continue
         for model, mine in by_model(run, [u for u in uids if not is_shift(run, u)]):
             design = is_design(run, model, mine, source)
+            unchosen = source is not None and source.cause == "masked" and _others_chosen(run, mine)
             yield finding(
                 CODE,
-                _severity(source, design),
+                _severity(source, design, unchosen),
                 run,
                 model,
                 mine,
@@ -100,15 +114,26 @@ def check(run: Run) -> Iterable[Finding]:
                 says=_says(run, mine),
                 path=source.path if source else (),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
-                words=_WORDS.get(source.op if source else "") or overflow_words(source),
+                words=_WORDS.get(source.op if source else "") or (_UNCHOSEN if unchosen else overflow_words(source)),
                 detail=source.detail if source is not None and source.op == OVERWRITTEN else "",
             )
 
 
-def _severity(source: Origin | None, design: bool) -> Severity:
+def _severity(source: Origin | None, design: bool, unchosen: bool) -> Severity:
     if design or (source is not None and source.op == SELECTIVE):
         return Severity.INFO
-    return Severity.WARNING if source is not None and source.op == MET else Severity.ERROR
+    return Severity.WARNING if unchosen or (source is not None and source.op == MET) else Severity.ERROR
+
+
+def _others_chosen(run: Run, uids: Sequence[int]) -> bool:
+    """Whether of each there is another, at another place of the same list, that is not hidden: experts of a router."""
+    alive = {numberless(p) for u, p in run.parameters.items() if p.owners and _lives(run, u)}
+    return all((name := numberless(run.parameters[u])) in alive and "#" in name for u in uids)
+
+
+def _lives(run: Run, uid: int) -> bool:
+    count = tally(run, uid)
+    return count.zero < count.measured
 
 
 def _source(run: Run, uid: int, origin: Origin | None) -> Origin | None:
