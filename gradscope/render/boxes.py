@@ -18,6 +18,7 @@ from gradscope.records import Location, Node
 from gradscope.render.known import Known, Worth, worth_of
 from gradscope.render.repeats import Fqn, Place, Repeats, Turn
 from gradscope.render.stream import Flow, Stream
+from gradscope.render.within import users_of_parts, whole_calls
 
 MAX_NAMES = 4
 
@@ -84,7 +85,8 @@ class _Sorter:
     def __init__(self, stream: Stream, depth: int, known: Known, most: int | None) -> None:
         """`most` boxes before giving up; None is coarse: no limit, and glue is one box per model and flow."""
         self.stream, self.facts, self.most = stream, known, most
-        self.paths = [_path(node.module, depth) for node in stream.nodes]
+        users = users_of_parts(stream)
+        self.paths = [_path(users.get((n.model, n.module), n.module), depth) for n in stream.nodes]
         self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
         self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
         self.cut_ends = {end for source, target, edge in stream.edges if edge.cut for end in (source, target)}
@@ -131,6 +133,8 @@ class _Sorter:
             if node.kind != "parameter":
                 acting.setdefault(self.keys[position], set()).add(self.stream.flow[position])
         flows = list(self.stream.flow)
+        for position in whole_calls(self.stream, flows, self.keys, self.inner):
+            flows[position] = Flow.LIVE
         for position, node in enumerate(self.stream.nodes):
             if node.kind == "parameter" and self.keys[position] not in self.inner:
                 seen = acting.get(self.keys[position], set())

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from gradscope.records import Edge, Graph, Location, Node
 from gradscope.render.boxes import Draft, Kind, Sorting, norm_range, sort_coarsely, sort_nodes
+from gradscope.render.chains import merge_chains
 from gradscope.render.known import NOTHING, Known, Worth, worth_of
 from gradscope.render.marks import Badge, Mark, blame, drop_results, find_marks, limit
 from gradscope.render.repeats import other_turn
@@ -157,6 +158,8 @@ def _draw(stream: Stream, sorting: Sorting, known: Known) -> Picture:
     marks = find_marks(stream, sorting, boxes)
     links = _links(stream, sorting, boxes)
     boxes, links, marks, moved = drop_results(boxes, links, marks)
+    boxes, links, marks, merged = merge_chains(boxes, links, marks)
+    moved = [merged[at] if at >= 0 else at for at in moved]
     links = _pass_zero_on(links, marks)
     boxes = _spread_worth(boxes, links, marks)
     homes = {n.uid: moved[b] for n, b in zip(stream.nodes, sorting.box, strict=True) if n.uid is not None and b >= 0}

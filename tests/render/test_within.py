@@ -1,0 +1,101 @@
+"""What belongs to one call of a module, and glue that goes on from turn to turn."""
+
+from __future__ import annotations
+
+from gradscope.records import Location
+from gradscope.render.boxes import Kind
+from gradscope.render.fold import fold
+from gradscope.render.stream import Flow
+from tests.render import graph_builders as build
+
+SUM = Location("train.py", 14, "step", "loss = loss + part")
+
+
+def module_boxes(sketch, depth=2):
+    return [box for box in fold(sketch.graph(), depth).boxes if box.kind is Kind.MODULE]
+
+
+def attention(s, model, module, *sources):
+    """Attention computes with the weights of its `out_proj` and does not call it."""
+    made = s.op("attend", model, module, *sources)
+    for part, name in ((module, "in_proj_weight"), (f"{module}.out_proj", "weight")):
+        leaf = s.node("parameter", name, model, part, uid=len(s.nodes), norm=0.1)
+        s.edges.append(build.Edge(leaf, made))
+    return made
+
+
+def test_a_part_that_only_lends_its_weights_is_drawn_in_what_uses_them():
+    s = build.Sketch()
+    s.loss(attention(s, "net", "attn", s.node("input", "x", live=False)))
+    (box,) = module_boxes(s)
+    assert (box.path, box.parameters) == (("attn",), 2)
+
+
+def test_a_part_that_is_called_is_drawn_by_itself():
+    s = build.Sketch()
+    h = s.layer("net", "attn.q", s.node("input", "x", live=False))
+    s.loss(s.layer("net", "attn.out_proj", attention(s, "net", "attn", h)))
+    assert ("attn", "out_proj") in {box.path for box in module_boxes(s)}
+
+
+def detached(s):
+    front = s.layer("front", "", s.node("input", "x", live=False), live=False)
+    fresh = s.node("op", "detach", live=False)
+    s.cut(front, fresh)
+    return fresh
+
+
+def test_what_prepares_a_detached_input_is_in_the_same_call():
+    s = build.Sketch()
+    h = s.layer("net", "stem", s.node("input", "y", live=False))
+    turned = s.op("transpose", "net", "cross", detached(s), live=False)
+    s.loss(s.layer("net", "cross", s.op("add", "net", "cross", turned, h)))
+    crossing = [box for box in module_boxes(s) if box.path == ("cross",)]
+    assert [(box.flow, box.again) for box in crossing] == [(Flow.LIVE, False)]
+
+
+def test_a_call_without_gradient_beside_one_with_is_told():
+    s = build.Sketch()
+    weight = s.node("parameter", "weight", "net", "cross", uid=99, norm=0.1)
+    blind = s.op("linear", "net", "cross", detached(s), live=False)
+    s.cut(weight, blind, "no_grad")
+    seeing = s.op("linear", "net", "cross", s.node("input", "y", live=False))
+    s.edges.append(build.Edge(weight, seeing))
+    s.loss(s.op("mse", "", "", seeing, blind))
+    crossing = {box.flow: box.again for box in module_boxes(s) if box.path == ("cross",)}
+    assert crossing == {Flow.LIVE: False, Flow.GHOST: True}
+
+
+def summed(turns):
+    s = build.Sketch()
+    x = s.node("input", "x", live=False)
+    total = s.layer("head0", "", x)
+    for turn in range(1, turns):
+        part = s.layer(f"head{turn}", "", x)
+        made = s.node("op", "add", location=SUM)
+        s.edges += [build.Edge(source, made, norm=float(turn)) for source in (total, part)]
+        total = made
+    s.loss(total)
+    return fold(s.graph(), 2)
+
+
+def test_a_sum_over_the_turns_of_a_loop_is_one_box():
+    picture = summed(6)
+    ((number, glue),) = [(n, box) for n, box in enumerate(picture.boxes) if box.kind is Kind.GLUE]
+    assert (glue.repeats, glue.nodes) == (5, 5)
+    arriving = [link for link in picture.links if link.target == number]
+    assert len(arriving) == 6
+    assert {link.source for link in picture.links if link.target == number} == {link.source for link in arriving}
+
+
+def test_a_residual_loop_is_not_made_a_ring():
+    s = build.Sketch()
+    h = s.layer("stem", "", s.node("input", "x", live=False))
+    for turn in range(4):
+        inner = s.layer(f"block{turn}", "", h)
+        made = s.node("op", "add", location=SUM)
+        s.edges += [build.Edge(h, made), build.Edge(inner, made)]
+        h = made
+    s.loss(h)
+    picture = fold(s.graph(), 2)
+    assert sum(box.kind is Kind.GLUE for box in picture.boxes) == 4
