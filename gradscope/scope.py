@@ -241,7 +241,7 @@ def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **m
         raise GradscopeError(f"cannot draw what leads to a {type(loss).__name__}: the loss has to be a tensor")
     models = {name: m if isinstance(m, nn.Module) else dict(tensors_of(name, m)) for name, m in models.items()}
     if detail == "ops":
-        return op_graph(loss, models)
+        return op_graph(loss, models, _held_norms)
     if detail != "modules":
         raise GradscopeError(f"detail={detail!r} makes no sense: it is 'modules' or 'ops'")
     return live_graph(loss, models, depth, _held_norms, stand_ins(models.values()))

@@ -100,6 +100,8 @@ def live_graph(
         remarks.append("This tensor has no graph: backward() of it raises, and gradscope.explain finds the line.")
     elif missed:
         remarks.append(f"No way leads from this loss to {listing(missed, 3)}: gradscope.explain finds the line.")
+    if any(cluster.state == "frozen" for cluster in clusters):
+        remarks.append("What is frozen is not in autograd's graph: gradscope.explain shows where it stands.")
     if norms:
         remarks.append("Norms are of what .grad holds after the backward.")
     return Drawing(to_dot(replace(picture, remarks=tuple(remarks)), clusters))

@@ -6,7 +6,7 @@
 * torchviz asks for "monospace", which a Graphviz without Pango measures as Times: text runs over. Courier fits.
 * A parameter that is used again and again (the cell of an unrolled RNN) stands beside each use: lines from one box
   to all of them are long, hide the rest, and took dot 17 s for 50 turns.
-* A model the loss does not reach is not in the autograd graph; it is drawn beside it, because that is the news.
+* What the loss does not reach, or is frozen, is not in the autograd graph: it is drawn beside it, as it is the news.
 * torch is never imported here: the tensor brings all that is needed.
 """
 
@@ -15,15 +15,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradscope.render import escape
 from gradscope.render.graph import Drawing
-from gradscope.render.labels import quoted, safe
-from gradscope.render.livegraph import named, walk
+from gradscope.render.known import Worth, worth_of
+from gradscope.render.labels import WORTH_WORDS, quoted, safe
+from gradscope.render.livegraph import Measure, named, variables, walk
 from gradscope.render.looks import GLUE
-from gradscope.render.palette import DEAD, INK, PAPER, TEXT, model_colour, shade, tint
-from gradscope.render.words import count
+from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, ZERO, model_colour, shade, tint
+from gradscope.render.words import count, number
 
 SAFE_NODES = 400
 """torchviz may recurse once per node, on top of the user's own stack."""
@@ -40,27 +41,40 @@ _LOSS = f'style=filled, fillcolor="{INK}", fontcolor="{PAPER}", color="{DEAD}"'
 _GREY = (
     f'style="rounded,filled,dashed", fillcolor="{tint(DEAD, 0.22)}", color="{DEAD}", fontcolor="{shade(DEAD, 0.65)}"'
 )
-Leaves = Mapping[int, tuple[str, str]]
-"""Per id of a parameter: its name, and the colour of its model."""
 
+
+class Leaf(NamedTuple):
+    """A parameter: its name, the colour of its model, and the norm of what its `.grad` holds, if that is known."""
+
+    name: str
+    colour: str
+    norm: float | None = None
+
+
+Leaves = Mapping[int, Leaf]
+"""Per id of a parameter."""
+
+_NOBODY = Leaf("", DEAD)
 _NUMBER = re.compile(r"^\t(\d+)(?: -> (\d+))?(?= \[|$)")
 
 
-def op_graph(root: Any, models: Mapping[str, Any]) -> Drawing:
+def op_graph(root: Any, models: Mapping[str, Any], measure: Measure | None = None) -> Drawing:
     """Draw the autograd graph of the tensor `root`, parameters named `model.fqn` in the colour of their model."""
+    nodes, left = walk(root.grad_fn, MAX_NODES)
+    norms = measure(variables(nodes)) if measure else {}
     leaves = {
-        id(p): (f"{model}.{fqn}".rstrip("."), model_colour(index))
+        id(p): Leaf(f"{model}.{fqn}".rstrip("."), model_colour(index), norms.get(id(p)))
         for index, (model, module) in enumerate(models.items())
         for fqn, p in named(module)
     }
-    nodes, left = walk(root.grad_fn, MAX_NODES)
     shared = _shared(nodes)
     body = _by_torchviz(root, leaves, models) if len(nodes) <= SAFE_NODES and not left and not shared else None
     if body is None:
         body = list(_by_hand(nodes, leaves, root, shared))
     reached = {id(leaf) for node in nodes if (leaf := getattr(node, "variable", None)) is not None}
-    beside = [] if left else list(_unreached(models, reached))
+    beside = [] if left else list(_beside(models, reached))
     remarks = [f"The {len(nodes):,} operations nearest to the loss; more were left out."] if left else []
+    remarks += ["Norms are of what .grad holds after the backward."] if norms else []
     remarks += [f"A parameter with more than {MANY_USES} uses is drawn at each of them."] if shared else []
     head = (
         f'  graph [bgcolor=transparent, fontname=Helvetica, fontsize=10, fontcolor="{TEXT}", labelloc=b,'
@@ -74,9 +88,12 @@ def _legend(models: Mapping[str, Any], reached: set[int], remarks: Iterable[str]
     for index, (name, module) in enumerate(models.items()):
         leaves = [p for _, p in named(module) if p.requires_grad]
         hit = sum(id(p) in reached for p in leaves)
-        words = f"{name}: the loss reaches {hit} of {count(len(leaves), 'parameter')}"
+        frozen = sum(not p.requires_grad for _, p in named(module))
+        words = f"{name}: the loss reaches {hit} of {count(len(leaves), 'parameter')}" + f", {frozen} frozen" * bool(
+            frozen
+        )
         if not leaves:
-            words = f"{name}: {'frozen' if any(True for _ in named(module)) else 'no parameters of its own'}"
+            words = f"{name}: {'frozen' if frozen else 'no parameters of its own'}"
         colour = model_colour(index) if hit else DEAD
         rows.append(f'<tr><td><font color="{colour}">&#9632;</font></td><td align="left">{safe(words)}</td></tr>')
     rows += [f'<tr><td></td><td align="left"><b>{remark}</b></td></tr>' for remark in remarks]
@@ -87,33 +104,34 @@ def _legend(models: Mapping[str, Any], reached: set[int], remarks: Iterable[str]
 def _by_torchviz(root: Any, leaves: Leaves, models: Mapping[str, Any]) -> list[str] | None:
     """The lines of torchviz's drawing with running numbers and our colours, or None where it cannot."""
     tensors = {id(p): p for module in models.values() for _, p in named(module)}
-    known = {_label(name): tensors[key] for key, (name, _) in leaves.items()}
+    known = {_label(leaf.name): tensors[key] for key, leaf in leaves.items()}
     try:
         import torchviz
 
         drawn = torchviz.make_dot(root, params=known)
     except (ImportError, RecursionError):
         return None
-    colours = {_label(name): colour for name, colour in leaves.values()}
+    looks = {_label(leaf.name): leaf for leaf in leaves.values()}
     numbers: dict[str, str] = {}
 
     def renumber(match: re.Match[str]) -> str:
         ends = [numbers.setdefault(end, f"n{len(numbers)}") for end in match.groups() if end]
         return "  " + " -> ".join(ends)
 
-    return [_NUMBER.sub(renumber, _recolour(line.rstrip("\n"), colours, root)) + ";" for line in drawn.body]
+    return [_NUMBER.sub(renumber, _recolour(line.rstrip("\n"), looks, root)) + ";" for line in drawn.body]
 
 
-def _recolour(line: str, colours: Mapping[str, str], root: Any) -> str:
+def _recolour(line: str, looks: Mapping[str, Leaf], root: Any) -> str:
     start, _, rest = line.partition(" [label=")
     if "fillcolor=darkolivegreen" in rest:
         return f'{start} [label="{_label(_loss(root))}", {_LOSS}]'
     if "fillcolor=lightblue" in rest:
-        name = rest.lstrip('"').partition("\n")[0]
+        leaf = looks.get(rest.lstrip('"').partition("\n")[0], _NOBODY)
         line = line.replace(
             '[label="\n ', '[label="'
         )  # an empty first line crashes the Graphviz that pygraphviz brings
-        return line[: line.rindex("fillcolor=lightblue")] + _leaf_look(colours.get(name, DEAD)) + "]"
+        line = line[: line.rindex("fillcolor=lightblue")] + _leaf_look(leaf) + "]"
+        return re.sub(r'\)"(?= )', lambda _: f'){_gradient(leaf)}"', line, count=1)
     return line.replace(" fillcolor=lightgrey", "")
 
 
@@ -122,8 +140,22 @@ def _loss(root: Any) -> str:
     return f"loss {shape}" if shape else "loss"
 
 
-def _leaf_look(colour: str) -> str:
-    return f'fillcolor="{tint(colour, 0.35)}", color="{shade(colour, 0.85)}"'
+def _leaf_look(leaf: Leaf) -> str:
+    """As boxes of the folded graph look: see `looks`."""
+    worth = worth_of(leaf.norm)
+    if worth is Worth.ZERO:
+        return f'fillcolor="{PAPER}", color="{ZERO}", penwidth=1.8'
+    if worth is Worth.NONFINITE:
+        return f'fillcolor="{tint(CUT, 0.2)}", color="{CUT}", penwidth=1.8'
+    return f'fillcolor="{tint(leaf.colour, 0.35)}", color="{shade(leaf.colour, 0.85)}"'
+
+
+def _gradient(leaf: Leaf) -> str:
+    """A line on what its gradient is, where that is known."""
+    if leaf.norm is None:
+        return ""
+    worth = worth_of(leaf.norm)
+    return "\\n" + (f"gradient {WORTH_WORDS[worth]}" if worth in WORTH_WORDS else f"norm {number(leaf.norm)}")
 
 
 def _shared(nodes: list[Any]) -> set[Any]:
@@ -151,19 +183,24 @@ def _by_hand(nodes: list[Any], leaves: Leaves, root: Any, shared: set[Any]) -> I
                 yield f"  n{number[before]} -> n{index};"
 
 
-def _leaf(leaf: Any, leaves: Leaves, box: str, user: int) -> Iterable[str]:
-    name, colour = leaves.get(id(leaf), ("", DEAD))
-    shape = ", ".join(map(str, leaf.shape))
-    yield f'  {box} [label="{_label(name)}\\n({shape})", {_leaf_look(colour)}];'
+def _leaf(variable: Any, leaves: Leaves, box: str, user: int) -> Iterable[str]:
+    leaf = leaves.get(id(variable), _NOBODY)
+    shape = ", ".join(map(str, variable.shape))
+    yield f'  {box} [label="{_label(leaf.name)}\\n({shape}){_gradient(leaf)}", {_leaf_look(leaf)}];'
     yield f"  {box} -> n{user};"
 
 
-def _unreached(models: Mapping[str, Any], reached: set[int]) -> Iterable[str]:
+def _beside(models: Mapping[str, Any], reached: set[int]) -> Iterable[str]:
+    """What is not in the autograd graph: parameters that the loss does not reach, and frozen ones."""
     for index, (name, module) in enumerate(models.items()):
-        leaves = [p for _, p in named(module) if p.requires_grad]
-        if leaves and not any(id(p) in reached for p in leaves):
-            said = f"{_label(name)}\\nnot reached: {count(len(leaves), 'parameter')}"
-            yield f'  u{index} [label="{said}", {_GREY}];'
+        parameters = [p for _, p in named(module)]
+        missed = sum(p.requires_grad and id(p) not in reached for p in parameters)
+        frozen = sum(not p.requires_grad for p in parameters)
+        said = [f"not reached: {count(missed, 'parameter')}"] * bool(missed)
+        said += [f"frozen: {count(frozen, 'parameter')}"] * bool(frozen)
+        if said:
+            words = "\\n".join((_label(name), *said))
+            yield f'  u{index} [label="{words}", {_GREY}];'
 
 
 def _label(text: str) -> str:
