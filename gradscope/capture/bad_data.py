@@ -6,8 +6,10 @@ from types import FrameType
 
 import torch
 
-from gradscope.capture.tape import Tape
-from gradscope.capture.variables import reachable
+from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.statements import assigned_once
+from gradscope.capture.tape import BadData, Tape
+from gradscope.capture.variables import reachable, user_frames, variables_of
 
 MOST = 32
 """Tensors that are described."""
@@ -20,7 +22,16 @@ def note_bad_data(tape: Tape, frame: FrameType, tensors: list[torch.Tensor], val
         if not value.bad or value.param >= 0 or number in tape.bad_data or len(tape.bad_data) >= MOST:
             continue
         if value.op < 0 or tape.ops[value.op].bad == "nan_in_data":
-            tape.bad_data[number] = _describe(tensor.detach(), _name(frame, tensor))
+            tape.bad_data[number] = BadData(_describe(tensor.detach(), _name(frame, tensor)), _made(frame, tensor))
+
+
+def _made(frame: FrameType, tensor: torch.Tensor) -> Stack:
+    """Where a variable that holds it got it from a call, if it got nothing else there."""
+    for user in user_frames(frame):
+        for name, held in variables_of(user).items():
+            if held is tensor and (line := assigned_once(user.f_code, name)):
+                return Stack(((user.f_code, -line),))
+    return EMPTY
 
 
 def _name(frame: FrameType, tensor: torch.Tensor) -> str:

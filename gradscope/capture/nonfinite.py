@@ -10,10 +10,11 @@ from gradscope.capture.backward import GraphWalk, Step
 from gradscope.capture.nonfinite_causes import is_literal
 from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import EMPTY
-from gradscope.capture.tape import Op, Tape
+from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.tape import BadData, Op, Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.records import MADE_OF_DATA
+from gradscope.records.traced import CAME_IN
 
 _ELEMENTWISE = {
     "Mul", "Div", "Add", "Sub", "Neg", "View", "Squeeze", "Unsqueeze", "Expand", "Reshape", "Exp", "Pow", "Clone",
@@ -151,7 +152,10 @@ class NonfiniteFinder:
         op = min((o for o in made if self._mixes(o)), default=-1)
         record = self.tape.ops[op] if op >= 0 else None
         name, stack = (record.name, record.stack) if record else ("", EMPTY)
-        return Found("nan", "nan_in_data", -1, op, name, stack, self.tape.bad_data.get(value, ""))
+        data = self.tape.bad_data.get(value, BadData(""))
+        if data.made.frames:
+            name, stack = CAME_IN, Stack((*data.made.frames, *stack.frames))
+        return Found("nan", "nan_in_data", -1, op, name, stack, data.words)
 
     def _mixes(self, number: int) -> bool:
         """Whether an operation reads bad data together with something that is trained."""

@@ -256,3 +256,45 @@ def last_return(code: CodeType) -> int:
     returns = [node for node in ast.walk(scope) if isinstance(node, ast.Return)] if scope is not None else []
     telling = [node for node in returns if not (isinstance(node.value, ast.Constant) and node.value.value is None)]
     return max((node.lineno for node in telling or returns), default=code.co_firstlineno)
+
+
+def call_in(stack: Stack, name: str) -> Stack:
+    """A stack that ends in a statement of several lines, at the one call of this name that the statement has."""
+    if not stack.frames:
+        return stack
+    (code, lasti), *callers = stack.frames
+    statement = statement_at(code.co_filename, line_of(code, lasti))
+    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)] if statement is not None else []
+    lines = {call.lineno for call in calls if _called(call) == name}
+    return stack._replace(frames=((code, -lines.pop()), *callers)) if len(lines) == 1 else stack
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def assigned_once(code: CodeType, name: str) -> int:
+    """The line of the only statement that binds a variable of a function or file, to what a call gives; else 0."""
+    scope = scope_of(code.co_filename, code)
+    todo: list[tuple[ast.AST, bool]] = [(node, False) for node in getattr(scope, "body", ())]
+    lines: list[int] = []
+    while todo:
+        node, in_loop = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.comprehension)):
+            continue
+        bound = any(isinstance(part, ast.Name) and part.id == name for part in _targets(node))
+        if bound:
+            value = getattr(node, "value", None)
+            given = value is not None and any(isinstance(part, ast.Call) for part in ast.walk(value))
+            lines.append(node.lineno if given and not in_loop else 0)  # type: ignore[attr-defined]
+        in_loop = in_loop or isinstance(node, (ast.For, ast.AsyncFor, ast.While))
+        todo += [(child, in_loop) for child in ast.iter_child_nodes(node)]
+    return lines[0] if len(lines) == 1 else 0
+
+
+def _targets(node: ast.AST) -> Iterator[ast.AST]:
+    """The names and what else a node binds."""
+    found = [*getattr(node, "targets", ()), getattr(node, "target", None), getattr(node, "optional_vars", None)]
+    for target in found:
+        if isinstance(target, ast.AST):
+            yield from ast.walk(target)

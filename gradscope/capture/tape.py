@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import weakref
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -103,6 +104,13 @@ class Root:
     backward: int
 
 
+class BadData(NamedTuple):
+    """A tensor of the user's that holds a NaN or Inf: name, shape and place in words, and where it came from."""
+
+    words: str
+    made: Stack = EMPTY
+
+
 @dataclass(eq=False)
 class Tape:
     """All values and operations of the traced part of a run."""
@@ -122,8 +130,8 @@ class Tape:
     """Those of them that are no write to a parameter: an ordinary tensor that became one."""
     constant: set[int] = field(default_factory=set)
     """Operations whose result is the same whatever they are given."""
-    bad_data: dict[int, str] = field(default_factory=dict)
-    """Values that came with a NaN or Inf: name, shape and place in words."""
+    bad_data: dict[int, BadData] = field(default_factory=dict)
+    """Values that came with a NaN or Inf."""
     full: bool = False
     _known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _memory: dict[int, tuple[object, int]] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from gradscope.capture.numbers import Numbers
 from gradscope.capture.operations import Kind
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import EMPTY, Stack
+from gradscope.capture.statements import call_in
 from gradscope.capture.tape import Op, Tape, Value
 from gradscope.capture.tensors import grad_fn, made_by_autograd, pointer, size, storage_pointer
 from gradscope.records import WRAPPED
@@ -232,7 +233,7 @@ class Values:
         """A tensor was wrapped anew (nn.Parameter, Variable, from_numpy): an operation that nobody saw."""
         if uid >= 0:
             made = self.wrapped(tensor)
-            stack = self.registry.line_of(uid) or (made if made.frames else stack)
+            stack = call_in(self.registry.line_of(uid) or (made if made.frames else stack), "Parameter")
         name = WRAPPED if uid >= 0 else "new_tensor"
         op = Op(len(self.tape.ops), name, stack, ((alias, self.tape.values[alias].requires),))
         op.cause = "new_tensor"

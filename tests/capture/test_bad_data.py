@@ -111,3 +111,45 @@ def test_nan_that_the_loss_leaves_out_is_sought_where_it_was_born():
 
     assert finding.cause == "norm_division_by_zero"
     assert "# here" in finding.location.text
+
+
+def incomplete():
+    data = torch.randn(32, 4)
+    data[5, 1] = math.nan
+    return data
+
+
+def loop(read):
+    torch.manual_seed(0)
+    network = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    with Session() as session:
+        read(network, optimizer)
+    (finding,) = session.report().findings
+    assert finding.cause == "nan_in_data"
+    return finding
+
+
+def test_the_line_that_brought_it_in_is_told():
+    def read(network, optimizer):
+        table = incomplete()  # here
+        for at in range(4):
+            optimizer.zero_grad()
+            network(table[at * 8 : at * 8 + 8]).pow(2).mean().backward()
+            optimizer.step()
+
+    finding = loop(read)
+    assert finding.location.text.endswith("# here")
+    assert "table of shape [32, 4], NaN at [5, 1]), which comes in at" in finding.message
+
+
+def test_what_a_loader_hands_out_is_told_where_it_is_used():
+    def read(network, optimizer):
+        for batch in torch.utils.data.DataLoader(incomplete(), batch_size=8):
+            optimizer.zero_grad()
+            network(batch).pow(2).mean().backward()  # here
+            optimizer.step()
+
+    finding = loop(read)
+    assert finding.location.text.endswith("# here")
+    assert "), used at" in finding.message

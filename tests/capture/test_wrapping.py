@@ -49,6 +49,22 @@ def test_the_line_that_makes_a_parameter_of_a_result_is_to_blame(nets):
     assert finding.location.text == "start = nn.Parameter(code)"
 
 
+def test_of_a_statement_of_several_lines_the_one_that_makes_the_parameter_is_told(nets):
+    encoder, decoder = nets
+    holder = nn.Module()
+
+    def between(z, decoder):
+        holder.rows = nn.ParameterList(
+            nn.Parameter(row)  # here
+            for row in z.unbind()
+        )
+        return decoder(torch.stack(list(holder.rows)))
+
+    found = only_finding(train(encoder, decoder, between), encoder=encoder, decoder=decoder)
+    assert (found.model, found.cause) == ("encoder", "new_tensor")
+    assert found.location.text.endswith("# here")
+
+
 def test_making_parameters_is_left_as_it_was(nets):
     before = nn.Parameter.__dict__["__new__"]
 

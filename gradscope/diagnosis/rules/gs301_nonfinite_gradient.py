@@ -24,6 +24,7 @@ from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.diagnosis.rules.gs503_never_stepped import withheld
 from gradscope.diagnosis.rules.ranks import begun_elsewhere
 from gradscope.records import MADE_OF_DATA, Origin, Run, Write
+from gradscope.records.traced import CAME_IN
 
 CODE = ("GS301", "nonfinite-gradient")
 _WRITTEN = Cause("it was written into .grad, no backward pass delivered it", "look where what is written comes from")
@@ -95,7 +96,8 @@ def _words(origin: Origin | None) -> Cause | None:
     if origin is not None and origin.op == MADE_OF_DATA:
         return _SPOILT
     if origin is not None and origin.cause == "nan_in_data" and origin.detail:
-        return CAUSES["nan_in_data"]._replace(said=f"the data holds NaN or Inf ({origin.detail}), used")
+        used = "which comes in" if origin.op == CAME_IN else "used"
+        return CAUSES["nan_in_data"]._replace(said=f"the data holds NaN or Inf ({origin.detail}), {used}")
     return overflow_words(origin)
 
 
