@@ -186,7 +186,7 @@ def test_a_front_end_that_asks_for_html_alone_gets_it():
     assert report._repr_html_() == report._repr_mimebundle_()["text/html"]
 
 
-def test_what_the_hooks_took_is_told_on_the_page(tmp_path):
+def test_what_watching_took_is_told_on_the_page(tmp_path):
     model = nn.Linear(4, 2)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     with gradscope.watch(model=model) as scope:
@@ -196,9 +196,12 @@ def test_what_the_hooks_took_is_told_on_the_page(tmp_path):
             optimizer.step()
         report = scope.report()
 
-    assert 0 < report.run.own_seconds < 60
+    assert 0 < report.run.cost.seconds < 60
     page = report.save(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert f"hooks took {report.run.own_seconds:.2g} s in all" in html.unescape(page)
+    assert (
+        f"hooks took {report.run.cost.seconds:.2g} s in all, and its records {report.run.cost.bytes / 1e6:.2g} MB"
+        in html.unescape(page)
+    )
 
 
 def test_an_origin_of_an_earlier_traced_step_is_not_looked_for_in_a_later_one():

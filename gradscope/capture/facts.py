@@ -17,9 +17,11 @@ from gradscope.capture.elsewhere import elsewhere
 from gradscope.capture.evaluated import evaluated
 from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
+from gradscope.capture.memory import bytes_of
 from gradscope.capture.since import find_since, find_sometimes
 from gradscope.records import Backward, Graph, OptimizerStep, Run
 from gradscope.records.barren import barren
+from gradscope.records.cost import Cost
 from gradscope.records.zeros import zeros_left
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         world=processes,
         declarations=declarations(),
         marked=capture.watcher.loop.whole,
-        own_seconds=capture.watcher.budget.total,
+        cost=Cost(capture.watcher.budget.total, bytes_of(log, capture.registry, capture.watcher.gradients)),
         parts={u: (n, ranks.zeros.get(u, 0)) for u in parameters if (n := ranks.parts(u)) != 1},
     )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gradscope.records.cost import Cost as Cost
 from gradscope.records.declared import Declaration as Declaration
 from gradscope.records.drawn import Edge as Edge
 from gradscope.records.drawn import Graph as Graph
@@ -265,8 +266,7 @@ class Run:
     """The user marked whole turns of the loop."""
     lines: tuple[Passes, ...] = ()
     """Per line that called `backward()`; of very many lines only the first."""
-    own_seconds: float = 0.0
-    """Seconds that gradscope's hooks took, as measured by itself; without what tracing adds to operations."""
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def backward_events(self) -> list[Backward]:

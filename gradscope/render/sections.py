@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _RANKS = 256
 _KEPT = "the norms of {:,} of {:,} backward passes were kept; the counts and states are of all of them"
-_OWN = "gradscope's hooks took {:.2g} s in all; it keeps so many events and no more, whatever the run's length"
+_OWN = "gradscope's hooks took {:.2g} s in all, and its records {:.2g} MB; it keeps so many events and no more"
 _CARDS = 12
 """Of more models than these, the well ones are folded away."""
 
@@ -228,7 +228,7 @@ def _seen(report: Report) -> Markup:
         f"{count(run.steps, 'step')}, {count(run.backwards, 'backward pass', 'backward passes')}, "
         f"{count(run.traced, 'step')} traced",
         *([_KEPT.format(kept, run.backwards)] if kept < run.backwards else []),
-        *([_OWN.format(run.own_seconds)] if run.own_seconds else []),
+        *([_OWN.format(run.cost.seconds, run.cost.bytes / 1e6)] if run.cost.seconds else []),
         *(
             f"{o.class_name} {o.name}: {count(len(o.parameters), 'parameter')}, {count(o.steps, 'step')}, "
             f"built at {place(o.built[-1] if o.built else None)}"
