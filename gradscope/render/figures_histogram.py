@@ -110,10 +110,7 @@ def _panels_of(report: Report, model: str | None, parameter: str | None) -> list
             for index, each in enumerate(models)
             if model is None or each.name == model
         ]
-        given = {h.uid for h in report.run.histograms}
-        return (
-            sorted(panels, key=lambda panel: not panel.uids.isdisjoint(given)) if len(panels) > MAX_PANELS else panels
-        )
+        return sorted(panels, key=lambda panel: _place(report, panel)) if len(panels) > MAX_PANELS else panels
     found = [
         Panel(f"{names[index]}.{fqn}" if fqn else names[index], frozenset([uid]), model_colour(index))
         for uid, fqn, index in style.owners(report.run)
@@ -125,11 +122,19 @@ def _panels_of(report: Report, model: str | None, parameter: str | None) -> list
     return chosen
 
 
+def _place(report: Report, panel: Panel) -> int:
+    """Where there are too many panels: the dead first, what was frozen last."""
+    if any(histogram.uid in panel.uids for histogram in report.run.histograms):
+        return 1
+    return 2 if _why_empty(report, panel) == "frozen" else 0
+
+
 def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     found = [histogram for histogram in report.run.histograms if histogram.uid in panel.uids]
     if not found:
         why = _why_empty(report, panel)
-        _empty(ax, why, style.unknown_looks(ax) if why == UNSAMPLED else style.absent_looks(ax))
+        looks = {UNSAMPLED: style.unknown_looks, "frozen": style.frozen_looks}.get(why, style.absent_looks)
+        _empty(ax, why, looks(ax))
         room.head(ax, style.name(panel.words, 40), above=SECOND_ROW)
         return
     entries = _collect(found)

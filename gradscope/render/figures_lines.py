@@ -88,7 +88,7 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         across = ax.get_yaxis_transform()
         ax.text(0.995, HEALTHY_RATIO[1], "usual", ha="right", va="top", color=look.text, fontsize=8, transform=across)
     sampled = sorted({e.step for e in events})
-    handles = _draw(ax, lines, report, gaps_of(sampled), "No update was sampled.", thin=True)
+    handles = _draw(ax, lines, report, gaps_of(sampled), "No update was sampled.", medians=True)
     _dress(ax, _steps_shown(ax, sampled, run.steps), "update / weight (2-norms, median)")
     room.head(ax, "Size of the updates", handles)
     return figure
@@ -159,17 +159,20 @@ def _series(events: Sequence[Backward], uids: Sequence[int]) -> Series:
 
 
 def _draw(
-    ax: Axes, lines: Sequence[Line], report: Report, holes: Sequence[Span], empty: str, *, thin: bool = False
+    ax: Axes, lines: Sequence[Line], report: Report, holes: Sequence[Span], empty: str, *, medians: bool = False
 ) -> list[Artist]:
-    """Lines on a log axis; zeros as marks at the bottom, NaN and Inf at the top. What is not well comes first."""
+    """Lines on a log axis; zeros as marks at the bottom, NaN and Inf at the top. What is not well comes first.
+
+    `medians`: they are of many parameters, of which some may well not be zero; they are drawn thin.
+    """
     if not any(value is not None for line in lines for _, value in line.series):
         style.nothing(ax, empty)
         return []
     single, crowd = _split(lines, report)
-    handles: list[Artist] = [_draw_line(ax, line, holes, THIN if thin else THICK) for line in single]
+    handles: list[Artist] = [_draw_line(ax, line, holes, THIN if medians else THICK) for line in single]
     if crowd:
         handles.append(_draw_band(ax, crowd, holes))
-    handles += _mark_edges(ax, single)
+    handles += _mark_edges(ax, single, "median " * medians)
     style.log_scale(ax)
     return handles + list(mark_holes(ax, holes))
 
@@ -251,7 +254,7 @@ def _spread(values: Sequence[float]) -> tuple[float, float, float]:
     return (found[0], found[len(found) // 2], found[-1]) if found else (math.nan,) * 3
 
 
-def _mark_edges(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
+def _mark_edges(ax: Axes, lines: Sequence[Line], of: str) -> list[Artist]:
     """Zeros at the bottom and NaN and Inf at the top, those of each line at a height of its own."""
     from matplotlib.lines import Line2D
 
@@ -264,7 +267,7 @@ def _mark_edges(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
             looks: dict[str, Any] = {"color": model_colour(line.model), "markersize": 5, "clip_on": False}
             ax.plot(xs, heights, symbol, transform=ax.get_xaxis_transform(), **looks)
         if found:
-            handles.append(Line2D([], [], linestyle="", marker=symbol, color=style.look(ax).text, label=label))
+            handles.append(Line2D([], [], linestyle="", marker=symbol, color=style.look(ax).text, label=of + label))
     return handles
 
 

@@ -249,7 +249,7 @@ def _draw_bar(
     flat = side == "bottom"
     wide, tall = room.inches(ax)
     ticks = max(2, min(6, int(0.9 * wide))) if flat else 6
-    pad = 0.6 / tall if room.is_fixed(ax) else 0.02
+    pad = 0.02 if room.is_constrained(ax) else 0.6 / tall
     drawn = figure.colorbar(
         mapped,
         ax=ax,

@@ -36,6 +36,13 @@ def is_fixed(ax: Axes) -> bool:
     return _figure(ax).figure.get_layout_engine() is None
 
 
+def is_constrained(ax: Axes) -> bool:
+    """Room is made for each part that stands around these axes, also for a bar of colours."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return isinstance(_figure(ax).figure.get_layout_engine(), ConstrainedLayoutEngine)
+
+
 def give_room(ax: Axes, *, right: float = 0.0, top: float = 0.0) -> None:
     """Where nobody else makes room around the user's axes, take it from the axes themselves."""
     if is_fixed(ax):

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
 from gradscope.errors import GradscopeError
-from gradscope.records import Backward, Histogram, Location, Owner, Run, Tally
+from gradscope.records import Backward, Histogram, Location, OptimizerStep, Owner, Run, Tally
 from gradscope.render import figures, figures_style
 from gradscope.render.figures_histogram import _collect
 from gradscope.report import Report
@@ -431,3 +431,34 @@ def test_slanted_names_stand_over_their_own_bars():
     places = [t.xy[0] for t in ax.texts if t.get_text() and t.get_visible() and t.get_rotation()]
 
     assert places == [2 * i + 0.5 for i in range(21)]
+
+
+@pytest.mark.parametrize("layout", [None, "tight", "constrained"])
+def test_the_bar_of_colours_does_not_lie_over_the_axis_in_any_layout(layout):
+    figure = Figure((6, 6), layout=layout)
+    ax = figure.add_subplot(2, 1, 1)
+    figures.plot_heatmap(report_for_figures(), ax=ax)
+    FigureCanvasAgg(figure).draw()
+    (bar,) = (each for each in figure.axes if each is not ax)
+
+    assert bar.get_window_extent().y1 < ax.xaxis.label.get_window_extent().y0
+
+
+def test_a_median_of_zero_is_told_as_that():
+    run = report_for_figures().run
+    still = (replace(e, ratios=dict.fromkeys(e.ratios, 0.0)) if isinstance(e, OptimizerStep) else e for e in run.events)
+    legend = figures.plot_updates(Report(replace(run, events=tuple(still)))).axes[0].get_legend()
+
+    assert "median exactly zero" in [t.get_text() for t in legend.get_texts()]
+
+
+def test_of_too_many_panels_those_of_frozen_models_come_last():
+    run = report_for_figures(tuple("abcdefghijklmnopqrstuvwxyz"), 2, 4, dead=("c", "r")).run
+    frozen = set(run.models[2].parameters)
+    parameters = {u: replace(p, trainable=u not in frozen) for u, p in run.parameters.items()}
+    tallies = {u: t if t.backwards else Tally() for u, t in run.tallies.items()}
+    figure = figures.plot_histograms(Report(replace(run, parameters=parameters, tallies=tallies)))
+
+    titles = [ax.get_title(loc="center") or ax.get_title(loc="left") for ax in figure.axes]
+    assert titles[0] == "r"
+    assert "c" not in titles
