@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 TERMINATED = 128 + signal.SIGTERM
 PATIENCE, CRASH_PATIENCE, HURRY = 30.0, 5.0, 2.0
-"""Seconds: rank 0 waits for the others; a crashed rank for rank 0; whoever was told to end for anybody."""
+"""Seconds: rank 0 waits for the others; a crashed rank for any other; whoever was told to end for anybody."""
 LOOK = 0.5
 """Seconds between two looks for an alarm."""
 ALARM = "gradscope/alarm"
-BLOCKED = "it was still running, perhaps waiting for a rank that failed"
+BLOCKED = "it was still running"
 
 
 def world() -> tuple[int, int]:
@@ -109,9 +110,20 @@ def _listen(session: Session) -> None:
             if ENDING.over:
                 return
             if store.check([ALARM]):
-                mine = summarize(session.glance(), rank, size, host=socket.gethostname(), missing=BLOCKED)
+                missing = f"{BLOCKED}{_line()}"
+                mine = summarize(session.glance(), rank, size, host=socket.gethostname(), missing=missing)
                 Exchange(store, rank, size, topic="alarm").say(encode(mine))
                 return
+
+
+def _line() -> str:
+    """Where the script is, by its own line."""
+    from gradscope.capture.source import location
+    from gradscope.capture.variables import user_frames
+
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    user = next(user_frames(frame), None)
+    return f" at {location(user.f_code.co_filename, user.f_lineno, user.f_code.co_name)}" if user is not None else ""
 
 
 def share(run: Run, status: int, out: str | None) -> Run | None:
@@ -151,7 +163,7 @@ def _talk(run: Run, status: int, out: str | None, store: Any) -> Run | None:
 
     rank, size = world()
     mine = summarize(run, rank, size, host=socket.gethostname(), missing=_ended(status))
-    patience = HURRY if status == TERMINATED else PATIENCE if rank == 0 else CRASH_PATIENCE
+    patience = HURRY if status == TERMINATED else PATIENCE if rank == 0 and status == 0 else CRASH_PATIENCE
     talk = Exchange(store, rank, size, topic="exit", timeout=patience)
     ENDING.reports(talk)
     talk.say(encode(mine))

@@ -100,9 +100,12 @@ class Job:
     def unheard(self) -> RankRow | None:
         """A rank that did not come to its end, if there is one: the likeliest reason of the others' first.
 
-        One that never said a word was killed, mostly; one that failed may have failed as its neighbour was gone.
+        One that never said a word was killed, mostly; one that failed may have failed as its neighbour was gone, or
+        as it waited too long for one that had not come as far.
         """
         rows = [row for row in self.rows if row.missing]
         gone = [row for row in rows if not row.missing.startswith(_SPOKE)]
         failed = [row for row in rows if row.missing.startswith("it failed")]
-        return next(iter([*gone, *failed, *rows]), None)
+        reached = max((row.backwards for row in failed), default=0)
+        behind = [row for row in rows if row.missing.startswith("it was still") and row.backwards < reached]
+        return next(iter([*gone, *behind, *failed, *rows]), None)

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("train.py")
-ENDS = ("well", "hang", "kill", "miss", "wait")
+ENDS = ("well", "hang", "kill", "miss", "wait", "late")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,9 @@ def test_one_report_names_the_rank_without_gradient(ended, end):
     assert found["model"] == "net"
     assert found["parameters"] == ["b.weight", "b.bias"]
     assert "rank 1" in found["message"]
+    if end == "well":
+        assert found["location"]["text"] == "return self.a(hidden) + self.b(hidden) if both else self.a(hidden)"
+        assert "as rank 0 does at" in found["message"]
 
 
 def test_report_says_what_became_of_the_ranks(ended):
@@ -73,6 +76,14 @@ def test_report_says_what_became_of_the_ranks(ended):
     assert missing["miss"][1] == missing["hang"][1] == "it failed with exit status 1"
     assert missing["wait"] == ["it was told to end"] * 2
     assert missing["kill"][1].startswith("it ended before it could report; this is what its run file holds")
+
+
+def test_a_rank_that_the_others_did_not_wait_for_is_told_with_the_line_it_is_at(ended):
+    folder, _ = ended["late"]
+    rows = json.loads((folder / "r.json").read_text(encoding="utf-8"))["ranks"]["rows"]
+    line = next(n for n, text in enumerate(SCRIPT.read_text().splitlines(), 1) if "time.sleep" in text)
+
+    assert rows[1]["missing"] == f"it was still running at {SCRIPT}:{line}"
 
 
 def test_run_files_merge_offline(ended):

@@ -1,10 +1,13 @@
 """A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults.
 
-`miss`: it lacks the head at one step only, and the job hangs there. `wait`: both are blocked for good.
+`miss`: it lacks the head at one step only, and the job hangs there. `wait`: both are blocked for good. `late`: it comes
+so late to a step that rank 0 does not wait for it any longer.
 """
 
+import datetime
 import os
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -23,7 +26,7 @@ class Net(nn.Module):
         return self.a(hidden) + self.b(hidden) if both else self.a(hidden)
 
 
-dist.init_process_group("gloo")
+dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=5 if "late" in sys.argv else 1800))
 rank = dist.get_rank()
 torch.manual_seed(0)
 net = Net()
@@ -31,6 +34,8 @@ ddp = DistributedDataParallel(net, find_unused_parameters=not {"hang", "miss"} &
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
 torch.manual_seed(rank)
 for step in range(4):
+    if "late" in sys.argv and rank == 1 and step == 2:
+        time.sleep(90)
     both = rank == 0 or ("miss" in sys.argv and step != 2)
     loss = ddp(torch.randn(4, 8), both).pow(2).mean()
     optimizer.zero_grad()

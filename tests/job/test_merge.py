@@ -11,6 +11,7 @@ import pytest
 from gradscope.job import Merger, Summary, decode, encode, summarize, with_job
 from gradscope.records import (
     Group,
+    Job,
     Location,
     Model,
     Optimizer,
@@ -18,6 +19,7 @@ from gradscope.records import (
     Origin,
     Owner,
     Parameter,
+    RankRow,
     Run,
     Tally,
     Write,
@@ -248,3 +250,12 @@ def test_damaged_message_is_refused(damage):
     assert isinstance(decode(body), Summary)
     with pytest.raises(ValueError, match=r"."):
         decode(damage(body))
+
+
+@pytest.mark.parametrize(("passes", "first"), [(5, 1), (6, 0)])
+def test_a_rank_that_had_not_come_as_far_is_named_before_the_one_that_waited_for_it(passes, first):
+    rows = (
+        RankRow(0, backwards=6, missing="it failed with exit status 1"),
+        RankRow(1, backwards=passes, missing="it was still running at train.py:9"),
+    )
+    assert Job(2, rows).unheard.rank == first

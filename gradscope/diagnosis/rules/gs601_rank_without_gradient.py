@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.ranks import by_name, listed, over_ranks
-from gradscope.records import Run
+from gradscope.records import Path, Run
 
 CODE = ("GS601", "rank-without-gradient")
 
@@ -34,6 +34,7 @@ def check(run: Run) -> Iterable[Finding]:
     for (first, without), names in groups.items():
         for model, fqns in by_name(run, names):
             who = listed(first, without)
+            used = _used_at(run, model, fqns)
             yield over_ranks(
                 CODE,
                 Severity.WARNING,
@@ -43,8 +44,22 @@ def check(run: Run) -> Iterable[Finding]:
                 state="none",
                 cause="rank_skips_it",
                 says=f"gets no gradient on {who}",
+                said=f"what these ranks compute never uses it, as rank {run.rank} does" if used else "",
+                path=used,
             )
     yield from _at_the_end(run)
+
+
+def _used_at(run: Run, model: str, fqns: tuple[str, ...]) -> Path:
+    """Where the rank that reports computes with them, if that was traced and is one line."""
+    graph = run.graph
+    if graph is None:
+        return ()
+    uids = {u for u, p in run.parameters.items() for o in p.owners if o.model == model and o.fqn in fqns}
+    named = {node.id for node in graph.nodes if node.uid in uids}
+    users = {edge.target for edge in graph.edges if edge.source in named}
+    lines = {node.location for node in graph.nodes if node.id in users and node.location is not None}
+    return (lines.pop(),) if len(lines) == 1 else ()
 
 
 def _at_the_end(run: Run) -> Iterable[Finding]:
