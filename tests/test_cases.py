@@ -20,7 +20,9 @@ KNOWN_MISSES: dict[str, str] = {
     "freeze_by_substring_catches_time_embedding": "found line cause",
     "freeze_model_freezes_market_heads": "found line cause",
     "minimax_generator_loss": "line cause",
+    "mask_loss_divided_by_its_size": "found line cause",
     "surrogate_sigmoid_backward_overflows": "cause",
+    "user_table_grown_by_from_pretrained": "found line cause",
     "word_language_model_lr_twenty": "cause",
     "worker_trains_a_pickled_copy": "line cause",
 }
