@@ -72,8 +72,11 @@ def _by_family(node: Any, base: str, operand: int) -> tuple[str, int]:
     if base in _STEP:
         return "zero_derivative", operand
     if base.startswith(_CLAMP):
-        both = getattr(node, "_saved_min", None) is not None and getattr(node, "_saved_max", None) is not None
-        return ("clamp_out_of_range" if both or not base.startswith("Clamp") else "one_sided_clamp"), operand
+        low, high = getattr(node, "_saved_min", None), getattr(node, "_saved_max", None)
+        if (low is not None and high is not None) or not base.startswith("Clamp"):
+            return "clamp_out_of_range", operand
+        raised = isinstance(low, (int, float)) and low > 0
+        return ("raised_floor" if raised else "one_sided_clamp"), operand
     if base.startswith(_RELU) or base == "LeakyRelu":
         return "relu", operand
     if base in _SQUASH:

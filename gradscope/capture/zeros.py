@@ -19,7 +19,7 @@ from gradscope.capture.source import Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.capture.zero_makers import Makers
-from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
+from gradscope.records.traced import DERIVATIVE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -188,6 +188,9 @@ class ZeroFinder:
             self._ask_operand(graph, found, step, operand, cause)
         elif cause in ("operand_zero", "disjoint"):
             self._ask_base(graph, found)
+        elif cause == "raised_floor":
+            found.cause = "clamp_out_of_range"
+            found.name = FLOOR if self.margins.near_loss(graph, number) else found.name
         elif cause == "one_sided_clamp" or self.margins.floor(found.op):
             found.cause = "satisfied_margin" if self.margins.near_loss(graph, number) else "clamp_out_of_range"
         if found.cause == "unknown" and base_name(step.name) in _JOINS:

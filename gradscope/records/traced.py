@@ -38,6 +38,8 @@ MADE_OF_DATA = "computed from data"
 """In place of an operation's name: it made NaN or Inf out of data that was finite, before any model saw it."""
 CAME_IN = "came in"
 """In place of an operation's name: there the user's data, which holds NaN or Inf, was given a name."""
+FLOOR = "floor of a loss"
+"""In place of an operation's name: a clamp with a minimum above zero, through which a term of the loss goes."""
 ZERO_INPUT = "given zeros"
 """In place of an operation's name: all that a weight is multiplied with is zero, and the operation made it so."""
 

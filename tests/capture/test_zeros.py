@@ -44,6 +44,10 @@ def test_a_hinge_that_is_satisfied(loss):
     assert findings(loss) == ["satisfied_margin"]
 
 
+def test_a_floor_above_zero_is_a_clamp():
+    assert findings(lambda s: torch.clamp(s, min=50.0).mean()) == ["clamp_out_of_range"]
+
+
 @pytest.mark.parametrize(
     "loss",
     [

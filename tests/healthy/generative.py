@@ -290,3 +290,25 @@ def normalising_flow(watch: Watch) -> list[float]:
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def free_bits_with_a_learned_prior(watch: Watch) -> list[float]:
+    """Below its floor the divergence trains nothing; the prior, whose only term it is, has got there and may rest."""
+    encoder, decoder, prior = mlp(4, 16, 4), mlp(2, 16, 4), mlp(1, 8, 4)
+    watch(encoder=encoder, decoder=decoder, prior=prior)
+    optimizer = torch.optim.Adam(chain(encoder.parameters(), decoder.parameters(), prior.parameters()), lr=3e-2)
+    losses = []
+    for _ in range(30):
+        x = torch.randn(32, 4)
+        mean, log_std = encoder(x).chunk(2, dim=1)
+        log_std = log_std.clamp(-3, 2)
+        wanted, log_wanted = prior(torch.ones(1, 1)).chunk(2, dim=1)
+        z = mean + log_std.exp() * torch.randn_like(mean)
+        ratio = ((2 * log_std).exp() + (mean - wanted) ** 2) / (2 * (2 * log_wanted).exp())
+        kl = (log_wanted - log_std + ratio - 0.5).sum(1).mean()
+        loss = fn.mse_loss(decoder(z), x) + torch.clamp(kl, min=0.5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

@@ -28,7 +28,8 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import DERIVATIVE, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT, Origin, Path, Run
+from gradscope.records import Origin, Path, Run
+from gradscope.records.traced import DERIVATIVE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
 
 CODE = ("GS201", "zero-gradient")
 
@@ -169,7 +170,7 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
             continue
         always = count.measured >= PASSES and count.zero == count.measured
         streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured)
-        if cause in HEALTHY_STREAK:
+        if cause in HEALTHY_STREAK or (uid in origins and origins[uid].op == FLOOR):  # free bits
             streak = streak and cause == "masked" and _whole_model_stopped(run, uid)
         faint = (count.norm_max or 0.0) > 0.0 and cause == "unknown"
         constant = cause == "constant_output" and count.measured >= PASSES and (count.norm_max or 0.0) < noise
