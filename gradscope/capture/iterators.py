@@ -13,6 +13,7 @@ _ONE_SHOT = {
     "filter", "map", "zip", "chain", "from_iterable", "iter", "islice", "reversed", "starmap",
     "parameters", "named_parameters",
 }  # fmt: skip
+_OUT = ("values", "items")
 _HARMLESS = {"print", "repr", "str", "type", "id", "isinstance", "hasattr"}
 
 
@@ -27,13 +28,21 @@ def exhausted(built: Site, sources: Sources, *, empty: bool) -> Path:
     for node in names:
         key = key_of(node)
         bound = _binding(index, built, key) if isinstance(node, (ast.Name, ast.Attribute)) else None
-        if bound is None or not _is_one_shot(bound[1], sources):
+        held = bound is not None and empty and any(_is_one_shot(item, sources) for item in _items(bound[1]))
+        if bound is None or not (held or _is_one_shot(bound[1], sources)):
             continue
-        used = _first_use(index, built, key, bound[0])
+        used = _first_use(index, built, key, bound[0], held=held)
         line = used or (bound[0].line if empty else 0)
         if line:
             return (location(built.file, line, built.function.name if built.function else ""),)
     return ()
+
+
+def _items(value: ast.expr) -> list[ast.expr]:
+    """What a list or dict that is written down holds."""
+    if isinstance(value, (ast.List, ast.Tuple)):
+        return value.elts
+    return value.values if isinstance(value, ast.Dict) else []
 
 
 def _arguments(site: Site) -> list[ast.expr]:
@@ -73,15 +82,28 @@ def _generates(function: ast.AST) -> bool:
     return False
 
 
-def _first_use(index: Index, built: Site, key: str, bound: Site) -> int:
-    """The first line between an assignment and the optimizer that iterates over the name; 0 for none."""
+def _first_use(index: Index, built: Site, key: str, bound: Site, *, held: bool) -> int:
+    """The first line between an assignment and the optimizer that iterates over the name; 0 for none.
+
+    `held`: over what a list or dict of this name holds, as far as the line takes that out.
+    """
     first = getattr(bound.node, "end_lineno", bound.line)
     uses = [
         use.lineno
         for use in _iterated(index, built)
-        if key_of(use) == key and first < use.lineno < built.line
+        if first < use.lineno < built.line and (_takes_out(use, key) if held else key_of(use) == key)
     ]  # fmt: skip
     return min(uses, default=0)
+
+
+def _takes_out(use: ast.expr, key: str) -> bool:
+    """Whether an expression takes items out of a list or dict."""
+    for node in ast.walk(use):
+        if isinstance(node, ast.Attribute) and node.attr not in _OUT:
+            continue
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and key_of(node.value) == key:
+            return True
+    return key_of(use) == key
 
 
 def _iterated(index: Index, built: Site) -> Iterator[ast.expr]:

@@ -146,6 +146,8 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
         return "stale_parameter", built, _last(parameter.registered)
     if optimizer is not None and optimizer.exhausted:
         return "not_in_optimizer", optimizer.exhausted, _last(built)
+    if optimizer is not None and not all(group.parameters for group in optimizer.groups):
+        return "not_in_optimizer", built, ()
     removed = _removed(run, parameter)
     abandoned = removed or _abandoned(run)
     if abandoned is not None:
@@ -181,11 +183,15 @@ def _words(run: Run, cause: str, path: Path, uids: Collection[int], also: tuple[
 
 
 def _replaced_words(run: Run, path: Path, uids: Collection[int], also: tuple[Location, ...]) -> Cause | None:
-    """Which line replaced what the optimizer holds, where it was seen; it is said of the optimizer's line."""
-    replaced = {run.parameters[u].registered[-1:] for u in uids}
-    if not path or not also or replaced != {also}:
+    """Which line replaced what the optimizer holds, where that is sure; it is said of the optimizer's line."""
+    lines = {run.parameters[u].registered[-1:] for u in uids}
+    if not path or not also or lines != {also}:
         return None
-    return CAUSES["stale_parameter"]._replace(said=f"its tensors were replaced at {also[0]}, {_BEFORE}")
+    built, there = path[-1], also[0]
+    below = (there.file, there.function) == (built.file, built.function) and there.line > built.line
+    if not below and any(run.parameters[u].replaces is None for u in uids):
+        return None
+    return CAUSES["stale_parameter"]._replace(said=f"its tensors were replaced at {there}, {_BEFORE}")
 
 
 def _is_hidden(run: Run, model: str) -> bool:
