@@ -5,12 +5,14 @@ Then the line that averages or copies is right, and what is wrong is the call.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 from types import CodeType
 
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.operations import SELECTION
-from gradscope.capture.source import Stack, resolve
+from gradscope.capture.source import Stack, line_of, resolve
+from gradscope.capture.statements import statement_at
 from gradscope.capture.targets import MEANT
 from gradscope.capture.values import REPLACES
 from gradscope.records import Cut, Parameter, Run
@@ -104,7 +106,10 @@ def _names(run: Run, uid: int, copy: int) -> tuple[str, int]:
 def _call(finder: CutFinder, run: Run, pairs: dict[int, int]) -> Stack:
     """Where the instance is called: what the uses of its parameters have in common, less its own methods."""
     uses = [frames for copy in pairs.values() if (frames := _first_use(finder, copy))]
-    return call_of(run, uses, [u for pair in pairs.items() for u in pair])
+    stack = call_of(run, uses, [u for pair in pairs.items() for u in pair])
+    while len(stack.frames) > 1 and _calls_an_argument(*stack.frames[0]):
+        stack = Stack(stack.frames[1:])
+    return stack
 
 
 def call_of(run: Run, uses: list[list[Frame]], uids: Iterable[int]) -> Stack:
@@ -116,6 +121,16 @@ def call_of(run: Run, uses: list[list[Frame]], uids: Iterable[int]) -> Stack:
             frames = frames[:depth]
             break
     return Stack(tuple(reversed(frames)))
+
+
+def _calls_an_argument(code: CodeType, at: int) -> bool:
+    """Whether a line calls what its function was given: the caller is who chose it."""
+    statement = statement_at(code.co_filename, line_of(code, at))
+    given = {
+        name for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if name not in ("self", "cls")
+    }
+    calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)] if statement is not None else []
+    return any(isinstance(called, ast.Name) and called.id in given for called in calls)
 
 
 def _first_use(finder: CutFinder, uid: int) -> list[Frame]:
