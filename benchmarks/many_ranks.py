@@ -28,6 +28,7 @@ def message(rank: int, world: int, names: tuple[str, ...]) -> bytes:
     import numpy as np
 
     from gradscope.job import Summary, encode
+    from gradscope.job.summary import INTS
 
     draw = np.random.default_rng(rank)
     count = len(names)
@@ -39,16 +40,13 @@ def message(rank: int, world: int, names: tuple[str, ...]) -> bytes:
         local[-HEAD:] = np.nan
     if rank == world // 3 and world > 3:
         local *= 1_000
-    ints = {
+    ints = dict.fromkeys(INTS, np.zeros(count, np.int32)) | {
         "received": received,
-        "missed": np.zeros(count, np.int32),
-        "zero": np.zeros(count, np.int32),
         "measured": received,
-        "nonfinite": np.zeros(count, np.int32),
+        "numel": np.full(count, 64, np.int32),
         "parts": np.ones(count, np.int32),
         "applied_at": np.full(count, 950, np.int32),
         "bad_at": np.full(count, -1, np.int32),
-        "since": np.zeros(count, np.int32),
     }
     columns = {name: array("i", values.tobytes()) for name, values in ints.items()}
     floats = {"local": array("f", local.tobytes()), "applied": array("f", applied.tobytes())}

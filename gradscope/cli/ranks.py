@@ -25,6 +25,7 @@ from gradscope.errors import RunFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import FrameType
 
     from gradscope.capture.exchange import Exchange
     from gradscope.job import Summary
@@ -53,6 +54,8 @@ class Ending:
 
     def __init__(self) -> None:
         self.told = False
+        self.at = ""
+        """The line at which it was told."""
         self.over = self._ours = False
         self._talk: Exchange | None = None
 
@@ -64,9 +67,11 @@ class Ending:
             signal.signal(signal.SIGTERM, self._terminate)
             ENDED.attach()
 
-    def _terminate(self, *_: object) -> None:
+    def _terminate(self, _: int, frame: FrameType | None) -> None:
         if not self.told and not ENDED.claim():
             return  # a thread reports already, as this came so late
+        if not self.told and not self.over:
+            self.at = _line(frame)
         self.told = True
         if self._talk is not None:
             self._talk.hurry(HURRY)
@@ -110,18 +115,21 @@ def _listen(session: Session) -> None:
             if ENDING.over:
                 return
             if store.check([ALARM]):
-                missing = f"{BLOCKED}{_line()}"
+                missing = f"{BLOCKED}{_line(_main_frame())}"
                 mine = summarize(session.glance(), rank, size, host=socket.gethostname(), missing=missing)
                 Exchange(store, rank, size, topic="alarm").say(encode(mine))
                 return
 
 
-def _line() -> str:
+def _main_frame() -> FrameType | None:
+    return sys._current_frames().get(threading.main_thread().ident or 0)
+
+
+def _line(frame: FrameType | None) -> str:
     """Where the script is, by its own line."""
     from gradscope.capture.source import location
     from gradscope.capture.variables import user_frames
 
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
     user = next(user_frames(frame), None)
     return f" at {location(user.f_code.co_filename, user.f_lineno, user.f_code.co_name)}" if user is not None else ""
 
@@ -199,7 +207,10 @@ def _rank_0_prints(talk: Exchange) -> bool:
 def _ended(status: int) -> str:
     if status == 0:
         return ""
-    return "it was told to end" if status == TERMINATED else f"it failed with exit status {status}"
+    if status != TERMINATED:
+        return f"it failed with exit status {status}"
+    blocked = threading.current_thread() is not threading.main_thread()  # it speaks in place of the script
+    return f"it was told to end{_line(_main_frame()) if blocked else ENDING.at}"
 
 
 def _from_files(out: str | None, ranks: Iterable[int], size: int) -> list[Summary]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradscope.job.summary import UNKNOWN_STEP, Summary
 from gradscope.records import Across, Job, Origin, RankRow, Run, Tally
+from gradscope.records.ranks import Loss
 
 NAMED = 8
 """Ranks that are named per parameter."""
@@ -55,6 +56,7 @@ class Merger:
         self._table = {name: np.full(0, start, kind) for name, (kind, start) in _COLUMNS.items()}
         self._rows: dict[int, RankRow] = {}
         self._without: dict[int, list[int]] = {}
+        self._lost: dict[int, tuple[int, Loss]] = {}
         self._bad: dict[int, list[int]] = {}
         self._stopped: dict[int, list[int]] = {}
         self._origin: tuple[int, int, Origin] | None = None
@@ -85,6 +87,14 @@ class Merger:
         self._count(summary.rank, at, ints, squares)
         self._follow(summary.rank, at, ints, summary.backwards)
         self._measure(summary.rank, at, ints, floats)
+        self._explain(summary, at, ints["lost"])
+
+    def _explain(self, summary: Summary, at: Any, lost: Any) -> None:
+        """Keep what the first rank says of what it lacks."""
+        for place in np.flatnonzero(lost):
+            told = summary.rank, summary.losses[lost[place] - 1]
+            here = int(place if isinstance(at, slice) else at[place])
+            self._lost[here] = min(self._lost.get(here, told), told, key=lambda each: each[0])
 
     def lost(self, rank: int, why: str) -> None:
         """Nothing is known of a rank."""
@@ -195,6 +205,7 @@ class Merger:
             (of["applied_min"], of["applied_max"]) if of["applied_min"] <= of["applied_max"] else None,
             (of["rank_min"], of["rank_max"]),
             of["smallest"] == of["largest"],
+            self._lost[place][1] if place in self._lost else None,
             of["written"],
         )
 

@@ -10,10 +10,11 @@ import json
 import struct
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gradscope.records import OptimizerStep, Origin, Run, Tally, Write
+from gradscope.records.ranks import Loss
 from gradscope.runfile.codec import coder
 
 INTS = (
@@ -28,6 +29,7 @@ INTS = (
     "since",
     "numel",
     "written",
+    "lost",
 )
 FLOATS = ("local", "applied")
 NAN = float("nan")
@@ -54,6 +56,8 @@ class Summary:
     """Why these facts are not all there are."""
     origin: Origin | None = None
     """Where its first NaN or Inf began, if that was seen."""
+    losses: tuple[Loss, ...] = ()
+    """Why parameters get no gradient; the column `lost` counts them from 1."""
 
 
 def summarize(
@@ -71,6 +75,8 @@ def summarize(
     begun = min((e.clock for e in run.events if isinstance(e, OptimizerStep)), default=0)
     writes = (e for e in run.events if isinstance(e, Write) and e.what == "value" and e.clock > begun)
     written = {uid for e in writes for uid in e.parameters}  # not those that load or initialise before training
+    lost = _lost(run, named.values())
+    losses = tuple(dict.fromkeys(lost.values()))
     ints: dict[str, array[int]] = {name: array("i") for name in INTS}
     floats: dict[str, array[float]] = {name: array("f") for name in FLOATS}
     for uid in named.values():
@@ -88,13 +94,32 @@ def summarize(
         ints["since"].append(-1 if tally.last_backward is None else run.backwards - 1 - tally.last_backward)
         ints["numel"].append(min(run.parameters[uid].numel, UNKNOWN_STEP))
         ints["written"].append(uid in written)
+        ints["lost"].append(losses.index(lost[uid]) + 1 if uid in lost else 0)
         last = tally.norm_last
         if last is None and zeros:
             last = 0.0
         floats["local"].append(NAN if last is None else last)
         norm = applied.get(uid)
         floats["applied"].append(NAN if norm is None else norm)
-    return Summary(rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run))
+    return Summary(
+        rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), losses
+    )
+
+
+def _lost(run: Run, uids: Iterable[int]) -> dict[int, Loss]:
+    """Of parameters that never received a gradient, why: the likeliest cut, or the line that froze them."""
+    lacking = {uid for uid in uids if not run.tallies.get(uid, Tally()).backwards}
+    found: dict[int, Loss] = {}
+    for cut in run.cuts:
+        loss = Loss(cut.cause, cut.path[-1] if cut.path else None)
+        found |= dict.fromkeys(lacking.intersection(cut.parameters).difference(found), loss)
+    for uid in lacking:
+        parameter = run.parameters[uid]
+        if not parameter.trainable and parameter.frozen_at:
+            found[uid] = Loss("requires_grad_false", parameter.frozen_at[-1])
+        elif uid in run.never_used:
+            found[uid] = Loss("unused_module")
+    return found
 
 
 def _origin(run: Run) -> Origin | None:
@@ -126,6 +151,7 @@ def encode(summary: Summary) -> bytes:
         "backwards": summary.backwards,
         "missing": summary.missing,
         "origin": coder(Origin).encode(summary.origin) if summary.origin is not None else None,
+        "losses": [coder(Loss).encode(loss) for loss in summary.losses],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     columns: list[array[int] | array[float]] = [
@@ -163,6 +189,7 @@ def decode(body: bytes) -> Summary:
             int(head["backwards"]),
             str(head["missing"]),
             coder(Origin).decode(head["origin"]) if head["origin"] is not None else None,
+            tuple(coder(Loss).decode(loss) for loss in head["losses"]),
         )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not the summary of a rank: {error}") from error

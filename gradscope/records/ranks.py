@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradscope.records.lines import Location
 from gradscope.records.traced import Origin
 
 
@@ -26,6 +27,14 @@ class RankRow:
     def known(self) -> bool:
         """Whether its counts are what it did, not the lack of them."""
         return not self.missing or self.steps > 0 or self.backwards > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why parameters get no gradient on a rank, as that rank traced it."""
+
+    cause: str
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,8 @@ class Across:
     """The ranks of these two."""
     same_size: bool = True
     """It has as many entries on each rank: of different ones, none is a copy of another."""
+    loss: Loss | None = None
+    """Why the first of those without a gradient has none, if that was seen there."""
     written: int = 0
     """Ranks on which something else than an optimizer writes to it: an average of weights, a broadcast."""
 
@@ -107,5 +118,5 @@ class Job:
         gone = [row for row in rows if not row.missing.startswith(_SPOKE)]
         failed = [row for row in rows if row.missing.startswith("it failed")]
         reached = max((row.backwards for row in failed), default=0)
-        behind = [row for row in rows if row.missing.startswith("it was still") and row.backwards < reached]
+        behind = [row for row in rows if row not in gone and row not in failed and row.backwards < reached]
         return next(iter([*gone, *behind, *failed, *rows]), None)
