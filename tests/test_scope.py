@@ -585,7 +585,7 @@ def test_a_small_budget_thins_the_norms_but_not_who(parts):
         run = scope.report().run
     assert run.tallies[0].backwards == 60
     assert run.tallies[0].measured < 30
-    assert "to stay within 0.0%" in run.notes[0]
+    assert "with 0.0% as the aim" in run.notes[0]
     assert run.tallies[0].ratio_last is not None
 
 

@@ -26,6 +26,7 @@ class Budget:
         self.thinning = 1
         """Norms are measured at every n-th pass that is due."""
         self.total = 0.0
+        self._begun = perf_counter()
         self._since = 0.0
         self._own = 0.0
         self._aside = 0.0
@@ -80,7 +81,9 @@ class Budget:
         """What was given up for the budget, in words; empty if nothing was."""
         if self.share is None or self.thinning == 1:
             return ""
+        of_run = self.total / max(perf_counter() - self._begun, 1e-9)
         return (
-            f"gradscope took {self.total:.2f} s; to stay within {self.share:.1%} norms are measured at every"
-            f" {self.thinning}th pass of each backward line; watch(budget=None) measures all"
+            f"gradscope took {self.total:.2f} s, {of_run:.1%} of the run: with {self.share:.1%} as the aim, norms are"
+            f" measured at every {self.thinning}th pass of each backward line, and who received a gradient is noted at"
+            " each; watch(budget=None) measures all"
         )

@@ -8,6 +8,7 @@ Exit status: 0, or 2 if the file cannot be read as a run.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
 
     from gradscope.report import Report
 
+_RANK = re.compile(r"\.rank\d+(?=(\.[^./]*)?$)")
+
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("runfile", metavar="RUNFILE", help="what `gradscope run --out` or watch(to=...) has written")
+    parser.add_argument(
+        "runfile", metavar="RUNFILE", nargs="+",
+        help="what `gradscope run --out` or watch(to=...) has written; of a job one file, or those of all its ranks",
+    )  # fmt: skip
     parser.add_argument("--follow", action="store_true", help="go on while the run is being written")
     parser.add_argument("--interval", type=options.positive, default=5, metavar="S", help="seconds between looks (5)")
     options.add_outputs(parser)
@@ -30,11 +36,22 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     options.anchor_outputs(args)
-    for report in _reports(args.runfile, args.interval if args.follow else None):
+    for report in _reports(_first(args.runfile), args.interval if args.follow else None):
         options.write_outputs(report, args)
         if not args.quiet and "-" not in (args.json, args.markdown):
             terminal.print_report(report, sys.stdout)
     return 0
+
+
+def _first(paths: list[str]) -> str:
+    """The file to begin with; raises GradscopeError unless the others are those of other ranks of the same run."""
+    from gradscope.errors import GradscopeError
+
+    first = min(paths, key=lambda path: (len(path), path))
+    for path in paths:
+        if _RANK.sub("", path) != _RANK.sub("", first):
+            raise GradscopeError(f"{path} is of another run than {first}: report one run at a time")
+    return first
 
 
 def _reports(path: str, interval: int | None) -> Iterator[Report]:

@@ -12,7 +12,7 @@ from gradscope.diagnosis.finding import SEVERITY_ORDER, Finding, Severity, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gradscope.records import Location
+    from gradscope.records import Job, Location, RankRow
     from gradscope.report import ModelSummary, Report
 
 STATE_WORDS = {
@@ -175,7 +175,8 @@ def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdic
     if worst is None:
         unheard = run.job.unheard if run.job is not None else None
         if unheard is not None:
-            return Verdict(Severity.WARNING, f"{_calm(report)}; rank {unheard.rank}: {unheard.missing}", facts)
+            why = f"{unheard.missing}{_uneven(report.run.job, unheard)}"
+            return Verdict(Severity.WARNING, f"{_calm(report)}; rank {unheard.rank}: {why}", facts)
         return Verdict(Severity.INFO if _stopped(report) else None, _calm(report), facts)
     return Verdict(worst, _alarm(report, [f for f in loud if f.severity is worst]), facts)
 
@@ -207,6 +208,18 @@ def _frozen_at(report: Report, name: str) -> str:
     lines = {p.frozen_at[-1:] for uid in uids if not (p := report.run.parameters[uid]).trainable}
     line = lines.pop() if len(lines) == 1 else ()
     return f" at {brief(line[0])}" if line else ""
+
+
+def _uneven(job: Job | None, failed: RankRow) -> str:
+    """That a rank failed in a pass that no other had, all of which came to their end."""
+    others = [row for row in job.rows if row.rank != failed.rank] if job is not None else []
+    most = max((row.backwards for row in others), default=0)
+    if not most or any(row.missing for row in others) or failed.backwards <= most:
+        return ""
+    return (
+        f", in backward pass {failed.backwards} when the others had ended after {most}: give all ranks as many batches"
+        " (DistributedSampler, drop_last=True), or use Join"
+    )
 
 
 def _stopped(report: Report) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
 
 from gradscope.capture import budget as module
@@ -77,3 +79,11 @@ def test_updates_have_half_of_the_share(clock):
     assert budget.rested
     budget.spent(clock.now - 0.1)
     assert budget._own == pytest.approx(0.0)
+
+
+def test_the_share_of_the_run_is_told_and_not_only_the_aim():
+    budget = Budget(0.01)
+    budget.thinning = 7
+    budget._begun = perf_counter() - 10.0
+    budget.total = 2.0
+    assert "gradscope took 2.00 s, 20.0% of the run: with 1.0% as the aim" in budget.note()

@@ -172,6 +172,18 @@ def test_bad_run_file(capsys, tmp_path, content):
     assert errors.count("\n") == 1
 
 
+def test_files_of_all_ranks_are_one_run_and_others_are_not(capsys, tmp_path):
+    paths = [tmp_path / name for name in ("a.gradscope", "a.rank1.gradscope", "a.rank12.gradscope", "b.gradscope")]
+    for path in paths:
+        write_run(path, report().run)
+
+    alone = run(capsys, "report", str(paths[0]))
+    assert run(capsys, "report", *map(str, (paths[2], paths[0], paths[1]))) == alone
+    status, _, errors = run(capsys, "report", *map(str, paths))
+    assert status == 2
+    assert "b.gradscope is of another run than" in errors
+
+
 @pytest.mark.parametrize("argv", [("rules",), ("rules", "GS101"), ("demo", "--list"), ("report", "a.gradscope")])
 def test_a_reader_that_leaves_early_is_no_error(argv, environment, tmp_path):
     write_run(tmp_path / "a.gradscope", report().run)

@@ -10,6 +10,7 @@ import pytest
 
 from gradscope.job import Merger, Summary, decode, encode, summarize, with_job
 from gradscope.records import (
+    Cut,
     Group,
     Job,
     Location,
@@ -259,3 +260,43 @@ def test_a_rank_that_had_not_come_as_far_is_named_before_the_one_that_waited_for
         RankRow(1, backwards=passes, missing="it was still running at train.py:9"),
     )
     assert Job(2, rows).unheard.rank == first
+
+
+@pytest.mark.parametrize("told", ["it was still running at train.py:9", "it was told to end at train.py:9"])
+def test_of_several_that_gave_up_waiting_the_one_they_waited_for_is_named(told):
+    failed = [RankRow(rank, backwards=6, missing="it failed with exit status 1") for rank in range(3)]
+    assert Job(4, (*failed, RankRow(3, backwards=5, missing=told))).unheard.rank == 3
+
+
+def test_a_rank_with_more_batches_than_the_others_is_told_so():
+    rows = (RankRow(0, backwards=9, missing="it failed with exit status 1"), *(RankRow(n, backwards=8) for n in (1, 2)))
+    report = Report(replace(RUN, job=Job(3, rows)))
+    assert "in backward pass 9 when the others had ended after 8" in " ".join(str(report).split())
+
+
+def test_what_a_rank_traced_is_said_of_what_it_lacks():
+    cut = Cut("detach", frozenset({1}), (Location("train.py", 14, "forward", "h = h.detach()"),), "detach", 0)
+    lacking = replace(RUN, cuts=(cut,), tallies={0: RUN.tallies[0]})
+    merger = Merger(2)
+    for rank, run in enumerate((RUN, lacking)):
+        merger.add(decode(encode(summarize(run, rank, 2))))
+    (found,) = [f for f in Report(with_job(RUN, merger.job())).findings if f.code == "GS601"]
+    assert (found.cause, found.location.line) == ("detach", 14)
+    assert "on rank 1: detach() cuts its output out of the graph at train.py:14" in found.message
+
+
+def test_where_nothing_was_traced_no_reason_is_claimed():
+    merger = Merger(2)
+    for rank, run in enumerate((RUN, replace(RUN, tallies={0: RUN.tallies[0]}))):
+        merger.add(decode(encode(summarize(run, rank, 2))))
+    (found,) = [f for f in Report(with_job(RUN, merger.job())).findings if f.code == "GS601"]
+    assert "probably what these ranks compute never uses it" in found.message
+
+
+RUN = Run(
+    steps=9,
+    backwards=9,
+    models=(Model("m", "M", (0, 1)),),
+    parameters={u: Parameter(u, (2,), "float32", "cpu", True, (Owner("m", f"p{u}"),)) for u in (0, 1)},
+    tallies={u: Tally(backwards=9, measured=9, steps=9, norm_last=1.0) for u in (0, 1)},
+)
