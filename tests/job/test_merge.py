@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -300,3 +302,9 @@ RUN = Run(
     parameters={u: Parameter(u, (2,), "float32", "cpu", True, (Owner("m", f"p{u}"),)) for u in (0, 1)},
     tallies={u: Tally(backwards=9, measured=9, steps=9, norm_last=1.0) for u in (0, 1)},
 )
+
+
+def test_the_simulation_of_many_ranks_runs():
+    merge = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "many_ranks.py"))["merge"]
+    merge.__globals__["PARAMETERS"] = 50
+    assert merge(4)
