@@ -225,3 +225,20 @@ def test_an_origin_of_an_earlier_traced_step_is_not_looked_for_in_a_later_one():
     late = [f for f in report.findings if f.code == "GS201" and "in the last" in f.message]
     flowing = {m.name for m in report.models if m.state == "flowing"}
     assert {f.model for f in report.findings if f.code == "GS201"} & flowing <= {f.model for f in late}
+
+
+def test_zeros_that_were_stepped_and_cleared_afterwards_were_not_lost():
+    encoder, critic = two()
+    optimizer = torch.optim.SGD([*encoder.parameters(), *critic.parameters()], 0.01)
+    with gradscope.watch(encoder=encoder, critic=critic) as scope:
+        for turn in scope.steps(range(40)):
+            code = encoder(torch.randn(8, 4))
+            loss = code.pow(2).mean()
+            if turn % 2:
+                loss = loss + 0 * critic(code.detach()).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        found = scope.report().findings
+    assert ("GS201", "critic") in {(f.code, f.model) for f in found}
+    assert "GS507" not in {f.code for f in found}

@@ -62,7 +62,7 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
     ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
     ax.set_xlim(-0.7, len(rows) - 0.3)
-    ax.set_xlabel("parameter, from input to output")
+    ax.set_xlabel("parameter, in the order of its model")
     ax.set_ylabel("gradient norm (last received)")
     ax.grid(axis="y")
     if not sizes:  # no norm has a size that an axis could be of

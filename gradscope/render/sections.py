@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _RANKS = 256
 _KEPT = "the norms of {:,} of {:,} backward passes were kept; the counts and states are of all of them"
+_ADDED = "What earlier passes left, and nobody cleared, is in it."
 _OWN = "gradscope's hooks took {:.2g} s in all, and its records {:.2g} MB; it keeps so many events and no more"
 _CARDS = 12
 """Of more models than these, the well ones are folded away."""
@@ -129,7 +130,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
 def _flow(report: Report) -> Markup:
     if not report.flow:
         return Markup()
-    caption = f"{flow_words(report).capitalize()}; a dash where it left none."
+    caption = f"{flow_words(report).capitalize()}; a dash where it left none. {_ADDED}"
     wide = sum(len(model.name) + _PADDING for model in report.models) > _LINE
     if wide and len(report.flow) <= _TURNED:  # on paper nothing scrolls
         return _scroller("Flow matrix", table(turned_flow_table(report, report.models), caption=caption, class_="flow"))

@@ -85,7 +85,8 @@ def check(run: Run) -> Iterable[Finding]:
 
 def _says(best: dict[int, tuple[float, float]], uids: Iterable[int], share: float | None) -> str:
     if share is not None:
-        return f"gets a gradient that moves its weights by less than float32 resolves ({share:.0e} of them a step)"
+        moved = f"{share:.0e} of their size a step"
+        return f"gets a gradient that moves its weights by less than float32 resolves of most ({moved})"
     return f"gets a vanishing gradient (at most {max(best[u][0] for u in uids):.0e} per weight)"
 
 

@@ -111,8 +111,10 @@ def _followed(run: Run) -> tuple[dict[int, dict[int, int]], set[int], dict[int, 
                     counts = lost.setdefault(event.optimizer, {})
                     counts[uid] = counts.get(uid, 0) + 1
                     del cleared[uid]
-                elif uid in event.norms and event.norms[uid] != 0.0:  # where it was not measured, what came is there
-                    applied.add(uid)
+                elif uid in event.norms:
+                    arrived.discard(uid)  # it was used, also if it was zero: what is cleared later is no loss
+                    if event.norms[uid] != 0.0:  # where it was not measured, what came is there
+                        applied.add(uid)
     lost = {optimizer: same.all(counts) for optimizer, counts in lost.items()}
     return lost, set(same.all(dict.fromkeys(applied))), same.all(where)
 
