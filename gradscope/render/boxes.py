@@ -54,6 +54,8 @@ class Draft:
     calls: dict[str, int] = field(default_factory=dict)
     """Of a box that is one module, or several of one shape: how often each was called."""
     names: dict[str, None] = field(default_factory=dict)
+    own: dict[str, None] = field(default_factory=dict)
+    """Parameters of a module that is drawn in parts: they belong to none of these."""
     classes: dict[str, None] = field(default_factory=dict)
     sizes: dict[Fqn, float] = field(default_factory=dict)
     norms: dict[Fqn, float] = field(default_factory=dict)
@@ -237,6 +239,8 @@ class _Sorter:
         draft.nodes += 1
         if len(draft.names) <= MAX_NAMES and (node.kind != "parameter" or self.keys[position] in self.inner):
             draft.names[self.stream.names[position]] = None
+        if node.kind == "parameter" and self.keys[position] in self.inner and len(draft.own) <= MAX_NAMES:
+            draft.own[self.stream.names[position]] = None
         if draft.location is None and node.location is not None:
             draft.location = node.location
         if node.kind == "module" and node.module == ".".join(self.paths[position]):

@@ -58,6 +58,8 @@ class Box:
     """How many parameters have a gradient that is not sound."""
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    """Parameters of a module that is drawn in parts, if that is what the box holds."""
     calls: int = 1
     """How often the module was called, or each of those that share the box."""
     norms: tuple[float, float] | None = None
@@ -189,6 +191,7 @@ def _box(draft: Draft) -> Box:
         dict(draft.some),
         tuple(draft.classes),
         tuple(draft.names),
+        tuple(draft.own),
         max(calls) if len(calls := set(draft.calls.values())) == 1 else 1,
         norm_range(draft),
         draft.location,

@@ -37,7 +37,7 @@ def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
     if box.kind is Kind.GLUE:
         where = [small(place(box.location))] if box.location else []
         return [_names(box.names) + _times(box), *where]
-    own = box.names if box.parameters == box.nodes else ()
+    own = box.own or (box.names if box.parameters == box.nodes else ())
     title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path) or (box.classes or ("whole model",))[0]
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
     if box.calls > 1:

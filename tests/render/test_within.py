@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradscope.records import Location
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import fold
+from gradscope.render.labels import rows
 from gradscope.render.stream import Flow
 from tests.render import graph_builders as build
 
@@ -99,3 +100,14 @@ def test_a_residual_loop_is_not_made_a_ring():
     s.loss(h)
     picture = fold(s.graph(), 2)
     assert sum(box.kind is Kind.GLUE for box in picture.boxes) == 4
+
+
+def test_parameters_of_a_model_that_is_drawn_in_parts_keep_their_names():
+    s = build.Sketch()
+    token = s.node("parameter", "cls_token", "vit", "", uid=7, norm=0.1)
+    spread = s.op("expand", "vit", "", token)
+    patch = s.layer("vit", "patch", s.node("input", "x", live=False))
+    s.loss(s.op("cat", "vit", "", spread, patch))
+    own = next(box for box in fold(s.graph(), 2).boxes if box.own)
+    assert own.own == ("cls_token",)
+    assert rows(own, passes=False)[0] == "<b>cls_token</b>"
