@@ -54,6 +54,7 @@ class Capture:
         self._handles: list[Any] = []
         self.calls = ModuleCalls(self.registry, discover=discover)
         self.calls.on_first.append(self.watcher.ranks.entered)
+        self.calls.on_outermost.append(self.watcher.ranks.outermost)
         self.calls.on_child.append(self.watcher.ranks.wrapped)
         self.calls.on_parameter.append(self.watcher.inbox.expect)
         self._open = False

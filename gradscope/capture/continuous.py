@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
 from torch.overrides import _get_current_function_mode
 
 from gradscope.capture.capture import Capture
@@ -58,7 +59,7 @@ class Continuous:
         elif capture.watcher.suspicions.take():
             self._begin(step, ON_SUSPICION)
 
-    def _end_if_due(self) -> None:
+    def _end_if_due(self, _: nn.Module | None = None) -> None:
         capture = self._capture
         if capture.watcher.log.step < self._ends or _get_current_function_mode() is not capture.tracer:  # type: ignore[no-untyped-call]
             return

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gradscope.capture.norms import fused, unseen
-from gradscope.records import Backward
+from gradscope.capture.source import Stack, resolve, snapshot
+from gradscope.records import Averaged, Backward
 
 if TYPE_CHECKING:
     from gradscope.capture.ledger import Ledger
@@ -140,6 +142,10 @@ class Ranks:
         self._own: dict[int, torch.Tensor] = {}
         """Per id of a parameter whose gradient is averaged in place: the norm it had before."""
         self._handles: list[Any] = []
+        self._wrappers: dict[int, weakref.ref[nn.Module]] = {}
+        """Each DistributedDataParallel by its id."""
+        self._missed: dict[int, tuple[weakref.ref[nn.Module], str, Stack]] = {}
+        """Modules that last ran so that nothing averages them, how, and where."""
 
     @property
     def active(self) -> bool:
@@ -167,6 +173,7 @@ class Ranks:
         if type(module) is not DistributedDataParallel or child is None:
             return
         self.averages = True
+        self._wrappers[id(module)] = weakref.ref(module)
         hook = _early(self, weakref.ref(module))
         for tensor in child.parameters():
             if tensor.requires_grad and tensor.is_leaf:
@@ -177,6 +184,33 @@ class Ranks:
         """A module runs for the first time while tracing."""
         if _is_sharded(module):
             self._sharded.append(weakref.ref(module))
+
+    def outermost(self, module: nn.Module) -> None:
+        """A module runs inside no other, in a traced step: is it called past its wrapper, or in no_sync()."""
+        if not self._wrappers or not torch.is_grad_enabled():
+            return
+        wrapper, missed = self._wrappers.get(id(module)), "past"
+        if wrapper is not None and wrapper() is module:
+            self._missed.pop(id(module), None)
+            self._missed.pop(id(module.module), None)
+            if module.require_backward_grad_sync:
+                return
+            missed = "no_sync"
+        elif not any(module is m for ref in self._wrappers.values() if (w := ref()) is not None for m in w.modules()):
+            return
+        self._missed.setdefault(id(module), (weakref.ref(module), missed, snapshot(sys._getframe(2))))
+
+    def averaged(self) -> dict[int, Averaged]:
+        """What is known of each parameter that a DistributedDataParallel holds."""
+        found: dict[int, Averaged] = {}
+        for ref in self._wrappers.values():
+            for tensor in wrapper.parameters() if (wrapper := ref()) is not None else ():
+                found[self.registry.uid(tensor)] = Averaged()
+        for module, missed, stack in self._missed.values():
+            for tensor in inside.parameters() if (inside := module()) is not None else ():
+                found[self.registry.uid(tensor)] = Averaged(missed, resolve(stack))
+        found.pop(-1, None)
+        return found
 
     def close(self) -> None:
         """Remove what was hooked."""
@@ -215,7 +249,7 @@ class Ranks:
         tensor = self.registry.tensor(uid)
         return 1 if tensor is None else parts(tensor)
 
-    def averaged(self) -> None:
+    def average_written(self) -> None:
         """The averages of the ranks were written into the gradients that arrived; nobody else wrote to them."""
         event = self.log.last()
         if isinstance(event, Backward):

@@ -73,6 +73,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         histograms=capture.histograms.records(),
         rank=rank,
         world=processes,
+        averaged=ranks.averaged(),
         declarations=declarations(),
         marked=capture.watcher.loop.whole,
         cost=Cost(capture.watcher.budget.total, bytes_of(log, capture.registry, capture.watcher.gradients)),

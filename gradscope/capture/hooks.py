@@ -151,7 +151,7 @@ class Watcher(Ledger):
             self.finish_backward()
             self.loop.stop_at_limit()
         if self.ranks.averages:
-            self.inbox.afterwards(self.ranks.averaged)
+            self.inbox.afterwards(self.ranks.average_written)
 
     def finish_backward(self) -> None:
         """Close the open backward pass: measure, log, tally."""

@@ -48,8 +48,8 @@ class ModuleCalls:
         """Per module that another thread ran: how it was called there first, with gradients if it ever was."""
         self.on_first: list[Callable[[nn.Module], None]] = []
         """Called with each module when it first runs."""
-        self.on_outermost: list[Callable[[], None]] = []
-        """Called when a module begins to run inside no other."""
+        self.on_outermost: list[Callable[[nn.Module], None]] = []
+        """Called with each module that begins to run inside no other."""
         self.on_elsewhere: list[Callable[[], None]] = []
         """Called when a module begins to run in another thread than the traced one."""
         self.on_child: list[Callable[[nn.Module, nn.Module | None], None]] = []
@@ -103,8 +103,8 @@ class ModuleCalls:
         self.turns.append(self._made)
         self._made += 1
         if len(self.running) == 1:
-            for told in self.on_outermost:
-                told()
+            for outermost in self.on_outermost:
+                outermost(module)
 
     def _note_call(self, number: int) -> None:
         told = self.away.get(number)

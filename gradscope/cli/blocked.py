@@ -27,6 +27,8 @@ class Blocked:
         self._number = number
         self._report: Callable[[], None] | None = None
         self._claim = threading.Lock()
+        self._speaker: threading.Thread | None = None
+        """The thread, once it is about to report."""
 
     def attach(self) -> None:
         """Begin to listen, unless somebody else has the descriptor. Call it in the main thread."""
@@ -50,10 +52,16 @@ class Blocked:
         """Whether the one who asks is the first, and so the one to end the process."""
         return self._claim.acquire(blocking=False)
 
+    def give_way(self) -> None:
+        """Wait for the end of the process, if the thread reports: what the script waited for may have failed."""
+        if self._speaker is not None:
+            self._speaker.join()
+
     def _listen(self, heard: int) -> None:
         while self._number not in os.read(heard, 64):
             pass
         time.sleep(PATIENCE)
+        self._speaker = threading.current_thread()
         if self._report is None or not self.claim():
             return
         try:

@@ -123,6 +123,7 @@ def run_script(args: Namespace, tell: Callable[[Outcome], None] | None = None) -
 
         stack.enter_context(when_torch_is_imported(watch))
         outcome.status = _run(load_module if args.module else load_script, name, rest)
+        BLOCKED.give_way()
         ranks.ENDING.script_is_over()
         _wait_for_threads()
         if outcome.session is not None:

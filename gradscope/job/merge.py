@@ -15,7 +15,7 @@ import numpy as np
 
 from gradscope.job.summary import UNKNOWN_STEP, Summary
 from gradscope.records import Across, Job, Origin, RankRow, Run, Tally
-from gradscope.records.ranks import Loss
+from gradscope.records.ranks import Lack
 
 NAMED = 8
 """Ranks that are named per parameter."""
@@ -56,7 +56,7 @@ class Merger:
         self._table = {name: np.full(0, start, kind) for name, (kind, start) in _COLUMNS.items()}
         self._rows: dict[int, RankRow] = {}
         self._without: dict[int, list[int]] = {}
-        self._lost: dict[int, tuple[int, Loss]] = {}
+        self._lost: dict[int, tuple[int, Lack]] = {}
         self._bad: dict[int, list[int]] = {}
         self._stopped: dict[int, list[int]] = {}
         self._origin: tuple[int, int, Origin] | None = None
@@ -92,7 +92,7 @@ class Merger:
     def _explain(self, summary: Summary, at: Any, lost: Any) -> None:
         """Keep what the first rank says of what it lacks."""
         for place in np.flatnonzero(lost):
-            told = summary.rank, summary.losses[lost[place] - 1]
+            told = summary.rank, summary.lacks[lost[place] - 1]
             here = int(place if isinstance(at, slice) else at[place])
             self._lost[here] = min(self._lost.get(here, told), told, key=lambda each: each[0])
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gradscope.records import OptimizerStep, Origin, Run, Tally, Write
-from gradscope.records.ranks import Loss
+from gradscope.records.ranks import Lack
 from gradscope.runfile.codec import coder
 
 INTS = (
@@ -56,7 +56,7 @@ class Summary:
     """Why these facts are not all there are."""
     origin: Origin | None = None
     """Where its first NaN or Inf began, if that was seen."""
-    losses: tuple[Loss, ...] = ()
+    lacks: tuple[Lack, ...] = ()
     """Why parameters get no gradient; the column `lost` counts them from 1."""
 
 
@@ -76,7 +76,7 @@ def summarize(
     writes = (e for e in run.events if isinstance(e, Write) and e.what == "value" and e.clock > begun)
     written = {uid for e in writes for uid in e.parameters}  # not those that load or initialise before training
     lost = _lost(run, named.values())
-    losses = tuple(dict.fromkeys(lost.values()))
+    lacks = tuple(dict.fromkeys(lost.values()))
     ints: dict[str, array[int]] = {name: array("i") for name in INTS}
     floats: dict[str, array[float]] = {name: array("f") for name in FLOATS}
     for uid in named.values():
@@ -94,7 +94,7 @@ def summarize(
         ints["since"].append(-1 if tally.last_backward is None else run.backwards - 1 - tally.last_backward)
         ints["numel"].append(min(run.parameters[uid].numel, UNKNOWN_STEP))
         ints["written"].append(uid in written)
-        ints["lost"].append(losses.index(lost[uid]) + 1 if uid in lost else 0)
+        ints["lost"].append(lacks.index(lost[uid]) + 1 if uid in lost else 0)
         last = tally.norm_last
         if last is None and zeros:
             last = 0.0
@@ -102,23 +102,23 @@ def summarize(
         norm = applied.get(uid)
         floats["applied"].append(NAN if norm is None else norm)
     return Summary(
-        rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), losses
+        rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), lacks
     )
 
 
-def _lost(run: Run, uids: Iterable[int]) -> dict[int, Loss]:
+def _lost(run: Run, uids: Iterable[int]) -> dict[int, Lack]:
     """Of parameters that never received a gradient, why: the likeliest cut, or the line that froze them."""
     lacking = {uid for uid in uids if not run.tallies.get(uid, Tally()).backwards}
-    found: dict[int, Loss] = {}
+    found: dict[int, Lack] = {}
     for cut in run.cuts:
-        loss = Loss(cut.cause, cut.path[-1] if cut.path else None)
-        found |= dict.fromkeys(lacking.intersection(cut.parameters).difference(found), loss)
+        lack = Lack(cut.cause, cut.path[-1] if cut.path else None)
+        found |= dict.fromkeys(lacking.intersection(cut.parameters).difference(found), lack)
     for uid in lacking:
         parameter = run.parameters[uid]
         if not parameter.trainable and parameter.frozen_at:
-            found[uid] = Loss("requires_grad_false", parameter.frozen_at[-1])
+            found[uid] = Lack("requires_grad_false", parameter.frozen_at[-1])
         elif uid in run.never_used:
-            found[uid] = Loss("unused_module")
+            found[uid] = Lack("unused_module")
     return found
 
 
@@ -151,7 +151,7 @@ def encode(summary: Summary) -> bytes:
         "backwards": summary.backwards,
         "missing": summary.missing,
         "origin": coder(Origin).encode(summary.origin) if summary.origin is not None else None,
-        "losses": [coder(Loss).encode(loss) for loss in summary.losses],
+        "lacks": [coder(Lack).encode(lack) for lack in summary.lacks],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     columns: list[array[int] | array[float]] = [
@@ -189,7 +189,7 @@ def decode(body: bytes) -> Summary:
             int(head["backwards"]),
             str(head["missing"]),
             coder(Origin).decode(head["origin"]) if head["origin"] is not None else None,
-            tuple(coder(Loss).decode(loss) for loss in head["losses"]),
+            tuple(coder(Lack).decode(lack) for lack in head["lacks"]),
         )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not the summary of a rank: {error}") from error

@@ -27,7 +27,10 @@ from gradscope.records.events import Passes as Passes
 from gradscope.records.events import Write as Write
 from gradscope.records.lines import Location as Location
 from gradscope.records.lines import Path as Path
+from gradscope.records.parameters import Owner as Owner
+from gradscope.records.parameters import Parameter as Parameter
 from gradscope.records.ranks import Across as Across
+from gradscope.records.ranks import Averaged as Averaged
 from gradscope.records.ranks import Job as Job
 from gradscope.records.ranks import RankRow as RankRow
 from gradscope.records.traced import DECORATED as DECORATED
@@ -51,83 +54,6 @@ from gradscope.records.traced import Cut as Cut
 from gradscope.records.traced import Origin as Origin
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """One name of a parameter: `fqn` inside `model`."""
-
-    model: str
-    fqn: str
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A leaf tensor that could be trained."""
-
-    uid: int
-    shape: tuple[int, ...]
-    dtype: str
-    device: str
-    trainable: bool
-    owners: tuple[Owner, ...] = ()
-    module: str = ""
-    """Class name of the module that holds it directly."""
-    built: Path = ()
-    """Where its module was put into its parent, where known."""
-    loaded: bool = False
-    """Its value was written after construction: copied, loaded or filled by the user."""
-    frozen_at: Path = ()
-    """The line that last set `requires_grad` to False, where seen."""
-    frozen_clock: int = 0
-    """When that was, among all such lines."""
-    frozen_line: str = ""
-    """`file:line` that last froze it, also if it was thawed again since."""
-    freezes: int = 0
-    """How often `requires_grad` was set to False, where seen."""
-    thaws: int = 0
-    """How often it was set from False to True, where seen."""
-    thawed: bool = False
-    """It required a gradient at some time after an optimizer held it."""
-    registered: Path = ()
-    """The line that gave it to its module, where seen."""
-    copy_of: int | None = None
-    """The uid it was deep-copied from, where seen."""
-    replaces: int | None = None
-    """The uid that had its name before and that an optimizer still holds."""
-    replaced: int = 0
-    """How often another tensor took this name."""
-    late: bool = False
-    """It came after the first backward pass."""
-    evaluating: bool = False
-    """Its module is in eval() mode."""
-    copied_at: Path = ()
-    """The line of the deepcopy it came from."""
-    cast_at: Path = ()
-    """The line that moved it to another dtype or device."""
-    misset: bool = False
-    """`requires_grad = True` was set on a module that holds it, as an attribute that does nothing."""
-    drifts: int = 0
-    """How often its value was seen changed although no optimizer holds it."""
-    buffer: bool = False
-    """It is a buffer of a module, and requires no gradient."""
-    former: tuple[Owner, ...] = ()
-    """Its names, if another instance of its model has them now and no optimizer held it."""
-
-    @property
-    def numel(self) -> int:
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
-
-    @property
-    def name(self) -> str:
-        """`model.fqn` of its first owner."""
-        if not self.owners:
-            return f"parameter{self.uid}"
-        first = self.owners[0]
-        return f"{first.model}.{first.fqn}" if first.fqn else first.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +184,8 @@ class Run:
     """Per parameter of which this rank holds a part: of how many, and the passes that left this part all zero."""
     job: Job | None = None
     """What the ranks of the job said, where they were asked."""
+    averaged: Mapping[int, Averaged] = field(default_factory=dict)
+    """Per parameter that a DistributedDataParallel holds."""
     declarations: tuple[Declaration, ...] = ()
     between: tuple[Event, ...] = ()
     """A sample of the backward passes and optimizer steps between those, to draw. What is inferred from one event

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradscope.records.lines import Location
+from gradscope.records.lines import Location, Path
 from gradscope.records.traced import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """How a DistributedDataParallel that holds a parameter was called last, in a traced step."""
+
+    missed: str = ""
+    """Why that call averages nothing: "past" the wrapper, or inside its "no_sync"; empty if it does."""
+    path: Path = ()
+    """Then the line of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class RankRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class Lack:
     """Why parameters get no gradient on a rank, as that rank traced it."""
 
     cause: str
@@ -78,7 +88,7 @@ class Across:
     """The ranks of these two."""
     same_size: bool = True
     """It has as many entries on each rank: of different ones, none is a copy of another."""
-    loss: Loss | None = None
+    lack: Lack | None = None
     """Why the first of those without a gradient has none, if that was seen there."""
     written: int = 0
     """Ranks on which something else than an optimizer writes to it: an average of weights, a broadcast."""

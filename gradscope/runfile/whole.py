@@ -35,7 +35,7 @@ EXPONENTS = 2200
 """More than float64 has, with those below its smallest normal number."""
 
 _UIDS: dict[type, tuple[str, ...]] = {
-    Run: ("tallies", "parts", "never_used", "unseen"),
+    Run: ("tallies", "parts", "averaged", "never_used", "unseen"),
     Model: ("parameters",),
     Group: ("parameters",),
     Backward: ("norms", "added", "connected"),

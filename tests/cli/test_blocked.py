@@ -55,3 +55,16 @@ time.sleep(1.5)
 print("alive", os.waitstatus_to_exitcode(status))
 """
     assert ended(code) == (0, ["alive", "9"], "")
+
+
+def test_the_main_thread_gives_way_to_the_thread_that_reports_already():
+    """What the script waited for may fail in the meantime, and the main thread comes to the end, too."""
+    code = """
+told.reports(lambda: (time.sleep(1), print("reported")))
+signal.signal(signal.SIGTERM, lambda *_: None)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(1)
+told.give_way()
+print("lost")
+"""
+    assert ended(code)[:2] == (128 + signal.SIGTERM, ["reported"])

@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("train.py")
 ENDS = ("well", "hang", "kill", "miss", "wait", "late")
+APART = {"past": "it is called past the DistributedDataParallel", "apart": "it is called inside no_sync()"}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def ended(tmp_path_factory):
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
     torchrun += ["--rdzv-endpoint", "127.0.0.1:0"]
     jobs = {}
-    for end in ENDS:
+    for end in (*ENDS, *APART):
         folder = tmp_path_factory.mktemp(end)
         command = [sys.executable, *torchrun, "-m", "gradscope", "run", "--out", "run.gradscope", "--json", "r.json"]
         with (folder / "said").open("w") as said:
@@ -63,6 +64,17 @@ def test_one_report_names_the_rank_without_gradient(ended, end):
     if end == "well":
         assert found["location"]["text"] == "return self.a(hidden) + self.b(hidden) if both else self.a(hidden)"
         assert "as rank 0 does at" in found["message"]
+
+
+@pytest.mark.parametrize("end", APART)
+def test_gradients_that_nothing_averages_name_the_call(ended, end):
+    folder, status = ended[end]
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+
+    assert status == 0
+    assert [f["code"] for f in report["findings"]] == ["GS602"]
+    assert APART[end] in report["findings"][0]["message"]
+    assert report["findings"][0]["location"]["text"] == "loss = model(torch.randn(4, 8), both).pow(2).mean()"
 
 
 def test_report_says_what_became_of_the_ranks(ended):

@@ -1,9 +1,11 @@
 """A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults.
 
 `miss`: it lacks the head at one step only, and the job hangs there. `wait`: both are blocked for good. `late`: it comes
-so late to a step that rank 0 does not wait for it any longer.
+so late to a step that rank 0 does not wait for it any longer. `past` and `apart`: both ranks use all, but nothing averages
+the gradients.
 """
 
+import contextlib
 import datetime
 import os
 import sys
@@ -36,10 +38,12 @@ torch.manual_seed(rank)
 for step in range(4):
     if "late" in sys.argv and rank == 1 and step == 2:
         time.sleep(90)
-    both = rank == 0 or ("miss" in sys.argv and step != 2)
-    loss = ddp(torch.randn(4, 8), both).pow(2).mean()
-    optimizer.zero_grad()
-    loss.backward()
+    both = rank == 0 or ("miss" in sys.argv and step != 2) or bool({"past", "apart"} & set(sys.argv))
+    with ddp.no_sync() if "apart" in sys.argv else contextlib.nullcontext():
+        model = net if "past" in sys.argv else ddp
+        loss = model(torch.randn(4, 8), both).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
     optimizer.step()
     if "kill" in sys.argv and rank == 1 and step == 2:
         os.kill(os.getpid(), 9)

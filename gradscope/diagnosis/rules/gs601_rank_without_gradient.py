@@ -21,7 +21,7 @@ from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.ranks import by_name, listed, over_ranks
 from gradscope.records import Path, Run
-from gradscope.records.ranks import Loss
+from gradscope.records.ranks import Lack
 
 CODE = ("GS601", "rank-without-gradient")
 _SKIPPED = CAUSES["rank_skips_it"].said
@@ -31,24 +31,24 @@ _UNSEEN = f"probably {_SKIPPED}"
 
 def check(run: Run) -> Iterable[Finding]:
     """One finding per model, set of ranks and reason."""
-    groups: dict[tuple[tuple[int, ...], int, Loss | None], list[str]] = {}
+    groups: dict[tuple[tuple[int, ...], int, Lack | None], list[str]] = {}
     for across in run.job.parameters if run.job is not None else ():
         if 0 < across.received < across.ranks:
             without = across.ranks - across.received
-            groups.setdefault((across.first_without, without, across.loss), []).append(across.name)
-    for (first, without, loss), names in groups.items():
+            groups.setdefault((across.first_without, without, across.lack), []).append(across.name)
+    for (first, without, lack), names in groups.items():
         for model, fqns in by_name(run, names):
-            yield _one(run, model, fqns, first, without, loss)
+            yield _one(run, model, fqns, first, without, lack)
     yield from _at_the_end(run)
 
 
 def _one(
-    run: Run, model: str, fqns: tuple[str, ...], first: tuple[int, ...], without: int, loss: Loss | None
+    run: Run, model: str, fqns: tuple[str, ...], first: tuple[int, ...], without: int, lack: Lack | None
 ) -> Finding:
     """What the ranks without a gradient traced says why; else it is told where this rank uses it."""
-    seen = loss is not None and loss.cause != "unused_module" and loss.cause in CAUSES
+    seen = lack is not None and lack.cause != "unused_module" and lack.cause in CAUSES
     used = _used_at(run, model, fqns) if not seen and run.rank not in first and without <= len(first) else ()
-    said = CAUSES[loss.cause].said if seen and loss is not None else _SKIPPED if loss is not None else _UNSEEN
+    said = CAUSES[lack.cause].said if seen and lack is not None else _SKIPPED if lack is not None else _UNSEEN
     return over_ranks(
         CODE,
         Severity.WARNING,
@@ -56,10 +56,10 @@ def _one(
         model,
         fqns,
         state="none",
-        cause=loss.cause if seen and loss is not None else "rank_skips_it",
+        cause=lack.cause if seen and lack is not None else "rank_skips_it",
         says=f"gets no gradient on {listed(first, without)}",
         said=f"{said}, as rank {run.rank} does" if used else said,
-        path=(loss.location,) if seen and loss is not None and loss.location is not None else used,
+        path=(lack.location,) if seen and lack is not None and lack.location is not None else used,
     )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.ranks import by_name, over_ranks
-from gradscope.records import Across, Run
+from gradscope.records import Across, Path, Run
 
 CODE = ("GS602", "ranks-apart")
 TOLERANCE = 1e-2
@@ -28,6 +28,11 @@ FEW = 2
 """Steps that a job has to make, if it does not come to its end, before what its optimizers are given is compared."""
 TINY = 1e-8
 """Norms below this differ by rounding alone."""
+MISSED = {
+    "past": "it is called past the DistributedDataParallel that holds it, so nothing averages its gradient",
+    "no_sync": "it is called inside no_sync(), so nothing averages its gradient",
+}
+"""Why nothing averages a gradient."""
 
 
 def check(run: Run) -> Iterable[Finding]:
@@ -35,10 +40,13 @@ def check(run: Run) -> Iterable[Finding]:
     if run.job is not None and run.job.unheard is not None and run.steps < FEW:
         return  # an average that was waited for when the job ended was never taken
     apart = {a.name: a for a in (run.job.parameters if run.job is not None else ()) if _differs(a)}
+    uids = {p.name: uid for uid, p in run.parameters.items()}
     for model, fqns in by_name(run, list(apart)):
-        worst = max((apart[f"{model}.{fqn}" if fqn else model] for fqn in fqns), key=_ratio)
+        names = [f"{model}.{fqn}" if fqn else model for fqn in fqns]
+        worst = max((apart[name] for name in names), key=_ratio)
         assert worst.applied is not None
         low, high = worst.applied_ranks
+        said, path = _reason(run, [uids[name] for name in names if name in uids])
         yield over_ranks(
             CODE,
             Severity.WARNING,
@@ -48,8 +56,18 @@ def check(run: Run) -> Iterable[Finding]:
             state="flowing",
             cause="ranks_not_averaged",
             says="is given another gradient on each rank",
+            said=said,
+            path=path,
             detail=f"{worst.name}: norm {worst.applied[0]:.3g} on rank {low}, {worst.applied[1]:.3g} on rank {high}",
         )
+
+
+def _reason(run: Run, uids: list[int]) -> tuple[str, Path]:
+    """Why nothing averages these, and the line, where that was seen."""
+    if uids and run.averaged.keys().isdisjoint(uids):
+        return "no DistributedDataParallel holds it, so the copies of the ranks drift apart", ()
+    missed = next((a for uid in uids if (a := run.averaged.get(uid)) and a.missed in MISSED), None)
+    return (MISSED[missed.missed], missed.path) if missed is not None else ("", ())
 
 
 def _differs(across: Across) -> bool:
