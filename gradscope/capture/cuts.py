@@ -20,7 +20,7 @@ from dataclasses import replace
 from gradscope.capture import operations
 from gradscope.capture.candidates import Candidate, Frames, lead_there, record
 from gradscope.capture.cut_causes import CutCauses
-from gradscope.capture.dropped import dropped_in
+from gradscope.capture.dropped import dropped_in, handed_over
 from gradscope.capture.losses import Losses
 from gradscope.capture.recomputed import Recomputed
 from gradscope.capture.returns import Returns
@@ -267,7 +267,9 @@ class CutFinder:
             if rank != LATE_LOSS and (value in cut or (rank == UNUSED and op.stack.frames[:1] in lines)):
                 continue
             spare = any(live for other in op.outputs if other != value for _, live in self.down[other])
-            candidate = Candidate("unused_output", dropped_in(bound_in(op.stack)), op, rank, far=int(spare))
+            candidate = Candidate(
+                "unused_output", handed_over(dropped_in(bound_in(op.stack))), op, rank, far=int(spare)
+            )
             if best is None or candidate.order < best.order:
                 best = candidate
         return [best] if best is not None else []

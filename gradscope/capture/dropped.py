@@ -1,4 +1,4 @@
-"""Where a result that a function returned with others is dropped: `logits, _ = net(x)`, `out = net(x)[0]`."""
+"""Where a value is dropped by whoever got it: `logits, _ = net(x)`, `out = net(x)[0]`, an argument that is ignored."""
 
 from __future__ import annotations
 
@@ -29,6 +29,27 @@ def dropped_in(stack: Stack) -> Stack:
         return stack
     found = _drops(outer, caller, number)
     return Stack(((outer, -found), *frames[2:]), stack.marks) if found else stack
+
+
+def handed_over(stack: Stack) -> Stack:
+    """Of a stack that ends where a value is reshaped under its own name: the call that it is all made for.
+
+    Nothing has used it, so the function that is called there ignores it.
+    """
+    (code, at), *outer = stack.frames or ((None, 0),)
+    statement = statement_at(code.co_filename, line_of(code, at)) if code is not None else None
+    if code is None or not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return stack
+    name = statement.targets[0]
+    if not isinstance(name, ast.Name) or not any(_is(node, name.id) for node in ast.walk(statement.value)):
+        return stack
+    later = [line for line in _loads(code, name.id) if line > (statement.end_lineno or statement.lineno)]
+    scope = scope_of(code.co_filename, code)
+    calls = [node for node in (ast.walk(scope) if scope is not None else ()) if isinstance(node, ast.Call)]
+    given = [c.lineno for c in calls if any(_is(a, name.id) for a in (*c.args, *(k.value for k in c.keywords)))]
+    if len(later) != 1 or given.count(later[0]) != 1:
+        return stack
+    return Stack(((code, -later[0]), *outer), stack.marks)
 
 
 def _place_in_result(code: CodeType, line: int) -> int | None:
@@ -62,7 +83,7 @@ def _returned(scope: ast.AST, name: str) -> Iterator[ast.expr]:
             yield from (item for result in _tuples(node.value) for item in result.elts if _is(item, name))
 
 
-def _is(item: ast.expr, name: str) -> bool:
+def _is(item: ast.AST, name: str) -> bool:
     return isinstance(item, ast.Name) and item.id == name
 
 

@@ -36,6 +36,7 @@ class Entry:
     thaws: int = 0
     built: Stack = EMPTY
     registered: Stack = EMPTY
+    rebound: bool = False
     thawed: bool = False
     held: bool = False
     """An optimizer holds it."""
@@ -79,6 +80,7 @@ def record_of(entry: Entry, misset: Collection[int] = (), buffers: Mapping[int, 
         module=entry.module,
         built=resolve(entry.built),
         registered=resolve(entry.registered),
+        rebound=entry.rebound,
         copy_of=entry.copy_of if entry.copy_of >= 0 else None,
         replaces=entry.replaces if entry.replaces >= 0 else None,
         replaced=entry.replaced,

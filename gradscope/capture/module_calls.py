@@ -64,7 +64,7 @@ class ModuleCalls:
         if parameter is not None:
             self._new(module, (parameter,))
         if parameter is not None and self.discover:
-            self.registry.registered(parameter, snapshot(sys._getframe(1)))
+            self.registry.registered(parameter, module, snapshot(sys._getframe(1)))
 
     def module_registered(self, module: nn.Module, name: str, child: nn.Module | None) -> None:
         """A module was given a child."""

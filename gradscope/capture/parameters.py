@@ -64,7 +64,7 @@ class Registry:
     """Tells the parameter for which another one stands in."""
     on_add: Callable[[torch.Tensor, int], None] | None = None
     """Told of each tensor that becomes a parameter here: it may have been read before, as any other."""
-    _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack]] = field(default_factory=dict)
+    _lines: dict[int, tuple[weakref.ref[torch.Tensor], Stack, bool]] = field(default_factory=dict)
     _ids: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
     _instances: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -116,9 +116,10 @@ class Registry:
         line = self._lines.get(id(tensor))
         return line[1] if line is not None and line[0]() is tensor else None
 
-    def registered(self, tensor: torch.Tensor, stack: Stack) -> None:
+    def registered(self, tensor: torch.Tensor, module: nn.Module, stack: Stack) -> None:
         """A parameter was given to a module on this line."""
-        self._lines[id(tensor)] = (weakref.ref(tensor), stack)
+        built = self.built.get(id(module))
+        self._lines[id(tensor)] = (weakref.ref(tensor), stack, built is not None and built[0]() is module)
 
     def rebind(self, tensor: torch.Tensor, uid: int) -> None:
         """Another tensor took the place of a parameter that no optimizer holds: it goes on under its uid."""
@@ -250,7 +251,7 @@ class Registry:
                         entry.evaluating = not module.training
                         line = self._lines.get(id(tensor))
                         if line is not None and line[0]() is tensor:
-                            entry.registered = line[1]
+                            entry.registered, entry.rebound = line[1:]
                         if built is not None and built[0]() is module:
                             entry.built = built[1]
 

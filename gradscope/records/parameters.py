@@ -45,6 +45,8 @@ class Parameter:
     """It required a gradient at some time after an optimizer held it."""
     registered: Path = ()
     """The line that gave it to its module, where seen."""
+    rebound: bool = False
+    """That came after its module was put into its parent."""
     copy_of: int | None = None
     """The uid it was deep-copied from, where seen."""
     replaces: int | None = None

@@ -1,8 +1,7 @@
 """A script as a user starts it under torchrun: rank 1 never uses the second head. `hang` and `kill` are faults.
 
 `miss`: it lacks the head at one step only, and the job hangs there. `wait`: both are blocked for good. `late`: it comes
-so late to a step that rank 0 does not wait for it any longer. `past` and `apart`: both ranks use all, but nothing averages
-the gradients.
+so late to a step that rank 0 does not wait for it any longer. `past`, `apart`: nothing is averaged.
 """
 
 import contextlib

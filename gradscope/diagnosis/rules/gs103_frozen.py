@@ -10,6 +10,7 @@ What the user froze is not blamed. It is told only where the code itself says th
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random;
 * an optimizer holds it, and it was copied, with all that was copied there, from what is frozen: the copy is frozen too;
+* `nn.Embedding.from_pretrained()` froze it, which nobody asked for, and it is a group of its own in an optimizer;
 * an optimizer holds a buffer, which requires no gradient;
 * one line froze what the optimizer was not given and also some of what it was, whose numbered siblings train: a name
   filter that catches `blocks.10` with `blocks.1`.
@@ -37,12 +38,14 @@ ONCE = 1
 MOST = 0.5
 """Share of its optimizer that has to be stuck: freezing a part for a later phase is usual."""
 
+_BY_DEFAULT = Cause("from_pretrained() freezes unless told otherwise", "pass freeze=False to it")
 MISSET = "stays frozen, because requires_grad = True was set on a module and not on its parameters"
 _BUFFER = Cause(
     "it is a buffer, which requires no gradient, also where an optimizer is given it",
     "make it an nn.Parameter instead of register_buffer()",
 )
 COPIED = "stays frozen, as a copy of what is frozen"
+DEFAULT = "stays frozen, though the optimizer has a group for it"
 _FIXES = {
     MISSET: "call requires_grad_(True) on the module; setting an attribute of that name does nothing",
     COPIED: "call requires_grad_(True) on the copy",
@@ -62,6 +65,7 @@ def check(run: Run) -> Iterable[Finding]:
         *_half_loaded(run),
         *_caught(run),
         *_copied(run),
+        *_by_default(run),
         *_buffers(run),
     ):
         merged.setdefault((severity, says), []).extend(uids)
@@ -86,7 +90,7 @@ def check(run: Run) -> Iterable[Finding]:
                     evidence=Evidence.INFERRED,
                     also=run.parameters[mine[0]].copied_at[-1:] if says == COPIED else path[-2:-1],
                     fix=_FIXES.get(says, ""),
-                    words=_BUFFER if run.parameters[mine[0]].buffer else None,
+                    words=_BUFFER if run.parameters[mine[0]].buffer else _BY_DEFAULT if says == DEFAULT else None,
                 )
 
 
@@ -197,6 +201,22 @@ def _copied(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         uids = [p.uid for p in together if p.uid in held and p.owners]
         if inherited and uids and not any(tally(run, u).backwards for u in uids):
             yield uids, Severity.WARNING, COPIED
+
+
+def _by_default(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    for optimizer in run.optimizers:
+        groups = optimizer.groups if optimizer.steps >= STEPS and len(optimizer.groups) > 1 else ()
+        for group in groups:
+            members = [run.parameters[u] for u in group.parameters]
+            if members and all(_frozen(p) and _unasked(p) and not tally(run, p.uid).backwards for p in members):
+                yield list(group.parameters), Severity.WARNING, DEFAULT
+
+
+def _unasked(parameter: Parameter) -> bool:
+    """A call that freezes by default froze it, and does not say so: the call is whole on its line."""
+    text = parameter.frozen_at[-1].text
+    whole = text.count("(") == text.count(")")
+    return not parameter.frozen_line and whole and ".from_pretrained(" in text and "freeze" not in text
 
 
 def _origin(run: Run, parameter: Parameter) -> Parameter | None:

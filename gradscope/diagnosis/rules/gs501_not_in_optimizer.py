@@ -204,7 +204,7 @@ def _replaced_at(parameter: Parameter) -> Path:
 
     It came while training ran, so that a constructor on the way is that of a model that was built anew.
     """
-    path = parameter.built or parameter.registered
+    path = parameter.registered if parameter.rebound else parameter.built or parameter.registered
     begins = len(path)
     while begins and path[begins - 1].function != "__init__":
         begins -= 1
