@@ -205,6 +205,7 @@ class Capture:
         """An optimizer is about to step, or (None) has stepped: its own operations are not followed."""
         if self.tracer is not None:
             if here() == self.tracer.thread:
+                self._look_inside(self.tracer, optimizer)
                 self.tracer.in_optimizer = optimizer is not None and not closure
             else:
                 self.following.stepped(over=optimizer is None)
@@ -212,6 +213,15 @@ class Capture:
                 self.tape.steps.append(len(self.tape.ops))
                 params = (p for group in optimizer.param_groups for p in group["params"])
                 self.tape.held.append(frozenset(map(self.registry.uid, params)))
+
+    def _look_inside(self, tracer: Tracer, optimizer: Any) -> None:
+        """Of a step that is over, keep where NaN began; of one that begins, look for it if torch did not write it."""
+        from gradscope.capture.own_steps import OwnStep, is_own
+
+        if tracer.own_step is not None and self.tape is not None:
+            for found in tracer.own_step.written(self.registry, self.tape.held[-1]):
+                self.origins.stepped(found, self.watcher.log.step, self.watcher.log.backwards)
+        tracer.own_step = OwnStep(optimizer) if is_own(optimizer) else None
 
     # --- names -----------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from gradscope.capture.constants import is_constant
 from gradscope.capture.listener import Listener
 from gradscope.capture.operations import Kind, classify
 from gradscope.capture.overwrites import region_of
+from gradscope.capture.own_steps import OwnStep
 from gradscope.capture.parameters import Registry
 from gradscope.capture.saved import READER, WRITER, Saved
 from gradscope.capture.source import EMPTY, Stack, snapshot
@@ -68,6 +69,8 @@ class Tracer(Mode):
         self._pid = os.getpid()
         self._failures = 0
         self.in_optimizer = False
+        self.own_step: OwnStep | None = None
+        """Of an optimizer that torch did not write: looks at the step under way."""
 
     def retire(self) -> None:
         """See nothing more."""
@@ -95,7 +98,8 @@ class Tracer(Mode):
                 leave_soon(self)
             return self._call(sys._getframe(1), func, args, kwargs)
         if not self.active or self.in_optimizer or only_described():
-            return func(*args, **kwargs)
+            own = self.own_step if self.active and self.in_optimizer else None
+            return func(*args, **kwargs) if own is None else own.run(sys._getframe(1), func, args, kwargs)
         try:
             kind = self._kinds[func]
         except KeyError:

@@ -58,6 +58,10 @@ class OriginBook:
             else:
                 self._tiny[found.uid] = (found, *now)
 
+    def stepped(self, found: Found, step: int, index: int) -> None:
+        """The step of an optimizer made the weights NaN; the next backward pass will be the first to show it."""
+        self.nonfinite.setdefault(found.uid, (found, step, index))
+
     def extent(self) -> tuple[int, ...]:
         """For how many parameters there is an origin, per kind."""
         return tuple(len(table) for table in (self.zeros, self.nonfinite, self._tiny, self._huge, self._sums))

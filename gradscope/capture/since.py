@@ -29,8 +29,8 @@ def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
     for uid, index in last.items():
         before = max((root.op for root in finder.tape.roots if root.backward <= index), default=-1)
         found = finder.candidates(uid)
-        usual = {c.place for c in found if c.when < before}
-        later = [c for c in found if c.when >= before and c.place not in usual]
+        usual = {c.place for c in found if c.when < before and not _for_later(finder, c, before)}
+        later = [c for c in found if c.place not in usual]
         if not later and (off := _switched_off(finder, uid, before)) is not None:
             later = [off]
         if later and before >= 0 and not _uses(finder, uid, before):
@@ -66,6 +66,12 @@ def find_sometimes(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cu
     return tuple(record(candidate, frozenset(uids)) for candidate, uids in together.values())
 
 
+def _for_later(finder: CutFinder, candidate: Candidate, before: int) -> bool:
+    """What it cut is not read before this operation: it is kept for the turns that come after."""
+    reads = [finder.tape.values[child].op for child, _ in finder.down[candidate.value]] if candidate.value >= 0 else []
+    return bool(reads) and min(reads) > before
+
+
 def _switched_off(finder: CutFinder, uid: int, before: int) -> Candidate | None:
     """What it computes since then is all computed while gradients are off, so that no loss asks for one any more."""
     uses = _uses(finder, uid, before)
@@ -75,12 +81,15 @@ def _switched_off(finder: CutFinder, uid: int, before: int) -> Candidate | None:
 
 
 def _uses(finder: CutFinder, uid: int, before: int) -> list[Op]:
-    """The operations after this one that read a parameter."""
+    """The operations after this one that read a parameter; those that only measure it (a norm to print) are none."""
+    values = finder.tape.values
+    read = {child for version in finder.tape.params.get(uid, ()) for child, _ in finder.down[version]}
     return [
-        finder.tape.ops[at]
-        for version in finder.tape.params.get(uid, ())
-        for child, _ in finder.down[version]
-        if (at := finder.tape.values[child].op) > before and finder.tape.values[child].param != uid
+        finder.tape.ops[values[child].op]
+        for child in sorted(read)
+        if values[child].op > before
+        and values[child].param != uid
+        and (values[child].numel != 1 or child in finder.distance)
     ]
 
 

@@ -18,6 +18,7 @@ from gradscope.capture import operations
 from gradscope.capture.numbers import Numbers
 from gradscope.capture.operations import Kind
 from gradscope.capture.parameters import Registry
+from gradscope.capture.projections import projects
 from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.statements import call_in
 from gradscope.capture.tape import Op, Tape, Value
@@ -97,25 +98,9 @@ class Values:
         if not stack.has("init") and (len(op.inputs) > 1 or name in ("data", "set_")):  # fills load nothing
             entry.loaded = True
         by = "load_state_dict" if stack.has("load_state_dict") else name
-        self.writes.value_written(uid, stack, "projected" if self._projects(uid, op, name) else by)
-
-    def _projects(self, uid: int, op: Op, name: str) -> bool:
-        """Whether what is written was computed from what the parameter is since the last step, and from no other.
-
-        A mixture with another parameter (a moving average) is no projection: it may well be all of the other.
-        """
-        since = self.tape.steps[-1] if self.tape.steps else 0
-        todo = [v for v, _ in (op.inputs if name == "data" else op.inputs[1:])]
-        found: set[int] = set()
-        for _ in range(64):
-            if not todo:
-                break
-            value = self.tape.values[todo.pop()]
-            found.add(value.param)
-            if value.op >= since and value.param < 0:
-                todo.extend(v for v, _ in value.parents)
-        found.discard(-1)
-        return found == {uid} if name in REPLACES else found <= {uid}
+        self.writes.value_written(
+            uid, stack, "projected" if projects(self.tape, uid, op, name, copies=name in REPLACES) else by
+        )
 
     def handed_on(self, tensor: torch.Tensor) -> None:
         """The memory of a tensor was handed on without its history (`.data`, `detach()`)."""

@@ -3,7 +3,7 @@
 What the user froze is not blamed. It is told only where the code itself says that training was meant:
 
 * a whole optimizer steps and nothing it holds requires a gradient;
-* it was handed to an optimizer that was stepping already, and stays frozen;
+* it was handed to an optimizer that was stepping already, or by a call of `add_param_group()`, and stays frozen;
 * it was trained, then frozen, and then given, as a group of its own, to an optimizer built for a later phase;
 * an optimizer holds it, and the module that holds it has an attribute `requires_grad = True`, which does nothing;
 * an optimizer holds it, and the loop freezes it in each turn without thawing it again;
@@ -33,6 +33,8 @@ from gradscope.records import FROZEN_RANK, Owner, Parameter, Path, Run
 CODE = ("GS103", "frozen")
 STEPS = 3
 """Steps of an optimizer without any gradient before it is told."""
+PATIENCE = 20
+"""Steps of one that was given before training, which may yet be thawed after a warm-up."""
 ONCE = 1
 """Thaws of what is frozen for good: the one before the loop. What is thawed now and then is frozen more often, too."""
 MOST = 0.5
@@ -118,6 +120,14 @@ def _not_thawed(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         late = [u for group in groups if frozen.issuperset(group) for u in group]
         if late:
             yield late, Severity.ERROR, "stays frozen although it was handed to the stepping optimizer"
+        added = [g.parameters for g, path in zip(optimizer.groups, optimizer.added, strict=False) if _by_call(path)]
+        given = [u for group in added if frozen.issuperset(group) for u in group]
+        if given and not late and optimizer.steps >= PATIENCE:
+            yield given, Severity.WARNING, "stays frozen although add_param_group() gave it to the optimizer"
+
+
+def _by_call(path: Path) -> bool:
+    return bool(path) and ".add_param_group(" in path[-1].text
 
 
 def _given_later(run: Run) -> Iterable[tuple[list[int], Severity, str]]:

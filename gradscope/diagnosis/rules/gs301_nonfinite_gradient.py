@@ -23,6 +23,7 @@ from gradscope.diagnosis.rules.common import by_model, finding, overflow_words, 
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.diagnosis.rules.gs503_never_stepped import withheld
 from gradscope.diagnosis.rules.ranks import begun_elsewhere
+from gradscope.diagnosis.spoilt import Spoilt, spoilt
 from gradscope.records import MADE_OF_DATA, Origin, Run, Write
 from gradscope.records.traced import CAME_IN
 
@@ -55,18 +56,20 @@ def check(run: Run) -> Iterable[Finding]:
     chosen = [(masked.get(o.path[-1], o) if o.path else o, o.parameters) for o in bad]
     alike: dict[tuple[object, ...], Origin] = {}  # one line may give NaN to some and Inf to others
     origins = {u: alike.setdefault((o.cause, o.path, o.op, o.detail), o) for o, uids in chosen for u in uids}
+    step = _spoiling_step(run, first)
     groups: dict[Origin | None, list[int]] = {}
     root = next((origins[u] for u, when in begun.items() if when == first and u in origins), None)
     for uid, when in firsts.items():
         groups.setdefault(origins.get(uid, root) if when == first else root, []).append(uid)
     for origin, uids in groups.items():
+        by_step = step if step is not None and (origin is None or step.cause != "unknown") else None
         for model, mine in by_model(run, uids):
             applied = any(_is_applied(run, u) for u in mine)
             never = not applied and not hopeless.isdisjoint(mine)
             once = all(tally(run, u).nonfinite == 1 for u in mine)
             onset = _step_of(run, first)
-            step = min((s for u in mine if (s := tally(run, u).first_nonfinite_step) is not None), default=onset)
-            spread = f", after others at step {onset}" if step > onset else ""
+            at = min((s for u in mine if (s := tally(run, u).first_nonfinite_step) is not None), default=onset)
+            spread = f", after others at step {onset}" if at > onset else ""
             after = "" if applied else " and never another" if never else " (not applied)"
             yield finding(
                 CODE,
@@ -75,15 +78,22 @@ def check(run: Run) -> Iterable[Finding]:
                 model,
                 mine,
                 state="nonfinite",
-                cause=origin.cause if origin else "unknown",
-                words=_words(origin),
-                detail=origin.detail if origin else "",
-                says=f"gets a NaN or Inf gradient at step {step}{spread}{after}",
-                path=origin.path if origin else (),
-                steps=(step, step if once else max(run.steps - 1, step)),
-                fix=_fix(run, applied=applied) if origin is None else "",
-                evidence=Evidence.TRACED if origin else Evidence.OBSERVED,
+                cause=by_step.cause if by_step else origin.cause if origin else "unknown",
+                words=by_step.words if by_step else _words(origin),
+                detail=origin.detail if origin and not by_step else "",
+                says=f"gets a NaN or Inf gradient at step {at}{spread}{after}",
+                path=by_step.path if by_step else origin.path if origin else (),
+                steps=(at, at if once else max(run.steps - 1, at)),
+                fix=_fix(run, applied=applied) if origin is None and not by_step else "",
+                evidence=Evidence.TRACED if origin and not by_step else Evidence.OBSERVED,
             )
+
+
+def _spoiling_step(run: Run, first: int) -> Spoilt | None:
+    """The step of an optimizer that made the weights NaN or Inf before the first gradient that was."""
+    found = min(spoilt(run).values(), key=lambda s: s.clock, default=None)
+    begins = next((event.clock for event in run.backward_events if event.index == first), -1)
+    return found if found is not None and found.clock < begins else None
 
 
 def _fix(run: Run, *, applied: bool) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_design, is_idle, tally
+from gradscope.diagnosis.spoilt import spoilt
 from gradscope.records import Backward, OptimizerStep, Origin, Path, Run
 from gradscope.records.columns import receivers
 from gradscope.records.once import once
@@ -159,7 +160,12 @@ def _thrown(run: Run) -> tuple[dict[int, int], set[int]]:
     thrown: set[int] = set()
     for event in run.step_events:
         for uid, ratio in event.ratios.items():
-            if ratio <= RATIO or event.weights.get(uid, 0.0) <= 0.0 or len(run.parameters[uid].shape) < 2:
+            if (
+                uid in spoilt(run)
+                or ratio <= RATIO
+                or event.weights.get(uid, 0.0) <= 0.0
+                or len(run.parameters[uid].shape) < 2
+            ):
                 continue
             norm = event.norms.get(uid)
             if norm is not None and math.isfinite(norm):

@@ -28,6 +28,7 @@ from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
+from gradscope.diagnosis.rules.masters import fed_by_hand, steps_copies
 from gradscope.records import WRAPPED, Backward, Location, Optimizer, OptimizerStep, Parameter, Path, Run
 from gradscope.records.former import former
 from gradscope.records.once import once
@@ -52,6 +53,10 @@ _SWAPPED = Cause(
     "its original, which the optimizer holds, was trained at first; then this copy took its place, made",
     "put the original back before training goes on, or give the optimizer the parameters of the copy",
 )
+_MASTERS = Cause(
+    "the optimizer steps copies of it, and their values are never written back",
+    "write the values of the copies into the parameters after each step",
+)
 _THROUGH = Cause(
     "the optimizers hold no module, only tensors that are optimised through it",
     "if it is to learn, pass its parameters to an optimizer; if not, freeze it with requires_grad_(False)",
@@ -71,13 +76,13 @@ def check(run: Run) -> Iterable[Finding]:
     run = _with_former(run)
     held = {uid for optimizer in run.optimizers for uid in (*optimizer.parameters, *optimizer.past)}
     # a copy whose gradients are carried to its original by hand; one made out of sight is known by name and shape
-    fed = _fed_by_hand(run)
+    fed = fed_by_hand(run)
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
     alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
     wrapped = {cut.path[-1] for cut in run.cuts if cut.op == WRAPPED and cut.path}
     written = any(cut.cause == "copied" and not cut.detail for cut in run.cuts)
     inputs = _only_inputs(run)
-    groups: dict[tuple[str, Path, tuple[Location, ...]], list[int]] = {}
+    groups: dict[tuple[str, Path], dict[int, tuple[Location, ...]]] = {}
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
             continue
@@ -93,9 +98,11 @@ def check(run: Run) -> Iterable[Finding]:
             continue  # a copy made anew in every turn, into which GS101 tells that only values are written
         if parameter.replaced > 1 and wrapped.intersection(parameter.registered[-1:]):
             continue  # made anew in every turn of what others computed, which GS101 tells
-        groups.setdefault(_why(run, uid, held), []).append(uid)
-    for (cause, path, also), uids in groups.items():
-        for model, mine in by_model(run, uids):
+        cause, path, beside = _why(run, uid, held)
+        groups.setdefault((cause, path), {})[uid] = beside
+    for (cause, path), uids in groups.items():
+        for model, mine in by_model(run, list(uids)):
+            also = uids[mine[0]] if len({uids[u] for u in mine}) == 1 else ()
             yield finding(
                 CODE,
                 Severity.INFO if inputs else Severity.ERROR,
@@ -151,6 +158,8 @@ def _why(run: Run, uid: int, held: set[int]) -> tuple[str, Path, tuple[Location,
     removed = _removed(run, parameter)
     abandoned = removed or _abandoned(run)
     if abandoned is not None:
+        if steps_copies(run, abandoned, parameter):
+            return "copied", abandoned.built, ()
         if parameter.replaced > 1 or (removed and parameter.late):
             return "stale_parameter", _replaced_at(parameter), _last(abandoned.built)
         return "stale_parameter", abandoned.built, _last(parameter.registered)
@@ -172,6 +181,8 @@ def _words(run: Run, cause: str, path: Path, uids: Collection[int], also: tuple[
     if cause == "stale_parameter":
         return _replaced_words(run, path, uids, also)
     if cause == "copied":
+        if path and any(optimizer.built == path for optimizer in run.optimizers):
+            return _MASTERS
         originals = [run.parameters[u].copy_of for u in uids]
         return _SWAPPED if all(o is not None and tally(run, o).backwards for o in originals) else _COPY
     if cause != "not_in_optimizer":
@@ -234,11 +245,6 @@ def _abandoned(run: Run) -> Optimizer | None:
             if not run.parameters[other].owners and not tally(run, other).backwards and optimizer.steps:
                 return optimizer
     return None
-
-
-def _fed_by_hand(run: Run) -> set[int]:
-    """Parameters whose optimizer applied gradients that no backward pass delivered to them."""
-    return {u for u, count in run.tallies.items() if not count.backwards and count.steps > count.steps_none}
 
 
 def _likenesses(parameter: Parameter) -> set[tuple[str, tuple[int, ...]]]:
