@@ -106,7 +106,10 @@ class NonfiniteFinder:
             return None
         seen, todo = {root}, [root]
         while todo:
-            for parent, _ in values[todo.pop()].parents:
+            value = values[todo.pop()]
+            if value.param >= 0 and not value.bad:
+                continue  # finite weights: what was in their memory before they got their first values is gone
+            for parent, _ in value.parents:
                 if parent not in seen:
                     seen.add(parent)
                     todo.append(parent)
