@@ -195,7 +195,7 @@ class _Sorter:
 
     def _join_glue(self, position: int) -> None:
         model, place, flow = self.keys[position][0], self._place(position), self.flow[position]
-        self.result.turn[position] = place.turn
+        self.result.turn[position] = place.turn or self._latest_turn(position, model)
         if self.most is None:
             self._join(position, ("glue", model, flow), Draft(Kind.GLUE, model, (), flow))
             return
@@ -212,6 +212,13 @@ class _Sorter:
                 return
         draft = Draft(Kind.GLUE, model, place.path, flow, sources, losses, place.repeats)
         self._join(position, ("glue", model, place.path, sources, flow, losses), draft)
+
+    def _latest_turn(self, position: int, model: str) -> Turn:
+        """Of glue between the blocks of a run: it belongs to the last block that it takes from."""
+        before = self.stream.before[position]
+        turns = [self.result.turn[p] for p in before if self.keys[p][0] == model and self.result.turn[p]]
+        first = {turn[0][0] for turn in turns}
+        return max(turns)[:1] if len(first) == 1 else ()
 
     def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, losses: int, given: bool) -> bool:
         """Whether glue that takes from `sources`, and from data if `given`, belongs into one of them."""

@@ -1,8 +1,6 @@
 """The graph of one live loss, folded like that of a report: which parameters it reaches, and through which modules.
 
-* The autograd graph names operations and leaves, not modules. An operation that takes a parameter belongs to the
-  module of that parameter; what comes between two of them to the modules they have in common; what comes after the
-  last parameter of a model is outside of it.
+* The autograd graph names operations and leaves, not modules: `homes` finds the module of each.
 * What `.grad` holds is drawn where it is known to come from this loss, else only what the loss reaches. Lines carry
   no norm, and no cut is known: a model the loss does not reach is drawn grey.
 * torch is never imported here: the tensor brings all that is needed.
@@ -12,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gradscope.records import Edge, Graph, Node
@@ -20,6 +18,7 @@ from gradscope.render.crowd import merge_crowd
 from gradscope.render.dot import to_dot
 from gradscope.render.fold import fold
 from gradscope.render.graph import DEPTH, Drawing, check_depth
+from gradscope.render.homes import Holder, Home, Leaf, Step, homes_of
 from gradscope.render.known import Known, Worth, worth_of
 from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
@@ -27,44 +26,8 @@ from gradscope.render.palette import model_colour
 from gradscope.render.words import count, listing, number
 
 MAX_NODES = 400_000
-_MERE = (
-    "T", "Transpose", "Permute", "View", "UnsafeView", "Reshape", "Expand", "ToCopy", "Squeeze", "Unsqueeze", "Alias",
-    "Clone",
-)  # fmt: skip
-"""Operations that hand a parameter on as it is: what takes their result takes the parameter."""
-
-Home = tuple[str, tuple[str, ...]]
-"""Model, and module path inside it; ("", ()) is outside of all."""
-OUTSIDE: Home = ("", ())
 Measure = Callable[[Sequence[Any]], Mapping[int, float]]
 """Norms of what `.grad` of some tensors holds, by id; none where that is not of their last backward."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A parameter of one of the models."""
-
-    model: str
-    module: str
-    name: str
-    uid: int
-    trainable: bool
-    norm: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A node of the autograd graph; `sources` are positions."""
-
-    label: str
-    sources: list[int]
-    leaf: bool = False
-    owner: Leaf | None = None
-
-    @property
-    def is_mere(self) -> bool:
-        """It hands on what it is given."""
-        return self.label.rstrip("0123456789").removesuffix("Backward") in _MERE
 
 
 def live_graph(
@@ -102,6 +65,8 @@ def live_graph(
         remarks.append(f"No way leads from this loss to {listing(missed, 3)}: gradscope.explain finds the line.")
     if any(cluster.state == "frozen" for cluster in clusters):
         remarks.append("What is frozen is not in autograd's graph: gradscope.explain shows where it stands.")
+    if tied := [_names_of(leaf) for leaf in leaves.values() if len(leaf.holders) > 1]:
+        remarks.append(f"One parameter: {listing(tied, 2)}.")
     if norms:
         remarks.append("Norms are of what .grad holds after the backward.")
     return Drawing(to_dot(replace(picture, remarks=tuple(remarks)), clusters))
@@ -140,13 +105,34 @@ def named(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _leaves(models: Mapping[str, Any], norms: Mapping[int, float]) -> dict[int, Leaf]:
-    found: dict[int, Leaf] = {}
-    for model, module in models.items():
-        for fqn, tensor in named(module):
-            path, _, name = fqn.rpartition(".")
-            trainable, norm = bool(tensor.requires_grad), norms.get(id(tensor))
-            found.setdefault(id(tensor), Leaf(model, path, name or model, len(found), trainable, norm))
-    return found
+    held: dict[int, list[Holder]] = {}
+    tensors: dict[int, tuple[str, Any]] = {}
+    for holder, name, tensor in _held(models):
+        held.setdefault(id(tensor), []).append(holder)
+        tensors.setdefault(id(tensor), (name, tensor))
+    return {
+        key: Leaf(tuple(held[key]), name, uid, bool(tensor.requires_grad), norms.get(key))
+        for uid, (key, (name, tensor)) in enumerate(tensors.items())
+    }
+
+
+def _held(models: Mapping[str, Any]) -> Iterator[tuple[Holder, str, Any]]:
+    """Per module and parameter it holds itself. A module that has several names is still one."""
+    seen: set[int] = set()
+    for model, root in models.items():
+        if not hasattr(root, "named_modules"):
+            yield from ((Holder((model, ())), name or model, tensor) for name, tensor in named(root))
+            continue
+        for path, module in root.named_modules():
+            holder = Holder((model, tuple(filter(None, path.split(".")))), _class(module))
+            if id(module) not in seen:
+                yield from ((holder, name, tensor) for name, tensor in module.named_parameters(recurse=False))
+            seen.add(id(module))
+
+
+def _names_of(leaf: Leaf) -> str:
+    """All names of a parameter that several modules hold."""
+    return " = ".join(".".join((holder.home[0], *holder.home[1], leaf.name)) for holder in leaf.holders[:3])
 
 
 def _classes(models: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -166,7 +152,7 @@ def _class(module: Any) -> str:
 
 
 def _cluster(name: str, model: Any, leaves: Mapping[int, Leaf], reached: set[int | None], index: int) -> Cluster:
-    mine = [leaf for leaf in leaves.values() if leaf.model == name]
+    mine = [leaf for leaf in leaves.values() if name in leaf.models]
     trainable = [leaf for leaf in mine if leaf.trainable]
     hit = sum(leaf.uid in reached for leaf in trainable)
     kind = _class(model) if hasattr(model, "named_parameters") else "parameters"
@@ -194,18 +180,20 @@ def _read(live: Sequence[Any], leaves: Mapping[int, Leaf]) -> list[Step]:
 def _step(node: Any, sources: list[int], leaves: Mapping[int, Leaf]) -> Step:
     variable = getattr(node, "variable", None)
     if variable is None:
-        return Step(type(node).__name__, sources)
+        kind = type(node).__name__
+        turned = getattr(node, "_saved_transposed", False)
+        return Step(kind.replace("Convolution", "ConvTranspose") if turned else kind, sources)
     return Step(f"leaf {tuple(variable.shape)}", sources, True, leaves.get(id(variable)))
 
 
 def _graph(steps: list[Step], leaves: Mapping[int, Leaf], shape: tuple[int, ...], left: bool) -> Graph:
-    homes = _homes(steps)
+    homes = homes_of(steps)
     nodes = [_node(at, step, home) for at, (step, home) in enumerate(zip(steps, homes, strict=True))]
     edges = [Edge(source, at) for at, step in enumerate(steps) for source in dict.fromkeys(step.sources)]
     loss = len(steps)
     seen = {step.owner.uid for step in steps if step.owner is not None}
     nodes += [
-        Node(loss + 1 + leaf.uid, "parameter", leaf.name, leaf.model, leaf.module, live=False, uid=leaf.uid)
+        Node(loss + 1 + leaf.uid, "parameter", leaf.name, *_place(leaf.home), live=False, uid=leaf.uid)
         for leaf in leaves.values()
         if leaf.uid not in seen
     ]
@@ -218,60 +206,11 @@ def _graph(steps: list[Step], leaves: Mapping[int, Leaf], shape: tuple[int, ...]
 def _node(number: int, step: Step, home: Home) -> Node:
     if step.owner is not None:
         leaf = step.owner
-        return Node(number, "parameter", leaf.name, leaf.model, leaf.module, norm=leaf.norm, uid=leaf.uid)
+        return Node(number, "parameter", leaf.name, *_place(home), norm=leaf.norm, uid=leaf.uid)
     if step.leaf:
         return Node(number, "input", step.label)
-    return Node(number, "op", step.label, home[0], ".".join(home[1]))
+    return Node(number, "op", step.label, *_place(home))
 
 
-def _homes(steps: list[Step]) -> list[Home]:
-    """Per node the module it belongs to."""
-    homes: list[Home] = [OUTSIDE] * len(steps)
-    taken: list[Home | None] = [None] * len(steps)
-    takes = [False] * len(steps)
-    order = _order(steps)
-    for at in order:
-        step = steps[at]
-        if step.owner is not None:
-            homes[at] = taken[at] = (step.owner.model, tuple(filter(None, step.owner.module.split("."))))
-            continue
-        parameters = [home for source in step.sources if (home := taken[source]) is not None]
-        takes[at] = bool(parameters)
-        homes[at] = _common(parameters or [homes[source] for source in step.sources])
-        if len(parameters) == len(step.sources) == 1 and step.is_mere:
-            taken[at] = parameters[0]
-    models = {home[0]: 1 << index for index, home in enumerate(dict.fromkeys(homes)) if home[0]}
-    later = [0] * len(steps)
-    for at in reversed(order):
-        mine = later[at] | (models.get(homes[at][0], 0) if takes[at] else 0)
-        for source in steps[at].sources:
-            later[source] |= mine
-        if steps[at].owner is None and not takes[at] and not later[at] & models.get(homes[at][0], 0):
-            homes[at] = OUTSIDE
-    return homes
-
-
-def _order(steps: list[Step]) -> list[int]:
-    """Positions with every node behind its sources."""
-    after: list[list[int]] = [[] for _ in steps]
-    waiting = [len(step.sources) for step in steps]
-    for at, step in enumerate(steps):
-        for source in step.sources:
-            after[source].append(at)
-    order = [at for at, left in enumerate(waiting) if not left]
-    for at in order:
-        for following in after[at]:
-            waiting[following] -= 1
-            if not waiting[following]:
-                order.append(following)
-    return order
-
-
-def _common(homes: list[Home]) -> Home:
-    """The innermost module that all are in; outside if they are of several models."""
-    models = {model for model, _ in homes}
-    if len(models) != 1:
-        return OUTSIDE
-    first, last = min(homes)[1], max(homes)[1]
-    shared = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
-    return models.pop(), first[:shared]
+def _place(home: Home) -> tuple[str, str]:
+    return home[0], ".".join(home[1])
