@@ -56,6 +56,8 @@ class Draft:
     names: dict[str, None] = field(default_factory=dict)
     own: dict[str, None] = field(default_factory=dict)
     """Parameters of a module that is drawn in parts: they belong to none of these."""
+    members: dict[str, None] = field(default_factory=dict)
+    """Of several models drawn as one: those that are in the box."""
     classes: dict[str, None] = field(default_factory=dict)
     sizes: dict[Fqn, float] = field(default_factory=dict)
     norms: dict[Fqn, float] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class _Sorter:
         """`most` boxes before giving up; None is coarse: no limit, and glue is one box per model and flow."""
         self.stream, self.facts, self.most = stream, known, most
         users = users_of_parts(stream)
+        users |= {(n.model, n.module): "" for n in stream.nodes if n.model in known.crowds}
         self.paths = [_path(users.get((n.model, n.module), n.module), depth) for n in stream.nodes]
         self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
         self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
@@ -244,6 +247,8 @@ class _Sorter:
         node, draft = self.stream.nodes[position], self.result.boxes[box]
         self.result.box[position] = box
         draft.nodes += 1
+        if node.model in self.facts.crowds:
+            draft.members[node.module] = None
         if len(draft.names) <= MAX_NAMES and (node.kind != "parameter" or self.keys[position] in self.inner):
             draft.names[self.stream.names[position]] = None
         if node.kind == "parameter" and self.keys[position] in self.inner and len(draft.own) <= MAX_NAMES:
@@ -260,7 +265,7 @@ class _Sorter:
             if node.live and (worth := self._worth_of(node)) is not Worth.SOUND:
                 draft.some[worth] = draft.some.get(worth, 0) + 1
             if node.norm is not None:
-                path = self.paths[position]
+                path = (node.module,) if draft.members else self.paths[position]
                 draft.sizes[path] = math.hypot(draft.sizes.get(path, 0.0), node.norm)
         elif node.kind == "module" and node.norm is not None:
             draft.norms[self.paths[position]] = node.norm

@@ -56,6 +56,8 @@ class Box:
     worth: Worth = Worth.SOUND
     some: Mapping[Worth, int] = field(default_factory=dict)
     """How many parameters have a gradient that is not sound."""
+    members: tuple[str, ...] = ()
+    """Of several models drawn as one: those that are in the box."""
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
@@ -189,6 +191,7 @@ def _box(draft: Draft) -> Box:
         False,
         draft.worth,
         dict(draft.some),
+        tuple(draft.members),
         tuple(draft.classes),
         tuple(draft.names),
         tuple(draft.own),

@@ -17,7 +17,7 @@ from gradscope.diagnosis.finding import State
 from gradscope.errors import GradscopeError
 from gradscope.render.bare import bare_graph
 from gradscope.render.centred import centred
-from gradscope.render.crowd import merge_crowd
+from gradscope.render.crowd import crowd_clusters, merge_crowd, shown
 from gradscope.render.dot import to_dot
 from gradscope.render.engine import Layout, layout
 from gradscope.render.fold import Picture, fold_levels
@@ -126,16 +126,13 @@ def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
 
 def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Drawing]]:
     """Draw the traced step folded to several depths."""
-    graph, crowd = merge_crowd(report.run.graph or bare_graph(report))
-    known = known_of(report)
-    if crowd:
-        known = known.gathered({node.model for node in graph.nodes}, crowd)
+    graph, crowds = merge_crowd(report.run.graph or bare_graph(report))
+    known = known_of(report).gathered({member: crowd.name for crowd in crowds for member in crowd.members})
     drawn = []
     for picture in fold_levels(graph, depths, known):
-        models = {box.model for box in picture.boxes}
-        clusters = _clusters(report, models, known)
-        if crowd:
-            clusters = [cluster for cluster in clusters if cluster.name in models]
+        drawn_models = {box.model for box in picture.boxes} - known.crowds
+        clusters = shown(_clusters(report, drawn_models, known), crowds)
+        clusters += crowd_clusters(crowds, picture, len(report.models))
         traced = report.run.graph
         part = ", of the parts that this rank holds" if is_split(report) else ""
         step = () if traced is None else (f"Norms are those of step {traced.step}{part}.",)

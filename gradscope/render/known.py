@@ -6,7 +6,7 @@ The picture must not contradict the text: what findings say of parameters and li
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -63,11 +63,13 @@ class Known:
     blames: tuple[Blame, ...] = ()
     frozen: frozenset[int] = frozenset()
     """Parameters that require no gradient."""
+    crowds: frozenset[str] = frozenset()
+    """Models that stand for several: what is called a module of them is one of these."""
 
-    def gathered(self, drawn: Collection[str], crowd: str) -> Known:
-        """The same with what is said of models that are not drawn by name said of the crowd."""
-        blames = (each if each.model in drawn else replace(each, model=crowd) for each in self.blames)
-        return replace(self, blames=tuple(blames))
+    def gathered(self, crowds: Mapping[str, str]) -> Known:
+        """The same with what is said of models in a crowd said of that; `crowds` has its name per model."""
+        blames = (replace(each, model=crowds.get(each.model, each.model)) for each in self.blames)
+        return replace(self, blames=tuple(blames), crowds=frozenset(crowds.values()))
 
 
 NOTHING = Known()

@@ -22,6 +22,8 @@ from gradscope.render.words import count, number
 
 MAX_CHARACTERS = 56
 MAX_TOOLTIP = 160
+MAX_MEMBERS = 6
+"""Names of models in one box."""
 
 
 def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
@@ -37,6 +39,8 @@ def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
     if box.kind is Kind.GLUE:
         where = [small(place(box.location))] if box.location else []
         return [_names(box.names) + _times(box), *where]
+    if box.members:
+        return [*_listed(box.members), *map(small, _gradient(box, passes))]
     own = box.own or (box.names if box.parameters == box.nodes else ())
     title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path) or (box.classes or ("whole model",))[0]
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
@@ -46,6 +50,13 @@ def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
     if frozen and told == ["no gradient"]:
         told = ["frozen"] * bool(box.parameters)
     return [f"<b>{safe(title)}{_times(box)}</b>", small(detail) if detail else "", *map(small, told)]
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    """A line for each name, the last of many counted."""
+    shown = names if len(names) <= MAX_MEMBERS + 1 else names[:MAX_MEMBERS]
+    more = len(names) - len(shown)
+    return [*(f"<b>{safe(name)}</b>" for name in shown), *([small(f"… and {more} more")] if more else [])]
 
 
 WORTH_WORDS = {

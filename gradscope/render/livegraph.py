@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradscope.records import Edge, Graph, Node
-from gradscope.render.crowd import merge_crowd
+from gradscope.render.crowd import crowd_clusters, merge_crowd, shown
 from gradscope.render.dot import to_dot
 from gradscope.render.fold import fold
 from gradscope.render.graph import DEPTH, Drawing, check_depth
@@ -50,13 +50,11 @@ def live_graph(
     del live
     graph = _graph(steps, leaves, tuple(root.shape), left)
     reached: set[int | None] = {node.uid for node in graph.nodes if node.live and node.uid is not None}
-    graph, crowd = merge_crowd(graph)
+    graph, crowds = merge_crowd(graph, "that this loss does not reach")
     frozen = frozenset(leaf.uid for leaf in leaves.values() if not leaf.trainable)
-    picture = fold(graph, depth, Known(_classes(models), frozen=frozen))
+    known = Known(_classes(models), frozen=frozen, crowds=frozenset(crowd.name for crowd in crowds))
+    picture = fold(graph, depth, known)
     clusters = [_cluster(name, model, leaves, reached, i) for i, (name, model) in enumerate(models.items())]
-    if crowd:
-        shown = {box.model for box in picture.boxes}
-        clusters = [cluster for cluster in clusters if cluster.name in shown]
     missed = [cluster.name for cluster in clusters if cluster.look is Look.DEAD and cluster.state != "frozen"]
     remarks = list(picture.remarks)
     if root.grad_fn is None and not root.requires_grad:
@@ -69,6 +67,7 @@ def live_graph(
         remarks.append(f"One parameter: {listing(tied, 2)}.")
     if norms:
         remarks.append("Norms are of what .grad holds after the backward.")
+    clusters = [*shown(clusters, crowds), *crowd_clusters(crowds, picture, len(clusters))]
     return Drawing(to_dot(replace(picture, remarks=tuple(remarks)), clusters))
 
 

@@ -126,6 +126,8 @@ def test_a_crowd_of_models_or_losses_still_fits():
 
     assert len(boxes(source)) < 40
     assert "388 more models" in source
+    assert "<br/><b>expert17</b><br/>" in source
+    assert "… and 382 more" in source
     assert len(fold(s.graph()).boxes) <= MAX_BOXES
 
 
@@ -168,6 +170,22 @@ def test_findings_of_a_crowd_are_few_badges():
     source = draw_graph(build.report_of(s, dict.fromkeys(names, "Expert"), dead=tuple(names))).source
 
     assert 0 < len(re.findall(r"^ +b\d+ \[", source, re.MULTILINE)) <= 20
+    assert "<b>expert5</b>" in source
+
+
+def test_of_a_crowd_those_without_gradient_are_apart():
+    s = build.Sketch()
+    ends = [s.layer(f"net{i}", "", s.node("input", "x", live=False)) for i in range(20)]
+    for i in range(5):
+        s.node("parameter", "weight", f"idle{i}", "", live=False)
+    s.loss(*ends)
+    models = {f"net{i}": "Net" for i in range(20)} | {f"idle{i}": "Net" for i in range(5)}
+    source = draw_graph(build.report_of(s, models, dead=tuple(f"idle{i}" for i in range(5)))).source
+    names = "".join(f"<b>idle{i}</b><br/>" for i in range(5))
+
+    assert f'{names}<font point-size="10">no gradient</font>' in source
+    assert re.search(r"<b>5 models not in this step</b>", source)
+    assert re.search(r"<b>8 more models</b>", source)
 
 
 def test_a_module_opens_into_its_children_and_what_it_does_itself():

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 import gradscope
 
@@ -52,18 +52,20 @@ def one_embedding_at_both_ends():
 
 def borrowed_weight():
     parts = nn.ModuleDict({"enc": nn.Linear(8, 4, bias=False), "mid": nn.Linear(4, 4)})
-    return F.linear(parts["mid"](parts["enc"](torch.ones(2, 8))), parts["enc"].weight.t()).sum(), {"ae": parts}
+    return functional.linear(parts["mid"](parts["enc"](torch.ones(2, 8))), parts["enc"].weight.t()).sum(), {"ae": parts}
 
 
 def borrowed_kernel():
     parts = nn.ModuleDict({"enc": nn.Conv2d(1, 4, 3), "mid": nn.Conv2d(4, 4, 1)})
     code = parts["mid"](parts["enc"](torch.ones(2, 1, 8, 8)))
-    return F.conv_transpose2d(code, parts["enc"].weight).sum(), {"ae": parts}
+    return functional.conv_transpose2d(code, parts["enc"].weight).sum(), {"ae": parts}
 
 
 def borrowed_embedding():
     parts = nn.ModuleDict({"emb": nn.Embedding(9, 4), "core": nn.Linear(4, 4)})
-    return F.linear(parts["core"](parts["emb"](torch.tensor([1, 2]))), parts["emb"].weight).sum(), {"lm": parts}
+    return functional.linear(parts["core"](parts["emb"](torch.tensor([1, 2]))), parts["emb"].weight).sum(), {
+        "lm": parts
+    }
 
 
 def layers_of_one_weight():

@@ -138,6 +138,19 @@ def test_a_long_loop_is_a_small_picture():
     assert drawing.reason is None
 
 
+def test_many_models_that_are_not_reached_are_named():
+    models = {f"expert{i}": nn.Linear(2, 2) for i in range(20)}
+    dead = (3, 5, 7, 11, 13)
+    loss = sum(model(torch.ones(1, 2)).sum() for i, model in enumerate(models.values()) if i not in dead)
+    source = gradscope.graph(loss, **models).source
+    (apart,) = (box for box in boxes(source) if "no gradient" in box)
+
+    assert re.findall(r"<b>expert(\d+)</b>", apart) == [str(i) for i in dead]
+    assert "5 models that this loss does not reach" in source
+    assert "No way leads from this loss to expert3, expert5, expert7 and 2 more" in source
+    assert {f"<b>expert{i}</b>" for i in range(20)} <= set(re.findall(r"<b>expert\d+</b>", source))
+
+
 def test_odd_losses_and_models_are_drawn():
     weight = torch.ones(2, requires_grad=True)
     for loss in (torch.ones(()), weight, weight * 2, (weight * 2).sum()):
