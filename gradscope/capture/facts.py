@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradscope import _version
+from gradscope.capture.buffers import note_buffers
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.declarations import declarations
 from gradscope.capture.discovery import name_orphans
@@ -190,6 +191,7 @@ def drawn(capture: Capture, run: Run, finder: CutFinder) -> Graph | None:
     """The picture of one traced step."""
     try:
         capture.places.read(capture.calls.modules, capture.registry)
+        note_buffers(finder.tape, capture.calls.modules)
         return build_graph(finder, run, capture.places.known, capture.sizes.known, capture.origins.drawn())
     except Exception as error:  # noqa: BLE001 - a report without its picture is still a report
         capture.failed("graph", error)

@@ -1,7 +1,7 @@
 """The graph of one traced turn of the loop: what is drawn.
 
 * A call of a module without modules below it is one node; what runs between such calls is drawn operation by operation.
-* Data that depends on no parameter is drawn where it enters, as one node per source.
+* Data that depends on no parameter is drawn where it enters, as one node per source; buffers are part of a module.
 * Models that got nothing are there too: with their way to the cut, where their values went on, or alone.
 * Values stand on the tape in the order they were made, so nodes made in that order are numbered forwards, and a node
   that gathers neighbours on the tape never makes a cycle.
@@ -21,7 +21,7 @@ from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
 from gradscope.capture.tape import Root
-from gradscope.capture.turns import Measured, Turn, choose_turn
+from gradscope.capture.turns import Measured, Turn, choose_turn, news
 from gradscope.records import Backward, Edge, Graph, Run
 
 MAX_NODES = 20_000
@@ -37,7 +37,7 @@ def build_graph(
     origins: Iterable[Found] = (),
 ) -> Graph | None:
     """The graph of the turn that shows the loop best; None if no backward was traced."""
-    turn = choose_turn(finder.tape, run.backward_events, measured, {origin.backward for origin in run.origins})
+    turn = choose_turn(finder.tape, run.backward_events, measured, news(run))
     if turn is None:
         return None
     sites = find_sites(finder, run, turn, origins)
@@ -204,6 +204,8 @@ class _Builder:
         if self.tape.values[i].numel == 1:
             return -1
         source = self._springs.of(i)
+        if source in self.tape.buffers:
+            return -1
         op = self.tape.values[source].op
         name = self.tape.ops[op].name if op >= 0 else "data"
         return -1 if name in CONSTANT else self._input(("data", source), plain(name))

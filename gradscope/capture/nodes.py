@@ -51,7 +51,7 @@ class Line:
 
 
 class Springs:
-    """Where data came from: the first of its arguments, of that the first, and so on."""
+    """Where data came from: the first of its arguments, of that the first, and so on; a buffer only if all else is."""
 
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
@@ -59,14 +59,17 @@ class Springs:
 
     def of(self, i: int) -> int:
         """The value that a value sprang from."""
-        way = []
-        at = i
-        while at not in self._known and self._tape.values[at].parents:
-            way.append(at)
-            at = self._tape.values[at].parents[0][0]
-        source = self._known.get(at, at)
-        self._known.update(dict.fromkeys(way, source))
-        return source
+        known, todo = self._known, [i]
+        while todo:
+            at = todo[-1]
+            parents = [parent for parent, _ in self._tape.values[at].parents]
+            new = next((p for p in parents if known.get(p, -1) not in self._tape.buffers), -1)
+            if new >= 0 and new not in known:
+                todo.append(new)
+                continue
+            known[at] = known[new if new >= 0 else parents[0]] if parents else at
+            todo.pop()
+        return known[i]
 
 
 def draft_of(op: Op | None, place: Place | None, live: bool, sizes: Sizes) -> Draft:

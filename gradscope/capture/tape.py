@@ -132,6 +132,8 @@ class Tape:
     """Operations whose result is the same whatever they are given."""
     bad_data: dict[int, BadData] = field(default_factory=dict)
     """Values that came with a NaN or Inf."""
+    buffers: set[int] = field(default_factory=set)
+    """Values that are buffers of a module."""
     full: bool = False
     _known: dict[int, tuple[weakref.ref[torch.Tensor], int]] = field(default_factory=dict)
     _memory: dict[int, tuple[object, int]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from gradscope.capture.backward import WALK_LIMIT, GraphWalk, Recorder, walk
+from gradscope.capture.buffers import note_buffers
 from gradscope.capture.grad_hooks import GradHooks
 from gradscope.capture.origins import explain
 from gradscope.capture.source import Stack
@@ -33,10 +34,12 @@ class TracedBackward:
         self._capture = capture
         self._made = 0
         """Graph nodes that this thread had made before the last traced backward."""
+        self._looked_at = 0
+        """Modules whose buffers are known to the tape."""
 
     def begin(self) -> None:
         """Tracing begins: nodes made before are in no pass of it."""
-        self._made = sequence()
+        self._made, self._looked_at = sequence(), 0
 
     def run(self, func: Callable[..., Any], args: Any, kwargs: Any, stack: Stack) -> Any:
         """Run the user's backward with the graph watched."""
@@ -118,6 +121,8 @@ class TracedBackward:
         if not isinstance(event, Backward) or capture.tape is None:
             return
         capture.places.read(capture.calls.modules, capture.registry)
+        note_buffers(capture.tape, capture.calls.modules[self._looked_at :])
+        self._looked_at = len(capture.calls.modules)
         capture.histograms.sample(capture.gradients(event.norms), event.step)
         if graph.truncated or not graph.steps:
             return

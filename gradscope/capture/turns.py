@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gradscope.capture.backward import GraphWalk
 from gradscope.capture.tape import Root, Tape
-from gradscope.records import Backward
+from gradscope.records import Backward, Origin, Run, Tally
 
 MEASURED_STEPS = 8
 """Gradient norms at the nodes of the graph are kept for so many steps, and for those of the origins found last."""
@@ -72,10 +72,26 @@ class Turn:
         return norms
 
 
+def news(run: Run) -> set[int]:
+    """The passes in which something became of gradients that a picture should show."""
+    return {origin.backward for origin in run.origins if _is_news(origin, run)}
+
+
+def _is_news(origin: Origin, run: Run) -> bool:
+    """Not that a loss is a sum, nor what was zero at first and woke up later (LoRA)."""
+    if origin.kind != "zero":
+        return origin.kind != "summed"
+    tallies = (run.tallies.get(uid, Tally()) for uid in origin.parameters)
+    return any(tally.zero_streak or tally.zero == tally.measured for tally in tallies)
+
+
 def choose_turn(
     tape: Tape, events: Iterable[Backward], measured: Mapping[int, Measured], wanted: Collection[int] = ()
 ) -> Turn | None:
-    """The turn that shows the loop best: all its backward lines, a `wanted` pass, measured, not the first."""
+    """The turn that shows the loop best: all its backward lines, a `wanted` pass, measured, not the first.
+
+    Of such turns the first in which most gets a gradient that is not zero.
+    """
     passes = {event.index: event for event in events}
     roots = [(root, passes[root.backward]) for root in tape.roots if root.backward in passes and root.value >= 0]
     turns = _split(roots, tape.steps)
@@ -84,7 +100,7 @@ def choose_turn(
 
     def merit(number: int) -> tuple[int, bool, bool, bool, int, int]:
         lines = {event.location for _, event in turns[number]}
-        reached = {uid for _, event in turns[number] for uid in event.norms}
+        reached = {uid for _, event in turns[number] for uid, norm in event.norms.items() if norm != 0}
         known = any(event.index in measured for _, event in turns[number])
         asked = any(event.index in wanted for _, event in turns[number])
         return len(lines), asked, known, number > 0, len(reached), -number

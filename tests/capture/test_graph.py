@@ -100,6 +100,83 @@ def test_where_the_dead_value_went_on_is_there():
     assert [graph.nodes[target].model for target in behind] == ["decoder"]
 
 
+class Statistics(nn.Module):
+    """Buffers: running averages, vectors of a power iteration, a table, and one that is written in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+        self.new = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+        self.old = nn.utils.spectral_norm(nn.Linear(4, 4))
+        self.register_buffer("table", torch.ones(5, 4))
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.mean.mul_(0.9).add_(0.1 * x.mean(0))
+        return self.old(self.new(self.norm(self.table * 0.5 * x - self.mean))) + self.table
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_buffers_are_no_data(training):
+    torch.manual_seed(0)
+    net = Statistics().train(training)
+    optimizer = torch.optim.SGD(net.parameters(), 0.01)
+    target = torch.ones(5, 4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(torch.randn(5, 4)), target).backward()
+        optimizer.step()
+
+    graph = graph_of(gradscope.explain(step, models={"net": net}))
+    assert [node.label for node in named(graph, "input")] == ["randn", "data"]
+    entered = {graph.nodes[edge.target].label for edge in graph.edges if graph.nodes[edge.source].kind == "input"}
+    assert entered == {"BatchNorm1d", "mse_loss"}
+
+
+class Adapter(nn.Module):
+    """LoRA: what it adds is zero at first, and so are the gradients of its first half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(4, 4).requires_grad_(False)
+        self.a, self.b = nn.Linear(4, 2, bias=False), nn.Linear(2, 4, bias=False)
+        nn.init.zeros_(self.b.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + self.b(self.a(x))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_what_is_zero_at_first_only_is_drawn_as_it_flows(reduction):
+    torch.manual_seed(0)
+    net, data = nn.Sequential(Adapter(), nn.Tanh(), Adapter()), torch.randn(5, 4)
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.01)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(data), data, reduction=reduction).backward()
+        optimizer.step()
+
+    graph = graph_of(gradscope.explain(step, models={"net": net}))
+    assert graph.step == 1
+    assert not [edge for edge in graph.edges if edge.cut]
+    assert all(node.norm for node in graph.nodes if node.kind == "parameter" and node.live)
+
+
+def test_what_stays_zero_is_drawn_with_its_line():
+    net, head = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*net.parameters(), *head.parameters()], 0.01)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        head(net(torch.ones(2, 4)) * 0.0).mean().backward()
+        optimizer.step()
+
+    graph = graph_of(gradscope.explain(step, models={"net": net, "head": head}))
+    assert [edge.cut for edge in graph.edges if edge.cut] == ["zero_multiplier"]
+
+
 def test_a_model_that_is_never_used_stands_alone():
     graph = graph_of(train(detach=False))
     idle = {node.id for node in graph.nodes if node.model == "idle"}
