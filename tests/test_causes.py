@@ -8,7 +8,7 @@ import pytest
 
 from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.causes import CAUSES
-from gradscope.diagnosis.rules.common import in_plural
+from gradscope.diagnosis.plural import in_plural
 from gradscope.records import Cut, Location, Tally
 from gradscope.report import Report
 from tests.builders import make_run

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import gradscope
-from gradscope.diagnosis.rules.common import _plural
+from gradscope.diagnosis.plural import plural
 
 
 def findings(net, loss_of, code, steps=4):
@@ -126,7 +126,7 @@ def test_one_parameter_gets_and_several_get(many):
     ],
 )
 def test_what_several_do(one, several):
-    assert _plural(one) == several
+    assert plural(one) == several
 
 
 @pytest.mark.parametrize("leaks", [True, False])

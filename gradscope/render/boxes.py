@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gradscope.records import Location, Node
 from gradscope.render.known import Known, Worth, worth_of
-from gradscope.render.repeats import Fqn, Place, Repeats, Turn
+from gradscope.render.repeats import Fqn, Place, Turn
+from gradscope.render.shapes import Key, find_repeats
 from gradscope.render.stream import Flow, Stream
 from gradscope.render.within import users_of_parts, whole_calls
 
@@ -99,7 +100,8 @@ class _Sorter:
         self.result = Sorting([], [-1] * len(stream.nodes), [()] * len(stream.nodes))
         self.flow = self._module_flows()
         self.worth = self._module_worth()
-        self.places = self._find_repeats()
+        drawn = [key if key[0] and key not in self.inner else None for key in self.keys]
+        self.places = find_repeats(stream, drawn, self.flow, self.worth, known)
 
     def sort(self) -> Sorting | None:
         late = []
@@ -147,9 +149,9 @@ class _Sorter:
                     flows[position] = Flow.LIVE if Flow.LIVE in seen else Flow.DEAD
         return flows
 
-    def _module_worth(self) -> dict[Hashable, Worth]:
+    def _module_worth(self) -> dict[Key, Worth]:
         """What the gradients of a module are worth together: zero or tiny only if all are, NaN if any is."""
-        found: dict[Hashable, set[Worth]] = {}
+        found: dict[Key, set[Worth]] = {}
         for position, node in enumerate(self.stream.nodes):
             if node.kind == "parameter" and node.live:
                 found.setdefault(self.keys[position], set()).add(self._worth_of(node))
@@ -158,27 +160,6 @@ class _Sorter:
     def _worth_of(self, node: Node) -> Worth:
         seen = worth_of(node.norm)
         return seen if seen is not Worth.SOUND or node.uid is None else self.facts.told.get(node.uid, seen)
-
-    def _find_repeats(self) -> dict[str, Repeats]:
-        shapes: dict[str, dict[Fqn, set[Hashable]]] = {}
-        kinds: dict[str, dict[Fqn, set[Hashable]]] = {}
-        for position, node in enumerate(self.stream.nodes):
-            key = self.keys[position]
-            if not node.model or key in self.inner:
-                continue
-            shape = shapes.setdefault(node.model, {}).setdefault(key[1], set())
-            kind = kinds.setdefault(node.model, {}).setdefault(key[1], set())
-            shape.add(self.flow[position])
-            shape.add(self.worth.get(key, Worth.SOUND))
-            if node.kind == "parameter":
-                shape.add(("parameter", node.live, node.uid in self.facts.frozen))
-            elif (name := self._class(key)) or node.kind == "op":
-                kind.add(name or self.stream.names[position])
-                shape.add(("class", name or self.stream.names[position]))
-        return {model: Repeats(_frozen_sets(found), _frozen_sets(kinds[model])) for model, found in shapes.items()}
-
-    def _class(self, key: tuple[str, Fqn]) -> str:
-        return self.facts.classes.get((key[0], ".".join(key[1])), "")
 
     def _place(self, position: int) -> Place:
         model, path = self.keys[position]
@@ -193,7 +174,7 @@ class _Sorter:
         self._join(position, key, draft)
         self.result.turn[position] = place.turn
         box = self.result.boxes[self.result.box[position]]
-        if len(box.classes) < MAX_NAMES and (name := self._class((model, path))):
+        if len(box.classes) < MAX_NAMES and (name := self.facts.class_of((model, path))):
             box.classes[name] = None
 
     def _join_glue(self, position: int) -> None:
@@ -269,10 +250,6 @@ class _Sorter:
                 draft.sizes[path] = math.hypot(draft.sizes.get(path, 0.0), node.norm)
         elif node.kind == "module" and node.norm is not None:
             draft.norms[self.paths[position]] = node.norm
-
-
-def _frozen_sets(sets: Mapping[Fqn, set[Hashable]]) -> dict[Fqn, Hashable]:
-    return {path: frozenset(found) for path, found in sets.items()}
 
 
 def joint(kinds: Iterable[Worth]) -> Worth:

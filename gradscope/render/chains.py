@@ -62,7 +62,9 @@ def _merged(members: Sequence[Box]) -> Box:
     first = members[0]
     if len(members) == 1:
         return first
-    return replace(first, repeats=sum(box.repeats for box in members), nodes=sum(box.nodes for box in members))
+    nodes = sum(box.nodes for box in members)
+    turns, rest = divmod(nodes, len(first.names) or 1)  # also those that share a member, as blocks drawn as one do
+    return replace(first, repeats=sum(box.repeats for box in members) if rest else turns, nodes=nodes)
 
 
 def _merged_links(links: Sequence[Link], moved: Sequence[int]) -> tuple[Link, ...]:

@@ -66,6 +66,10 @@ class Known:
     crowds: frozenset[str] = frozenset()
     """Models that stand for several: what is called a module of them is one of these."""
 
+    def class_of(self, module: tuple[str, tuple[str, ...]]) -> str:
+        """The class of a module, known by its model and path; "" where that is not known."""
+        return self.classes.get((module[0], ".".join(module[1])), "")
+
     def gathered(self, crowds: Mapping[str, str]) -> Known:
         """The same with what is said of models in a crowd said of that; `crowds` has its name per model."""
         blames = (replace(each, model=crowds.get(each.model, each.model)) for each in self.blames)

@@ -24,7 +24,8 @@ MAX_RESULT_NODES = 3
 """`detach().clone()` is still no more than the result of a cut; more operations are work of their own."""
 MAX_BADGES = 8
 """Per model; the report has them all."""
-MAX_SOURCES = 3
+MAX_SOURCES = 6
+"""Lines into one badge."""
 FROZEN = "requires_grad_false"
 """What was frozen, and is not blamed for it, was meant to be: its box says that it gets none."""
 
@@ -127,7 +128,8 @@ def blame(
         guilty.update(same)
         if not same:
             key = (each.model, each.code, str(each.location or each.cause))
-            badges.setdefault(key, Badge(each, _exits(each, victims, links, boxes)))
+            exits = (*badges.get(key, Badge(each)).sources, *_exits(each, victims, links, boxes))
+            badges[key] = Badge(badges.get(key, Badge(each)).blame, tuple(dict.fromkeys(exits))[:MAX_SOURCES])
     bold = (replace(mark, harmful=True) if index in guilty else mark for index, mark in enumerate(found))
     drawn = (mark for index, mark in enumerate(bold) if index in guilty or mark.cause != FROZEN)
     return tuple(drawn), tuple(badges.values())

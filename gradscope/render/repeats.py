@@ -4,12 +4,16 @@
   the first and the last block have other neighbours than the rest.
 * A run may have a period: Linear, ReLU, Linear, ReLU ... is "(Linear, ReLU) x500". Not where those of one kind differ
   in their state: of experts of which every third is dead it would not say which.
+* Siblings that take no part in the step (experts that were not chosen) are neither before nor after others: those of
+  one shape are drawn as one wherever they stand, and the others as if they stood side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from gradscope.diagnosis.numbered import ranges
 
 Fqn = tuple[str, ...]
 Turn = tuple[tuple[Fqn, int], ...]
@@ -21,7 +25,10 @@ MAX_PERIOD = 8
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive siblings drawn as one: `label` is "0-11"; with a period above 1 they become a single box."""
+    """Siblings drawn as one: `label` is "0-11", or "{0-2,5}" where others stand between them.
+
+    With a period above 1 they become a single box.
+    """
 
     label: str
     repeats: int
@@ -40,8 +47,14 @@ class Place:
 class Repeats:
     """The runs among the modules of one model, from the shape of each drawn (leaf) module."""
 
-    def __init__(self, shapes: Mapping[Fqn, Hashable], kinds: Mapping[Fqn, Hashable] | None = None) -> None:
-        """`kinds`: the same without the state. Without them no state is told from a kind."""
+    def __init__(
+        self,
+        shapes: Mapping[Fqn, Hashable],
+        kinds: Mapping[Fqn, Hashable] | None = None,
+        idle: Collection[Fqn] = (),
+    ) -> None:
+        """`kinds`: the same without the state. Without them no state is told from a kind. `idle` take no part."""
+        self._busy = {path[:depth] for path in shapes if path not in idle for depth in range(len(path) + 1)}
         self._runs: dict[Fqn, tuple[Run, int]] = {}
         self._places: dict[Fqn, Place] = {}
         kind = _numbered(kinds) if kinds is not None else {}
@@ -74,11 +87,17 @@ class Repeats:
         self, parent: Fqn, children: Iterable[str], number: Mapping[Fqn, int], kind: Mapping[Fqn, int]
     ) -> None:
         counted = sorted((c for c in children if c.isascii() and c.isdigit()), key=lambda c: (int(c), c))
-        shapes = [number[(*parent, c)] for c in counted]
-        kinds = [kind.get((*parent, c), number[(*parent, c)]) for c in counted]
-        for start, period, repeats in find_runs(shapes, kinds):
-            members = counted[start : start + period * repeats]
-            run = Run(f"{members[0]}-{members[-1]}", repeats, period)
+        busy = [c for c in counted if (*parent, c) in self._busy]
+        shapes = [number[(*parent, c)] for c in busy]
+        kinds = [kind.get((*parent, c), number[(*parent, c)]) for c in busy]
+        runs = [(busy[at : at + period * repeats], period) for at, period, repeats in find_runs(shapes, kinds)]
+        idle: dict[int, list[str]] = {}
+        for child in counted:
+            if (*parent, child) not in self._busy:
+                idle.setdefault(number[(*parent, child)], []).append(child)
+        runs += [(members, 1) for members in idle.values() if len(members) >= MIN_REPEATS]
+        for members, period in runs:
+            run = Run(ranges(members, counted), len(members) // period, period)
             for index, child in enumerate(members):
                 self._runs[(*parent, child)] = (run, index // period)
 

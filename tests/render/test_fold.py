@@ -217,6 +217,42 @@ def test_blocks_of_one_kind_in_two_states_are_no_pattern(shapes, kinds, runs):
     assert find_runs(shapes, kinds) == runs
 
 
+def experts(chosen, count=12):
+    """Experts of two layers, side by side between a router and a sum; only the chosen ones run."""
+    s = build.Sketch()
+    x = s.layer("net", "router", s.node("input", "x", live=False))
+    ends = []
+    for i in range(count):
+        if i in chosen:
+            ends.append(s.layer("net", f"experts.{i}.1", s.layer("net", f"experts.{i}.0", x)))
+        else:
+            for layer in "01":
+                s.node("parameter", "weight", "net", f"experts.{i}.{layer}", live=False)
+    s.loss(s.op("StackBackward0", "net", "", *ends))
+    return s.graph()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "running", "waiting"),
+    [
+        ({3, 7, 11}, ("experts", "{3,7,11}"), ("experts", "{0-2,4-6,8-10}")),
+        ({0, 2, 5, 6, 7, 10, 11}, ("experts", "{0,2,5-7,10-11}"), ("experts", "{1,3-4,8-9}")),
+        (set(range(4)), ("experts", "0-3"), ("experts", "4-11")),
+    ],
+)
+def test_experts_that_run_and_those_that_do_not_are_a_box_each(chosen, running, waiting):
+    picture = fold(experts(chosen), depth=2)
+    drawn = {box.path: box.repeats for box in picture.boxes if box.path[:1] == ("experts",)}
+
+    assert drawn == {running: len(chosen), waiting: 12 - len(chosen)}
+
+
+def test_two_experts_that_do_not_run_have_a_box_each():
+    paths = {box.path for box in fold(experts(set(range(10))), depth=2).boxes}
+
+    assert {("experts", "0-9"), ("experts", "10"), ("experts", "11")} < paths
+
+
 def test_of_experts_every_third_of_which_is_dead_each_has_its_box():
     dead = {0, 3, 6}
     nodes = [Node(0, "input", "x", live=False)]

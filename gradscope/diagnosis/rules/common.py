@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Severity
+from gradscope.diagnosis.numbered import blocks
+from gradscope.diagnosis.plural import in_plural, plural
 from gradscope.records import Cut, Location, Model, Origin, Parameter, Path, Run, Tally
 
 EMPTY = Tally()
@@ -167,28 +169,38 @@ def _module(fqn: str) -> str:
     return (module if parametrized else module.rpartition(".")[0]).removeprefix(".")
 
 
-def subject(run: Run, model: str, uids: Sequence[int]) -> str:
-    """How a sentence calls the victims: the model, one parameter, or some of its parameters."""
+class Subject(NamedTuple):
+    """Whom a sentence is about, and whether that is several."""
+
+    words: str
+    several: bool
+
+
+def subject(run: Run, model: str, uids: Sequence[int]) -> Subject:
+    """How a sentence calls the victims: the model, one parameter, whole parts of the model, or some parameters."""
     names = fqns(run, model, uids)
     whole = covers_model(run, model, uids) or not names
     if is_earlier(run, model, uids):
         model = f"an earlier {model}"
     if whole:
-        return model
+        return Subject(model, False)
     prefix = _prefix(names)
+    part = f"{model}.{prefix}" if prefix else model
     if len(names) == 1:
-        return f"{model}.{names[0]}" if names[0] else model
-    if not prefix:
-        return f"{len(names)} parameters of {model}"
-    inside = _inside(run, model, prefix)
-    return f"{model}.{prefix}" if len(names) >= inside else f"{len(names)} of {inside} parameters of {model}.{prefix}"
+        return Subject(part, False)
+    trainable = _trainable(run, model)
+    inside = [name for name in trainable if name.startswith(f"{prefix}.")]
+    if prefix and len(names) >= len(inside):
+        return Subject(part, False)
+    if some := blocks(names, prefix, trainable):
+        return Subject(f"{part}.{some}", True)
+    return Subject(f"{len(names)}{f' of {len(inside)}' if prefix else ''} parameters of {part}", True)
 
 
-def _inside(run: Run, model: str, prefix: str) -> int:
-    """How many parameters of a part of a model can be trained."""
+def _trainable(run: Run, model: str) -> list[str]:
+    """Names of the parameters of a model that can be trained."""
     uids = next((found.parameters for found in run.models if found.name == model), ())
-    names = zip(fqns(run, model, uids), uids, strict=True)
-    return sum(name.startswith(f"{prefix}.") and run.parameters[uid].trainable for name, uid in names)
+    return [name for name, uid in zip(fqns(run, model, uids), uids, strict=True) if run.parameters[uid].trainable]
 
 
 def _prefix(names: Sequence[str]) -> str:
@@ -231,9 +243,9 @@ def finding(  # noqa: PLR0913 - the fields of a finding
     also = tuple(other for other in dict.fromkeys(also) if other != location)
     begins = "; it begins" if cause == "unknown" and words is None and location is not None else ""
     words = words or CAUSES[cause]
-    who, said = subject(run, model, uids), words.said
-    if who[0].isdigit():
-        says, said = _plural(says), in_plural(said)
+    (who, several), said = subject(run, model, uids), words.said
+    if several:
+        says, said = plural(says), in_plural(said)
     message = f"{who} {says}: {said}{begins}{at(location)}."
     if words is CAUSES["unknown"] and run.traced:
         fix = fix or _UNEXPLAINED
@@ -265,19 +277,6 @@ def overflow_words(origin: Origin | None) -> Cause | None:
         "a value grows beyond what its dtype can hold",
         "scale down what is multiplied or added up there: units, weights, learning rate or the factor itself",
     )
-
-
-def _plural(says: str) -> str:
-    """What several parameters do: "get" for "gets"."""
-    verb, _, rest = says.partition(" ")
-    return f"{ {'is': 'are', 'does': 'do'}.get(verb, verb.removesuffix('s')) } {rest}"
-
-
-def in_plural(said: str) -> str:
-    """A cause in words, said of several parameters: "they get" for "it gets"."""
-    said = re.sub(r"\bit is\b", "they are", said)
-    said = re.sub(r"\bit (never )?(\w+)s\b", lambda m: f"they {m[1] or ''}{m[2]}", said)
-    return re.sub(r"\bit\b", "them", re.sub(r"\bits\b", "their", said))
 
 
 def best_cuts(run: Run) -> dict[int, list[Cut]]:

@@ -171,7 +171,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
     also = tuple(c.path[-1] for c in others if c.path[-1] != (path[-1] if path else None))
     words = _words(cut, uids)
     if cut.detail:
-        also, words = _instance(run, cut.detail, subject(run, model, uids))
+        also, words = _instance(run, cut.detail, subject(run, model, uids).words)
     if cut.cause == "requires_grad_false":
         frozen = max((run.parameters[u].frozen_at for u in uids), key=len)
         if frozen:

@@ -11,7 +11,7 @@ Bad:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
@@ -29,7 +29,7 @@ _TWIN = Cause(
 
 
 def check(run: Run) -> Iterable[Finding]:
-    """One finding per module none of whose trainable parameters was read."""
+    """One finding per line that built modules none of whose trainable parameters was read."""
     cuts = best_cuts(run)
     elsewhere = fed_elsewhere(run)  # GS601 names the ranks that do without
     idle = [
@@ -38,12 +38,8 @@ def check(run: Run) -> Iterable[Finding]:
         if uid in run.never_used and uid not in cuts and run.parameters[uid].name not in elsewhere
     ]
     for model, uids in by_model(run, idle):
-        if covers_model(run, model, uids):
-            groups = [uids]
-            severity = Severity.ERROR
-        else:
-            groups = _modules(run, model, uids)
-            severity = Severity.WARNING
+        whole = covers_model(run, model, uids)
+        severity = Severity.ERROR if whole else Severity.WARNING
         twin = _twin(run, uids)
         if twin is not None:
             yield finding(
@@ -60,7 +56,7 @@ def check(run: Run) -> Iterable[Finding]:
                 words=_TWIN,
             )
             continue
-        for group in groups:
+        for group in [uids] if whole else _together(run, model, _modules(run, model, uids)):
             yield finding(
                 CODE,
                 severity,
@@ -74,6 +70,16 @@ def check(run: Run) -> Iterable[Finding]:
                 evidence=Evidence.TRACED,
                 fix=_CHOSEN if _siblings_train(run, group) else "",
             )
+
+
+def _together(run: Run, model: str, groups: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Modules that one line built are one finding; where no line was seen, those whose names differ in a number."""
+    found: dict[Hashable, list[int]] = {}
+    for uids in groups:
+        line = _line(run, model, uids)
+        kind = line or frozenset(numberless(run.parameters[u]) for u in uids)
+        found.setdefault((kind, _siblings_train(run, uids)), []).extend(uids)
+    return [tuple(dict.fromkeys(uids)) for uids in found.values()]
 
 
 def _siblings_train(run: Run, uids: tuple[int, ...]) -> bool:
