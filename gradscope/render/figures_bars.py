@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
-    from gradscope.records import Run
+    from gradscope.records import Graph, Run
     from gradscope.report import Report
+
+Row = tuple[int, str, int]
+"""A parameter: uid, name in its model, number of its model."""
 
 TITLE = "Gradient along the depth of each model"
 LABELS_PER_INCH = 6
-CROWD = 1500
-"""More bars are narrower than a pixel."""
+NARROW = 1.5
+"""Points per bar below which only the outline is drawn: pixels would show gaps where there are none."""
 SHRINKS = 0.25
 """Share of its width that a layout takes from axes later on, for what stands beside them."""
 GAP = 6
@@ -35,9 +38,10 @@ GAP = 6
 def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     """Bars of the last gradient norm of each parameter, model by model.
 
-    An x on hatching where there was none; plain ground where the parameter is frozen.
+    An x on hatching where there was none; plain ground where the parameter is frozen. They stand in the order in which
+    their modules ran in the traced step, else as they are registered.
     """
-    rows = style.owners(report.run)
+    rows, ran = _as_run(style.owners(report.run), report.run.graph)
     figure, ax = style.axes_of(ax, min(max(6.0, 1.5 + 0.14 * len(rows)), 15.0), 4.8)
     if not rows:
         style.nothing(ax, "No parameter was seen.")
@@ -52,9 +56,12 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     ax.set_ylim(max(bottom, 1 / style.LARGEST), min(top, style.LARGEST))
     style.log_scale(ax)
     bottom = ax.get_ylim()[0]
+    ax.set_ylabel("gradient norm (last received)")
+    room.settle(ax)
     models = style.boundaries(rows)
+    crowded = 72 * room.inches(ax)[0] / len(rows) < NARROW
     for model, start, end in models:
-        _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom, crowded=len(rows) > CROWD)
+        _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom, crowded=crowded)
     silent = [(i, report.states[uid] is State.FROZEN) for i, (uid, _, _) in enumerate(rows) if uid not in last]
     marks: list[room.Entry] = []
     marks += _mark_frozen(ax, [i for i, frozen in silent if frozen])
@@ -62,8 +69,7 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
     ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
     ax.set_xlim(-0.7, len(rows) - 0.3)
-    ax.set_xlabel("parameter, in the order of its model")
-    ax.set_ylabel("gradient norm (last received)")
+    ax.set_xlabel(f"parameter, in the order {'in which modules ran' if ran else 'of its model'}")
     ax.grid(axis="y")
     if not sizes:  # no norm has a size that an axis could be of
         ax.yaxis.set_major_locator(NullLocator())
@@ -76,6 +82,28 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     )
     room.head(ax, TITLE, [*marks, *states], above=above)
     return figure
+
+
+def _as_run(rows: list[Row], graph: Graph | None) -> tuple[list[Row], bool]:
+    """The parameters of each model in the order in which their modules ran, and whether that is known.
+
+    What never ran stands behind what is registered before it.
+    """
+    uids = {node.id: node.uid for node in graph.nodes} if graph is not None else {}
+    used: dict[int, int] = {}
+    for edge in graph.edges if graph is not None else ():
+        if (uid := uids.get(edge.source)) is not None:
+            used[uid] = min(used.get(uid, edge.target), edge.target)
+    first: dict[tuple[int, str], int] = {}
+    for uid, fqn, model in rows:
+        if uid in used:
+            module = (model, fqn.rpartition(".")[0])
+            first[module] = min(first.get(module, used[uid]), used[uid])
+    keys: list[tuple[int, int]] = []
+    for _, fqn, model in rows:
+        before = keys[-1] if keys and keys[-1][0] == model else (model, -1)
+        keys.append((model, first.get((model, fqn.rpartition(".")[0]), before[1])))
+    return [rows[i] for i in sorted(range(len(rows)), key=keys.__getitem__)], bool(used)
 
 
 def _last_norms(run: Run) -> dict[int, float | None]:

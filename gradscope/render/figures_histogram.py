@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gradscope.report import Report
 
 MAX_PANELS = 24
-TITLE_PER_INCH = 11
+TITLE_PER_INCH, SMALL_PER_INCH = 11, 15
 SECOND_ROW = 12
 """Points over the axes for how many entries there are and of which step."""
 LETTER = 0.065
@@ -77,8 +78,9 @@ def plot_histograms(
         missing = [p for p in panels if p.uids.isdisjoint(given)]
         words = f"{names} {what} together"
         if 0 < len(missing) < names:
-            without = f"{_why_empty(report, missing[0])} in {listing([p.words for p in missing], 2)}"
-            words = f"{names - len(missing)} {what} together; {without}"
+            given_to = [p.words for p in panels if p not in missing]
+            words = given_to[0] if len(given_to) == 1 else f"{len(given_to)} {what} together"
+            words += f"; {_why_empty(report, missing[0])} in {listing([p.words for p in missing], 2)}"
         panels = [Panel(words, frozenset().union(*(p.uids for p in panels)), DEAD)]
     shown = panels[:MAX_PANELS]
     if ax is not None or not shown:
@@ -93,7 +95,7 @@ def plot_histograms(
         style.nothing(axes[0], "No model was seen.")
     last = max((histogram.step for histogram in report.run.histograms), default=0)
     for panel, each in zip(axes, shown, strict=False):
-        _draw_panel(panel, report, each, last)
+        _draw_panel(panel, report, each, last, "Gradients of " if ax is not None else "")
     if len(panels) > len(shown):
         figure.supxlabel(f"{len(panels) - len(shown)} more are not drawn", fontsize=8, color=TEXT)
     return figure
@@ -129,14 +131,17 @@ def _place(report: Report, panel: Panel) -> int:
     return 2 if _why_empty(report, panel) == "frozen" else 0
 
 
-def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
+def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int, said: str) -> None:
+    """One panel; `said` stands before its name: among figures of the user's the name alone says nothing."""
     found = [histogram for histogram in report.run.histograms if histogram.uid in panel.uids]
     if not found:
         why = _why_empty(report, panel)
         looks = {UNSAMPLED: style.unknown_looks, "frozen": style.frozen_looks}.get(why, style.absent_looks)
         _empty(ax, why, looks(ax))
-        room.head(ax, style.name(panel.words, 40), above=SECOND_ROW)
+        room.head(ax, said + style.name(panel.words, 80 if said else 40), above=SECOND_ROW)
         return
+    ax.set_ylabel("entries")
+    room.settle(ax)
     entries = _collect(found)
     low = min([*entries.negative, *entries.positive], default=0)
     high = max([*entries.negative, *entries.positive], default=0)
@@ -147,15 +152,18 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int) -> None:
     ax.set_ylim(FLOOR, 2 * ax.dataLim.y1)
     style.log_scale(ax)
     ax.set_ylim(bottom=FLOOR)
-    ax.set_ylabel("entries")
-    ax.set_xlabel("gradient value (log scale on both sides of 0)")
+    words = "gradient value (log scale on both sides of 0)"
+    ax.set_xlabel(words if len(words) < room.inches(ax)[0] * TITLE_PER_INCH else "gradient value (log)")
     ax.grid(axis="y")
     late = "" if entries.step == last else ", the last sampled"
     bars = f"; each bar is a factor of {2**wide:,}" if wide > 1 else ""
     says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}{bars}"
     small = style.look(ax).text
-    ax.annotate(says, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=small)
-    room.head(ax, style.name(panel.words, max(20, int(room.inches(ax)[0] * TITLE_PER_INCH))), above=SECOND_ROW)
+    lines = textwrap.wrap(says, max(20, int(room.inches(ax)[0] * SMALL_PER_INCH)))
+    place: dict[str, Any] = {"xytext": (0, 4), "xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate("\n".join(lines), (0, 1), **place, fontsize=8, color=small).set_in_layout(False)
+    name = style.name(panel.words, 80 if said else max(20, int(room.inches(ax)[0] * TITLE_PER_INCH)))
+    room.head(ax, said + name, above=SECOND_ROW * len(lines))
 
 
 UNSAMPLED = "none at the last pass, and none was sampled"

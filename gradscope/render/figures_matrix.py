@@ -11,7 +11,8 @@ import numpy as np
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import Kept, kept_of
+from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, columns_of, flow_value
+from gradscope.render.figures_kept import kept_of
 from gradscope.render.palette import INK, PAPER, model_colour
 from gradscope.render.words import UNKNOWN, brief, number
 
@@ -19,31 +20,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     from gradscope.records import Backward
-    from gradscope.report import FlowRow, Report
+    from gradscope.report import Report
 
 FLOW, HEATMAP = "Which backward reaches which model", "Gradient norm of every parameter"
 COLOURS = "viridis"
 LEAST_DECADES = 2.0
-ABSENT = -1.0
-"""In a matrix of norms: received nothing. A norm is never negative."""
-NOT_KEPT = -2.0
-"""In a matrix of norms: whatever was received was not kept or not measured."""
-FROZEN = -3.0
-"""In a matrix of norms: received nothing and was not to."""
 ROWS_PER_INCH = 6.5
 CHARACTERS_PER_INCH = 11
+SLANTED = 0.34
+"""Inches of a column from which on slanted names do not touch."""
 CELL = (0.5, 0.2)
 """Inches of a cell in which a number can be read."""
 THICK_ROW = 4.0
 """Points; thinner rows have no gap between models, which would hide a small one. The bars beside them tell."""
+NARROW = 3.0
+"""Inches of axes below which the scale under them is as wide as they are."""
 MOST_PATCHES = 5_000
 """More take seconds to draw."""
 NAME = 20
 """Characters of the name of a model beside its rows."""
-
-Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @style.styled
@@ -55,27 +53,32 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
         style.nothing(ax, "No backward pass was seen.")
         room.head(ax, FLOW)
         return figure
-    norms = np.array([[_flow_value(row, m.name) for m in models] for row in rows])
+    norms = np.array([[flow_value(row, m.name) for m in models] for row in rows])
     norms[(norms == ABSENT) & [m.state is State.FROZEN for m in models]] = FROZEN
-    mapped = _paint(figure, ax, norms, FLOW)
-    columns, lines = style.thin(len(models)), style.thin(len(rows))
-    widest = max(len(style.name(models[i].name, NAME)) for i in columns)
-    rotation = 0 if widest / CHARACTERS_PER_INCH < room.inches(ax)[0] / len(columns) else 30
-    ax.set_xticks(
-        columns,
-        [style.name(models[i].name, NAME) for i in columns],
-        rotation=rotation,
-        ha="right" if rotation else "center",
-    )
+    mapped, bars, states = _paint(figure, ax, norms)
+    lines = style.thin(len(rows))
     ax.set_yticks(
         lines, [f"{style.name(brief(at) if (at := rows[i].location) else '?')}  x{rows[i].count}" for i in lines]
     )
     ax.set_xlabel("model")
     ax.set_ylabel("backward() line, calls")
+    room.settle(ax, *bars)
+    room.lay_out(ax)
+    _name_columns(ax, [style.name(model.name, NAME) for model in models])
+    room.head(ax, FLOW, states, beside=bars)
     wide, tall = room.inches(ax)
     if wide / len(models) > CELL[0] and tall / len(rows) > CELL[1]:
         _write_numbers(ax, norms, mapped)
     return figure
+
+
+def _name_columns(ax: Axes, names: list[str]) -> None:
+    """The names below their columns, turned as far as they must be."""
+    shown = style.thin(len(names))
+    column = room.inches(ax)[0] / len(shown)
+    slanted = max(len(names[i]) for i in shown) / CHARACTERS_PER_INCH > column
+    looks: dict[str, Any] = {"rotation": 30, "ha": "right"} if column > SLANTED else {"rotation": 90, "ha": "center"}
+    ax.set_xticks(shown, [names[i] for i in shown], **(looks if slanted else {}))
 
 
 @style.styled
@@ -91,14 +94,15 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
         room.head(ax, HEATMAP)
         return figure
     kept = kept_of([event.index for event in events], report.run.backwards)
-    norms = _columns(rows, events, kept)
+    norms = columns_of(rows, events, kept)
     norms[(norms == ABSENT) & [[report.states.get(uid) is State.FROZEN] for uid, _, _ in rows]] = FROZEN
     longest = max(len(style.name(model.name, NAME)) for model in report.run.models)
     room.give_room(ax, right=12 + 5 * longest)
-    _paint(figure, ax, norms, HEATMAP, bar="bottom")
+    _, bars, states = _paint(figure, ax, norms, bar="bottom")
+    room.settle(ax, *bars)
     shown = style.thin(len(rows), int(room.inches(ax)[1] * ROWS_PER_INCH))
     ax.set_yticks(shown, [style.name(rows[i][1], 30) for i in shown], fontsize=7.5)
-    values = MaxNLocator(8, integer=True).tick_values(0, kept.total - 1)
+    values = MaxNLocator(max(1, min(8, int(3 * room.inches(ax)[0]))), integer=True).tick_values(0, kept.total - 1)
     places = sorted({int(value) for value in values if 0 <= value < kept.total})
     ax.set_xticks([(place + 0.5) / kept.width - 0.5 for place in places], [str(place) for place in places])
     ax.set_xlabel(kept.axis + (f"; median of {kept.width} per column" if kept.width > 1 else ""))
@@ -108,6 +112,7 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
         for _, start, _ in models[1:]:
             ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=min(2.5, row / 4))
     _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
+    room.head(ax, HEATMAP, states, beside=bars)
     return figure
 
 
@@ -139,50 +144,13 @@ def _well(state: State | None) -> bool:
     return state in (State.FLOWING, State.FROZEN)
 
 
-def _columns(rows: list[tuple[int, str, int]], events: list[Backward], kept: Kept) -> Matrix:
-    """Per parameter and column the median norm; NaN or Inf if there was one, nothing only if there was nothing."""
-    places: dict[int, list[Backward]] = {}
-    for event in events:
-        places.setdefault(event.index // kept.width, []).append(event)
-    row_of = {uid: row for row, (uid, _, _) in enumerate(rows)}
-    norms = np.full((len(rows), kept.columns), NOT_KEPT)
-    for column, found in places.items():
-        norms[:, column] = _middle(np.array([_of_pass(event, row_of) for event in found]))
-    return norms
-
-
-def _of_pass(event: Backward, row_of: dict[int, int]) -> Matrix:
-    answer = np.full(len(row_of), ABSENT)
-    found = [(row_of[uid], norm) for uid, norm in event.norms.items() if uid in row_of]
-    answer[[row for row, _ in found]] = [NOT_KEPT if norm is None else norm for _, norm in found]
-    return answer
-
-
-def _middle(norms: Matrix) -> Matrix:
-    """Of passes x parameters one number for each parameter."""
-    everyone = np.arange(norms.shape[1])
-    broken = ~np.isfinite(norms)
-    measured = ~broken & (norms >= 0)
-    ordered = np.sort(np.where(measured, norms, np.inf), axis=0)
-    many = measured.sum(axis=0)
-    lower, upper = (np.clip(at, 0, len(norms) - 1) for at in ((many - 1) // 2, many // 2))
-    median = (ordered[lower, everyone] + ordered[upper, everyone]) / 2
-    nothing = np.where((norms == NOT_KEPT).any(axis=0), NOT_KEPT, ABSENT)
-    first_broken = norms[broken.argmax(axis=0), everyone]
-    return np.where(broken.any(axis=0), first_broken, np.where(measured.any(axis=0), median, nothing))
-
-
-def _flow_value(row: FlowRow, model: str) -> float:
-    norm = row.models.get(model)
-    if norm is None:
-        return NOT_KEPT if model in row.reached else ABSENT
-    return norm
-
-
 def _paint(
-    figure: Figure, ax: Axes, norms: Matrix, words: str, bar: Literal["right", "bottom"] = "right"
-) -> ScalarMappable:
-    """Draw the cells: colour by log10, own colours for zero and non-finite, the hatched ground where absent."""
+    figure: Figure, ax: Axes, norms: Matrix, bar: Literal["right", "bottom"] = "right"
+) -> tuple[ScalarMappable, list[Axes], list[Patch]]:
+    """Draw the cells: colour by log10, own colours for zero and non-finite, the hatched ground where absent.
+
+    Returns the colours, the axes that tell them, and what the legend has to tell.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
     from matplotlib.patches import Rectangle
@@ -213,13 +181,11 @@ def _paint(
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, zorder=0.5, **style.unknown_looks(ax)))
     ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
-    if finite.size:
-        _draw_bar(figure, ax, mapped, (low, high), bar)
+    bars = [_draw_bar(figure, ax, mapped, (low, high), bar)] if finite.size else []
     states = style.state_patches(
         ax, bool(absent.any()), bool(zero.any()), bool(broken.any()), bool(unknown.any()), bool(frozen.any())
     )
-    room.head(ax, words, states)
-    return mapped
+    return mapped, bars, states
 
 
 def _ground(ax: Axes, cells: np.ndarray[Any, np.dtype[np.bool_]], looks: dict[str, Any]) -> None:
@@ -242,13 +208,13 @@ def _ground(ax: Axes, cells: np.ndarray[Any, np.dtype[np.bool_]], looks: dict[st
 
 def _draw_bar(
     figure: Figure, ax: Axes, mapped: ScalarMappable, ends: tuple[float, float], side: Literal["right", "bottom"]
-) -> None:
+) -> Axes:
     """The scale of the colours."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     flat = side == "bottom"
     wide, tall = room.inches(ax)
-    ticks = max(2, min(6, int(0.9 * wide))) if flat else 6
+    ticks = max(1 if wide < NARROW else 2, min(6, int(0.9 * wide))) if flat else 6
     pad = 0.02 if room.is_constrained(ax) else 0.6 / tall
     drawn = figure.colorbar(
         mapped,
@@ -258,12 +224,20 @@ def _draw_bar(
         pad=pad if flat else 0.06,
         use_gridspec=not room.is_fixed(ax),
         aspect=50 if flat else 24,
-        shrink=0.6 if flat else 1.0,
+        shrink=0.6 if flat and wide > NARROW else 1.0,
         format=FuncFormatter(lambda value, _: number(10**value)),
         ticks=MaxNLocator(ticks, integer=True),
     )
+    if flat and wide < NARROW:
+        drawn.ax.tick_params(labelsize=8)
+    if room.is_fixed(ax):  # it goes with the axes, whatever their form
+        drawn.ax.apply_aspect()
+        place = drawn.ax.get_position()
+        drawn.ax.set_box_aspect(None)
+        drawn.ax.set_position(place)
     (drawn.ax.set_xlim if flat else drawn.ax.set_ylim)(*ends)
     drawn.outline.set_visible(False)
+    return drawn.ax
 
 
 def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable) -> None:

@@ -1,14 +1,22 @@
-"""Room around axes: for a title, a legend and names, also where the axes are the user's and nothing makes room."""
+"""Room around axes: for a title, a legend and names, also where the axes are the user's and nothing makes room.
+
+Without a layout engine the axes are made smaller, until all that stands around them is inside of their share: their
+cell of the grid, with what is left of it (the numbers and names of an axis stand there) and half of what is above and
+below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
 Entry: TypeAlias = "Artist | tuple[Artist, ...]"
 """What stands in a legend: one thing, or several drawn on each other, of which the first has the words."""
@@ -16,6 +24,12 @@ Entry: TypeAlias = "Artist | tuple[Artist, ...]"
 MAX_LEGEND_ROWS = 4
 FEW = 2
 """In so few columns, twice as many rows."""
+MARGIN = 7
+"""Points of the share that stay empty: letters are not equally wide at every resolution."""
+LEAST_LINE = 8
+"""Characters of a line that is not broken further."""
+LEAST = 0.3
+"""Share of their size that axes keep, whatever stands around them."""
 SPILL = 1.12
 """A legend may be so much wider than its axes are before there is a layout."""
 
@@ -51,13 +65,95 @@ def give_room(ax: Axes, *, right: float = 0.0, top: float = 0.0) -> None:
         ax.set_position((place.x0, place.y0, max(wide, 0.3 * place.width), max(high, 0.3 * place.height)))
 
 
-def head(ax: Axes, words: str, handles: Iterable[Entry] = (), *, above: float = 0.0) -> None:
-    """A title, and below it a legend where it covers nothing. `above`: points over the axes that are taken."""
+def head(
+    ax: Axes, words: str, handles: Iterable[Entry] = (), *, above: float = 0.0, beside: Sequence[Axes] = ()
+) -> None:
+    """A title, and below it a legend where it covers nothing; called last, when all else stands around the axes.
+
+    `above`: points over the axes that are taken. `beside`: axes that go with these.
+    """
+    settle(ax, *beside)
     shown = list(handles)
     if shown:
         above += _legend(ax, shown, above)
     give_room(ax, top=above)
-    ax.set_title(words, pad=above + 6)
+    _wrap(ax, ax.set_title(words, pad=above + 6), ax.xaxis.label)
+    settle(ax, *beside)
+
+
+def lay_out(ax: Axes) -> None:
+    """Let a layout engine put the axes where they will be, if there is one."""
+    figure = _figure(ax).figure
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
+def settle(ax: Axes, *beside: Axes) -> None:
+    """Make the user's axes, and those that go with them, so small that nothing around them leaves their share."""
+    if not is_fixed(ax):
+        return
+    from matplotlib.transforms import Bbox
+
+    together, share = (ax, *beside), _share(ax)
+    around = Bbox.union([box for each in together if (box := each.get_tightbbox(for_layout_only=True))])
+    old = Bbox.union([each.bbox for each in together])
+    left, right = _trimmed(share.x0 - around.x0, around.x1 - share.x1, old.width)
+    low, high = _trimmed(share.y0 - around.y0, around.y1 - share.y1, old.height)
+    wide, tall = (old.width - left - right) / old.width, (old.height - low - high) / old.height
+    page = _figure(ax).bbox
+    for each in together:
+        x, y = old.x0 + left + (each.bbox.x0 - old.x0) * wide, old.y0 + low + (each.bbox.y0 - old.y0) * tall
+        place = (x - page.x0, y - page.y0, each.bbox.width * wide, each.bbox.height * tall)
+        each.set_position(
+            (place[0] / page.width, place[1] / page.height, place[2] / page.width, place[3] / page.height)
+        )
+
+
+def _trimmed(first: float, last: float, length: float) -> tuple[float, float]:
+    """What is taken from both ends of a length: never more than LEAST leaves."""
+    first, last = max(first, 0.0), max(last, 0.0)
+    share = min(1.0, (1 - LEAST) * length / (first + last)) if first + last else 0.0
+    return first * share, last * share
+
+
+def _share(ax: Axes) -> Bbox:
+    """The part of the figure, in pixels, that belongs to the axes: all of it where they are in no grid."""
+    from matplotlib.transforms import Bbox
+
+    figure, spec = _figure(ax), ax.get_subplotspec()
+    x0, y0, x1, y1 = 0.0, 0.0, 1.0, 1.0
+    if spec is not None:
+        bottoms, tops, _, rights = spec.get_gridspec().get_grid_positions(cast("Figure", figure))
+        rows, columns = spec.rowspan, spec.colspan
+        x0 = rights[columns.start - 1] if columns.start else x0
+        x1 = rights[columns.stop - 1] if columns.stop < len(rights) else x1
+        y0 = (bottoms[rows.stop - 1] + tops[rows.stop]) / 2 if rows.stop < len(tops) else y0
+        y1 = (bottoms[rows.start - 1] + tops[rows.start]) / 2 if rows.start else y1
+    page, edge = figure.bbox, MARGIN * figure.dpi / 72
+    return Bbox.from_extents(
+        page.x0 + x0 * page.width + edge,
+        page.y0 + y0 * page.height + edge,
+        page.x0 + x1 * page.width - edge,
+        page.y0 + y1 * page.height - edge,
+    )
+
+
+def _wrap(ax: Axes, *texts: Text) -> None:
+    """Break a title or the name of an axis into lines that stay inside of the share of the axes."""
+    share = _share(ax)
+    if all(text.get_window_extent().width < share.width / 2 for text in texts):
+        return
+    lay_out(ax)
+    middle = (ax.bbox.x0 + ax.bbox.x1) / 2
+    for text in texts:
+        left = text.get_horizontalalignment() == "left"
+        room = share.x1 - ax.bbox.x0 if left else 2 * min(middle - share.x0, share.x1 - middle)
+        words = text.get_text()
+        most = int(len(words) * room / text.get_window_extent().width) if words else 0
+        while text.get_window_extent().width > room and most >= LEAST_LINE:
+            text.set_text(textwrap.fill(words, most))
+            most -= 1
 
 
 def _legend(ax: Axes, shown: list[Entry], above: float) -> float:
