@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradscope.render.boxes import Kind
 
 if TYPE_CHECKING:
-    from gradscope.render.fold import Box, Line, Link
+    from gradscope.render.folded import Box, Line, Link
     from gradscope.render.marks import Mark
 
 

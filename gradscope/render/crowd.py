@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gradscope.records import Graph
-from gradscope.render.fold import Picture
+from gradscope.render.folded import Picture
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
 from gradscope.render.stream import Flow

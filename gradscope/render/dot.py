@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradscope.diagnosis.finding import State
-from gradscope.render.fold import Box, Picture
+from gradscope.render.folded import Box, Picture
 from gradscope.render.known import Worth
 from gradscope.render.labels import badge_rows, mark_rows, place, quoted, rows, safe, small, tooltip
 from gradscope.render.legend import legend

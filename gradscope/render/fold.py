@@ -6,94 +6,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
-from gradscope.records import Edge, Graph, Location, Node
+from gradscope.records import Graph
 from gradscope.render.boxes import Draft, Kind, Sorting, norm_range, sort_coarsely, sort_nodes
 from gradscope.render.chains import merge_chains
-from gradscope.render.known import NOTHING, Known, Worth, worth_of
-from gradscope.render.marks import Badge, Mark, blame, drop_results, find_marks, limit
-from gradscope.render.repeats import other_turn
+from gradscope.render.folded import Box, Line, Link, Picture
+from gradscope.render.known import NOTHING, Known, Worth
+from gradscope.render.links import links_between
+from gradscope.render.marks import Mark, blame, drop_results, find_marks, limit
 from gradscope.render.stream import Flow, Stream, prepare
 
 MAX_BOXES = 300
 MAX_LINKS = 500
 """dot needs 1 s for 400 lines among 100 boxes, 10 s for 1,000 among 250 (tangled on purpose)."""
 MAX_CUTS = 40
-
-
-class Line(StrEnum):
-    """How a line between two boxes is drawn."""
-
-    LIVE = "live"
-    DEAD = "dead"
-    GHOST = "ghost"
-    DATA = "data"
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One box of the picture."""
-
-    kind: Kind
-    model: str
-    path: tuple[str, ...]
-    flow: Flow
-    repeats: int = 1
-    nodes: int = 1
-    parameters: int = 0
-    silent: int = 0
-    """Parameters without a gradient."""
-    idle: int = 0
-    """Of those, how many received one in another step."""
-    frozen: int = 0
-    """Of those, how many require none."""
-    again: bool = False
-    """Another call of a module that has a gradient in its first box."""
-    worth: Worth = Worth.SOUND
-    some: Mapping[Worth, int] = field(default_factory=dict)
-    """How many parameters have a gradient that is not sound."""
-    members: tuple[str, ...] = ()
-    """Of several models drawn as one: those that are in the box."""
-    classes: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    own: tuple[str, ...] = ()
-    """Parameters of a module that is drawn in parts, if that is what the box holds."""
-    calls: int = 1
-    """How often the module was called, or each of those that share the box."""
-    norms: tuple[float, float] | None = None
-    location: Location | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """All data that goes from one box to another; `norm` is the largest gradient norm on the way back."""
-
-    source: int
-    target: int
-    line: Line
-    norm: float | None = None
-
-    @property
-    def worth(self) -> Worth:
-        """Of the gradient on the way back."""
-        return worth_of(self.norm)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What is drawn. `remarks` say what was left out or folded further than asked."""
-
-    boxes: tuple[Box, ...]
-    links: tuple[Link, ...]
-    marks: tuple[Mark, ...]
-    badges: tuple[Badge, ...] = ()
-    remarks: tuple[str, ...] = ()
-    depth: int = 0
-    """How many levels of module names are told apart."""
 
 
 def fold(graph: Graph, depth: int = 2, known: Known = NOTHING) -> Picture:
@@ -160,7 +88,7 @@ def _merge_rest(sorting: Sorting) -> Sorting:
 def _draw(stream: Stream, sorting: Sorting, known: Known) -> Picture:
     boxes = _mark_other_calls(tuple(_box(draft) for draft in sorting.boxes))
     marks = find_marks(stream, sorting, boxes)
-    links = _links(stream, sorting, boxes)
+    links = links_between(stream, sorting, boxes)
     boxes, links, marks, moved = drop_results(boxes, links, marks)
     boxes, links, marks, merged = merge_chains(boxes, links, marks)
     moved = [merged[at] if at >= 0 else at for at in moved]
@@ -246,49 +174,3 @@ def _spread_worth(boxes: tuple[Box, ...], links: Sequence[Link], marks: Sequence
         else box
         for index, box in enumerate(boxes)
     )
-
-
-def _links(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...]) -> tuple[Link, ...]:
-    found: dict[tuple[int, int, Line], float | None] = {}
-    users: dict[int, Counter[int]] = {}
-    for source, target, edge in stream.edges:
-        if edge.live:
-            users.setdefault(source, Counter())[sorting.box[target]] += 1
-    for source, target, edge in stream.edges:
-        pair = (sorting.box[source], sorting.box[target])
-        if edge.cut or min(pair) < 0 or pair[0] == pair[1]:
-            continue
-        same_model = boxes[pair[0]].model == boxes[pair[1]].model
-        if same_model and other_turn(sorting.turn[source], sorting.turn[target]):
-            continue
-        key = (*pair, _line(edge.live, boxes[pair[0]]))
-        norm = _norm(edge, stream.nodes[source], pair[1], users.get(source, Counter()))
-        before = found.get(key)
-        found[key] = norm if before is None else before if norm is None else _larger(before, norm)
-    live = {(source, target) for source, target, line in found if line is Line.LIVE}
-    return tuple(Link(*key, norm) for key, norm in found.items() if key[2] is Line.LIVE or key[:2] not in live)
-
-
-def _norm(edge: Edge, source: Node, target: int, users: Mapping[int, int]) -> float | None:
-    """What comes back from a box to what a node made: all where no other box uses it, else the part of one user."""
-    if not edge.live:
-        return edge.norm
-    if len(users) == 1:
-        whole = edge.norm if edge.total is None else edge.total
-        return source.norm if whole is None and source.kind == "op" else whole
-    return edge.norm if users[target] == 1 else None
-
-
-def _larger(first: float, second: float) -> float:
-    """The larger norm; NaN wins, because it is the news."""
-    return first if first != first or first > second else second
-
-
-def _line(live: bool, source: Box) -> Line:
-    if live:
-        return Line.LIVE
-    if source.flow is Flow.GHOST:
-        return Line.GHOST
-    if source.kind is Kind.INPUT:
-        return Line.DATA
-    return Line.DEAD

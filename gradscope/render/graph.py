@@ -20,7 +20,8 @@ from gradscope.render.centred import centred
 from gradscope.render.crowd import crowd_clusters, merge_crowd, shown
 from gradscope.render.dot import to_dot
 from gradscope.render.engine import Layout, layout
-from gradscope.render.fold import Picture, fold_levels
+from gradscope.render.fold import fold_levels
+from gradscope.render.folded import Picture
 from gradscope.render.known import Known, Worth, known_of
 from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look

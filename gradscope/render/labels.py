@@ -13,7 +13,7 @@ from pathlib import PurePath
 from gradscope.records import Location
 from gradscope.render import escape
 from gradscope.render.boxes import Kind
-from gradscope.render.fold import Box
+from gradscope.render.folded import Box
 from gradscope.render.known import Blame, Worth
 from gradscope.render.marks import Mark
 from gradscope.render.shorten import shorten

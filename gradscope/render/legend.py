@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradscope.render import escape
 from gradscope.render.boxes import Kind
-from gradscope.render.fold import Line, Picture
+from gradscope.render.folded import Line, Picture
 from gradscope.render.known import Worth
 from gradscope.render.looks import GLUE, WARNING
 from gradscope.render.palette import CUT, DEAD, TEXT

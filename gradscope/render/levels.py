@@ -16,7 +16,7 @@ from gradscope.render.graph import DEPTH, draw_levels
 from gradscope.render.markup import Markup
 
 if TYPE_CHECKING:
-    from gradscope.render.fold import Picture
+    from gradscope.render.folded import Picture
     from gradscope.render.graph import Drawing
     from gradscope.report import Report
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gradscope.render.boxes import Kind
-from gradscope.render.fold import Box, Line, Link
+from gradscope.render.folded import Box, Line, Link
 from gradscope.render.known import Worth
 from gradscope.render.palette import CUT, DEAD, INK, PAPER, ZERO, shade, tint
 from gradscope.render.stream import Flow

@@ -18,7 +18,7 @@ from gradscope.render.known import Blame, Worth, worth_of
 from gradscope.render.stream import Flow, Stream
 
 if TYPE_CHECKING:
-    from gradscope.render.fold import Box, Link
+    from gradscope.render.folded import Box, Link
 
 MAX_RESULT_NODES = 3
 """`detach().clone()` is still no more than the result of a cut; more operations are work of their own."""

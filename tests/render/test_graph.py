@@ -15,7 +15,8 @@ import gradscope
 from gradscope.errors import GradscopeError
 from gradscope.records import Edge, Graph, Node, Run, Tally
 from gradscope.render.boxes import Kind
-from gradscope.render.fold import Line, fold
+from gradscope.render.fold import fold
+from gradscope.render.folded import Line
 from gradscope.render.graph import draw_graph, draw_levels
 from gradscope.render.labels import cause_words
 from gradscope.render.palette import CUT
