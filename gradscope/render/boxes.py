@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -63,6 +63,7 @@ class Draft:
     sizes: dict[Fqn, float] = field(default_factory=dict)
     norms: dict[Fqn, float] = field(default_factory=dict)
     location: Location | None = None
+    inside: dict[Fqn, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ class Sorting:
     turn: list[Turn]
 
 
-def sort_nodes(stream: Stream, depth: int, known: Known, most: int) -> Sorting | None:
-    """Fold to `depth` levels of fqn; None if that takes more than `most` boxes."""
-    return _Sorter(stream, depth, known, most).sort()
+def sort_nodes(stream: Stream, depth: int, known: Known, most: int, opened: Collection[Key] = ()) -> Sorting | None:
+    """Fold to `depth` levels of fqn, one more in `opened`; None if that takes more than `most` boxes."""
+    return _Sorter(stream, depth, known, most, opened).sort()
 
 
 def sort_coarsely(stream: Stream, known: Known) -> Sorting:
@@ -87,12 +88,15 @@ def sort_coarsely(stream: Stream, known: Known) -> Sorting:
 
 
 class _Sorter:
-    def __init__(self, stream: Stream, depth: int, known: Known, most: int | None) -> None:
+    def __init__(
+        self, stream: Stream, depth: int, known: Known, most: int | None, opened: Collection[Key] = ()
+    ) -> None:
         """`most` boxes before giving up; None is coarse: no limit, and glue is one box per model and flow."""
         self.stream, self.facts, self.most = stream, known, most
         users = users_of_parts(stream)
         users |= {(n.model, n.module): "" for n in stream.nodes if n.model in known.crowds}
-        self.paths = [_path(users.get((n.model, n.module), n.module), depth) for n in stream.nodes]
+        modules = [(n.model, users.get((n.model, n.module), n.module)) for n in stream.nodes]
+        self.paths = [_path(model, name, depth, opened) for model, name in modules]
         self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
         self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
         self.cut_ends = {end for source, target, edge in stream.edges if edge.cut for end in (source, target)}
@@ -222,6 +226,7 @@ class _Sorter:
         if key not in self.known:
             self.known[key] = len(self.result.boxes)
             self.result.boxes.append(draft)
+        self.result.boxes[self.known[key]].inside[self.paths[position]] = None
         self._count(position, self.known[key])
 
     def _count(self, position: int, box: int) -> None:
@@ -263,8 +268,12 @@ def joint(kinds: Iterable[Worth]) -> Worth:
 _MIXED = {frozenset({Worth.ZERO, Worth.VANISHING}): Worth.VANISHING}
 
 
-def _path(module: str, depth: int) -> Fqn:
-    return tuple(module.split(".")[:depth]) if module and depth > 0 else ()
+def _path(model: str, module: str, depth: int, opened: Collection[Key]) -> Fqn:
+    whole = tuple(module.split(".")) if module else ()
+    path = whole[:depth]
+    while len(path) < len(whole) and (model, path) in opened:
+        path = whole[: len(path) + 1]
+    return path
 
 
 def norm_range(draft: Draft) -> tuple[float, float] | None:

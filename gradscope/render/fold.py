@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
 from gradscope.records import Graph
@@ -16,6 +16,7 @@ from gradscope.render.folded import Box, Line, Link, Picture
 from gradscope.render.known import NOTHING, Known, Worth
 from gradscope.render.links import links_between
 from gradscope.render.marks import Mark, blame, drop_results, find_marks, limit
+from gradscope.render.shapes import Key
 from gradscope.render.stream import Flow, Stream, prepare
 
 MAX_BOXES = 300
@@ -26,43 +27,52 @@ MAX_CUTS = 40
 
 def fold(graph: Graph, depth: int = 2, known: Known = NOTHING) -> Picture:
     """Fold to `depth` levels of module names, further where that is too much to read."""
-    return fold_levels(graph, [depth], known)[0]
+    return Folding(graph, known).at(depth)
 
 
-def fold_levels(graph: Graph, depths: Sequence[int], known: Known = NOTHING) -> list[Picture]:
-    """The same graph folded to several depths."""
-    stream = prepare(graph)
-    classes = {(n.model, n.module): n.label for n in stream.nodes if n.kind == "module" and n.model}
-    known = replace(known, classes={**known.classes, **classes})
-    deepest = max((n.module.count(".") + 1 for n in stream.nodes if n.module), default=0)
-    return [_fold_within(stream, graph.truncated, min(max(depth, 0), deepest), known) for depth in depths]
+class Folding:
+    """A graph that is folded to several depths, also with some of its modules opened further than the others."""
 
+    def __init__(self, graph: Graph, known: Known = NOTHING) -> None:
+        self.stream = prepare(graph)
+        nodes = self.stream.nodes
+        classes = {(n.model, n.module): n.label for n in nodes if n.kind == "module" and n.model}
+        self.known = replace(known, classes={**known.classes, **classes})
+        self.truncated = graph.truncated
+        self.deepest = max((n.module.count(".") + 1 for n in nodes if n.module), default=0)
 
-def _fold_within(stream: Stream, truncated: int, asked: int, known: Known) -> Picture:
-    """The picture at the depth that was asked for, or at the next one above that can be read."""
-    at = asked
-    picture = _fold_to(stream, at, known)
-    while picture is None and at > 0:
-        at -= 1
-        picture = _fold_to(stream, at, known)
-    if picture is None:
-        picture = _draw(stream, _merge_rest(sort_coarsely(stream, known)), known)
-    remarks = list(picture.remarks)
-    if at < asked:
-        remarks.insert(0, f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes or {MAX_LINKS} lines.")
-    if truncated:  # many calls are in one node
-        picture = replace(picture, boxes=tuple(replace(box, calls=1) for box in picture.boxes))
-        remarks.append(f"{truncated:,} nodes were left out of the trace: the step was too large to keep.")
-    return replace(picture, remarks=tuple(remarks), depth=at)
+    def at(self, depth: int) -> Picture:
+        """The picture at a depth, or at the next one above that can be read."""
+        at = asked = min(max(depth, 0), self.deepest)
+        picture = self._fold(at)
+        while picture is None and at > 0:
+            at -= 1
+            picture = self._fold(at)
+        if picture is None:
+            picture = _draw(self.stream, _merge_rest(sort_coarsely(self.stream, self.known)), self.known)
+        too_much = f"Folded to depth {at}: depth {at + 1} is more than {MAX_BOXES} boxes or {MAX_LINKS} lines."
+        return self._told(replace(picture, depth=at), *([too_much] if at < asked else []))
 
+    def opened(self, depth: int, modules: Collection[Key]) -> Picture | None:
+        """The picture at a depth with these modules opened by one level more, or None where nobody could read it."""
+        picture = self._fold(depth, modules)
+        return self._told(replace(picture, depth=depth)) if picture is not None else None
 
-def _fold_to(stream: Stream, depth: int, known: Known) -> Picture | None:
-    """The picture at one depth, or None where nobody could read it."""
-    sorting = sort_nodes(stream, depth, known, MAX_BOXES)
-    if sorting is None:
-        return None
-    picture = _draw(stream, sorting, known)
-    return picture if len(picture.links) <= MAX_LINKS else None
+    def _fold(self, depth: int, opened: Collection[Key] = ()) -> Picture | None:
+        """The picture at one depth, or None where nobody could read it."""
+        sorting = sort_nodes(self.stream, depth, self.known, MAX_BOXES, opened)
+        if sorting is None:
+            return None
+        picture = _draw(self.stream, sorting, self.known)
+        return picture if len(picture.links) <= MAX_LINKS else None
+
+    def _told(self, picture: Picture, *remarks: str) -> Picture:
+        """What was left out, in words."""
+        if not self.truncated:
+            return replace(picture, remarks=(*remarks, *picture.remarks))
+        words = f"{self.truncated:,} nodes were left out of the trace: the step was too large to keep."
+        boxes = tuple(replace(box, calls=1) for box in picture.boxes)  # many calls are in one node
+        return replace(picture, boxes=boxes, remarks=(*remarks, *picture.remarks, words))
 
 
 def _merge_rest(sorting: Sorting) -> Sorting:
@@ -126,6 +136,7 @@ def _box(draft: Draft) -> Box:
         max(calls) if len(calls := set(draft.calls.values())) == 1 else 1,
         norm_range(draft),
         draft.location,
+        tuple(draft.inside),
     )
 
 

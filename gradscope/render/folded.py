@@ -10,6 +10,7 @@ from gradscope.records import Location
 from gradscope.render.boxes import Kind
 from gradscope.render.known import Worth, worth_of
 from gradscope.render.marks import Badge, Mark
+from gradscope.render.repeats import Fqn
 from gradscope.render.stream import Flow
 
 
@@ -54,6 +55,8 @@ class Box:
     """How often the module was called, or each of those that share the box."""
     norms: tuple[float, float] | None = None
     location: Location | None = None
+    inside: tuple[Fqn, ...] = ()
+    """Of a box of a module or of what it does itself: the paths of all modules that share it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gradscope.diagnosis.finding import State
 from gradscope.errors import GradscopeError
@@ -20,12 +20,13 @@ from gradscope.render.centred import centred
 from gradscope.render.crowd import crowd_clusters, merge_crowd, shown
 from gradscope.render.dot import to_dot
 from gradscope.render.engine import Layout, layout
-from gradscope.render.fold import fold_levels
+from gradscope.render.fold import Folding
 from gradscope.render.folded import Picture
 from gradscope.render.known import Known, Worth, known_of
 from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
+from gradscope.render.shapes import Key
 from gradscope.render.words import STATE_WORDS, is_split, number
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Drawing:
         return self.source
 
 
+View: TypeAlias = tuple[Picture, Drawing]
 DEPTH = 2
 """Levels of module names that are told apart where nothing else is asked for."""
 
@@ -122,25 +124,38 @@ def check_depth(depth: object) -> None:
 def draw_graph(report: Report, depth: int = DEPTH) -> Drawing:
     """Draw the traced step with modules folded to `depth` levels of their names."""
     check_depth(depth)
-    return draw_levels(report, [depth])[0][1]
+    return Views(report).at(depth)[1]
 
 
-def draw_levels(report: Report, depths: Sequence[int]) -> list[tuple[Picture, Drawing]]:
-    """Draw the traced step folded to several depths."""
-    graph, crowds = merge_crowd(report.run.graph or bare_graph(report))
-    known = known_of(report).gathered({member: crowd.name for crowd in crowds for member in crowd.members})
-    drawn = []
-    for picture in fold_levels(graph, depths, known):
-        drawn_models = {box.model for box in picture.boxes} - known.crowds
-        clusters = shown(_clusters(report, drawn_models, known), crowds)
-        clusters += crowd_clusters(crowds, picture, len(report.models))
+class Views:
+    """The traced step of a report, to be drawn at any depth, also with some modules opened further."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        graph, self._crowds = merge_crowd(report.run.graph or bare_graph(report))
+        crowds = {member: crowd.name for crowd in self._crowds for member in crowd.members}
+        self._folding = Folding(graph, known_of(report).gathered(crowds))
+        self.size = len(graph.nodes)
+
+    def at(self, depth: int) -> View:
+        """Folded to a depth."""
+        return self._drawn(self._folding.at(depth))
+
+    def opened(self, depth: int, modules: Collection[Key]) -> View | None:
+        """Folded to a depth with these modules opened, or None where nobody could read it."""
+        picture = self._folding.opened(depth, modules)
+        return self._drawn(picture) if picture is not None else None
+
+    def _drawn(self, picture: Picture) -> View:
+        report, known = self._report, self._folding.known
+        models = {box.model for box in picture.boxes} - known.crowds
+        clusters = shown(_clusters(report, models, known), self._crowds)
+        clusters += crowd_clusters(self._crowds, picture, len(report.models))
         traced = report.run.graph
         part = ", of the parts that this rank holds" if is_split(report) else ""
         step = () if traced is None else (f"Norms are those of step {traced.step}{part}.",)
         which = UNTRACED if traced is None else step * (report.run.steps > 1)
-        remarks = (*picture.remarks, *which)
-        drawn.append((picture, Drawing(to_dot(replace(picture, remarks=remarks), clusters))))
-    return drawn
+        return picture, Drawing(to_dot(replace(picture, remarks=(*picture.remarks, *which)), clusters))
 
 
 def _clusters(report: Report, drawn: set[str], known: Known) -> list[Cluster]:

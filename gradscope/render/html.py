@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gradscope.render.sources import Sources
     from gradscope.report import Report
 
-_INLINE_LIMIT = 300_000
-"""Notebooks grow with every output: a larger page is left to `report.save()`."""
+_INLINE_LIMIT, _GRAPH_LIMIT = 300_000, 150_000
+"""Notebooks grow with every output: a larger page is left to `report.save()`, and so are views of the graph."""
 
 
 def render_page(report: Report, *, sources: Sources | None = None) -> str:
@@ -35,7 +35,7 @@ def render_page(report: Report, *, sources: Sources | None = None) -> str:
 
 def render_cell(report: Report, *, sources: Sources | None = None) -> str:
     """HTML for a notebook: a summary that survives sanitising, then the page without figures where frames may be."""
-    drawn = graph(report)
+    drawn = graph(report, _GRAPH_LIMIT)
     page = _page(report, sources or {}, drawn, light=True)
     return cell(report, page if len(page) <= _INLINE_LIMIT else None, drawn)
 

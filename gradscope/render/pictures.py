@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gradscope.errors import MissingExtraError
-from gradscope.render.levels import Level, draw_page_levels
+from gradscope.render.levels import ROOM, Level, draw_page_levels
 from gradscope.render.markup import Markup
 from gradscope.render.night import figure_rules
 
@@ -54,7 +54,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The graph: its SVG element, or None and the reason, its source, and all depths it can be looked at in."""
+    """The graph: its SVG element, or None and the reason, its source, and all views of it: depths, opened modules."""
 
     svg: Markup | None
     source: str
@@ -76,11 +76,14 @@ def figures(report: Report) -> list[Picture]:
         return []
 
 
-def graph(report: Report) -> Drawn | None:
-    """The traced step as a graph; without one, models and backward lines. None if nothing was seen at all."""
+def graph(report: Report, room: int = ROOM) -> Drawn | None:
+    """The traced step as a graph; without one, models and backward lines. None if nothing was seen at all.
+
+    `room`: characters that all views of it may take.
+    """
     if not report.models:
         return None
-    levels, drawing = draw_page_levels(report)
+    levels, drawing = draw_page_levels(report, room)
     svg = drawing.svg()
     return Drawn(None if svg is None else Markup(svg), drawing.source, drawing.reason or "", levels)
 

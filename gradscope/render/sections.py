@@ -154,7 +154,10 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
     if drawn.svg is None:
         return join(tag("p", drawn.reason), source)
     label = "Graph. Arrow keys move it, plus and minus zoom, 0 shows all, Backspace closes what was opened."
-    views = [tag("div", level.svg, class_="level", data_depth=str(level.depth)) for level in drawn.levels]
+    views = [
+        tag("div", level.svg, class_="level", data_depth=None if level.depth is None else str(level.depth))
+        for level in drawn.levels
+    ]
     paper = tag("div", *views, class_="paper", tabindex="0", role="group", aria_label=label)
     traced = report.run.graph
     says = "No step was traced: the modules and the backward lines stand for it."
@@ -165,7 +168,8 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
 
 def _depths(drawn: Drawn) -> Markup:
     """The choice of a depth, which works without a script."""
-    if len(drawn.levels) < 2:
+    depths = [level for level in drawn.levels if level.depth is not None]
+    if len(depths) < 2:
         return Markup()
     choices = [
         tag(
@@ -180,7 +184,7 @@ def _depths(drawn: Drawn) -> Markup:
             ),
             f"depth {level.depth}" if level.depth else "models",
         )
-        for level in drawn.levels
+        for level in depths
     ]
     return tag("fieldset", tag("legend", "Modules opened to"), *choices, class_="depths")
 

@@ -8,10 +8,10 @@ import pytest
 
 from gradscope.records import Edge, Graph, Node
 from gradscope.render.boxes import Kind
-from gradscope.render.fold import MAX_BOXES, MAX_LINKS, fold
+from gradscope.render.fold import MAX_BOXES, MAX_LINKS, Folding, fold
 from gradscope.render.graph import draw_graph
 from gradscope.render.known import Worth
-from gradscope.render.levels import _opens
+from gradscope.render.levels import draw_page_levels, parts_of
 from gradscope.render.repeats import find_runs
 from gradscope.render.stream import Flow
 from tests.render import graph_builders as build
@@ -188,20 +188,61 @@ def test_of_a_crowd_those_without_gradient_are_apart():
     assert re.search(r"<b>8 more models</b>", source)
 
 
-def test_a_module_opens_into_its_children_and_what_it_does_itself():
+def opening():
     s = build.Sketch()
     x = s.node("input", "x", live=False)
     h = s.layer("net", "block.attn", x)
     h = s.layer("net", "block.attn.proj", h)
     h = s.op("MulBackward0", "net", "block.attn", h)
+    for i in range(4):
+        h = s.layer("net", f"layers.{i}.up.a", h)
+        h = s.layer("net", f"layers.{i}.down.a", h)
     s.loss(s.layer("net", "head", h))
-    graph = build.report_of(s, {"net": "Net"}).run.graph
-    above, below = fold(graph, depth=2), fold(graph, depth=3)
-    (opened,) = _opens(above, below).items()
-    parts = [below.boxes[int(part.removeprefix("g3-n"))] for part in opened[1].split()]
+    return s
 
-    assert above.boxes[int(opened[0].removeprefix("n"))].path == ("block", "attn")
-    assert {part.path for part in parts} == {("block", "attn"), ("block", "attn", "proj")}
+
+def test_a_module_opens_into_its_children_and_what_it_does_itself():
+    folding = Folding(opening().graph())
+    above, below = folding.at(2), folding.at(3)
+    (attention,) = (box for box in above.boxes if box.path == ("block", "attn"))
+
+    parts = {below.boxes[number].path for number in parts_of(attention, below)}
+    assert parts == {("block", "attn"), ("block", "attn", "proj")}
+    assert parts_of(attention, above) == []
+
+
+def test_a_module_opens_alone_and_all_blocks_that_are_drawn_as_it():
+    folding = Folding(opening().graph())
+    (blocks,) = (box for box in folding.at(2).boxes if box.repeats == 4)
+    picture = folding.opened(2, {("net", path) for path in blocks.inside})
+
+    assert blocks.inside == tuple(("layers", str(i)) for i in range(4))
+    assert [box.path for box in picture.boxes if box.path[:1] == ("layers",)] == [
+        ("layers", "0-3", "up"),
+        ("layers", "0-3", "down"),
+    ]
+    assert ("block", "attn", "proj") not in {box.path for box in picture.boxes}
+
+
+def test_views_of_a_page_are_told_apart_and_lead_to_each_other():
+    levels, _ = draw_page_levels(build.report_of(opening(), {"net": "Net"}))
+    page = "".join(level.svg for level in levels)
+    ids = re.findall(r' id="([^"]+)"', page)
+    opened = {name for names in re.findall(r' data-opens="([^"]+)"', page) for name in names.split()}
+
+    assert [level.depth for level in levels if level.depth is not None] == [0, 1, 2, 3, 4]
+    assert len([level for level in levels if level.depth is None]) > 5
+    assert len(ids) == len(set(ids))
+    assert opened <= set(ids)
+
+
+def test_without_room_a_module_opens_with_all_others_of_its_depth():
+    report = build.report_of(opening(), {"net": "Net"})
+    room = sum(len(level.svg) for level in draw_page_levels(report)[0] if level.depth is not None)
+    levels, _ = draw_page_levels(report, room)
+
+    assert [level.depth for level in levels] == [0, 1, 2, 3, 4]
+    assert 'data-opens="g3-' in levels[2].svg
 
 
 @pytest.mark.parametrize(

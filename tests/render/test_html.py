@@ -53,7 +53,7 @@ class Page(HTMLParser):
 def no_pictures(monkeypatch):
     """Graphviz and matplotlib draw differently from version to version."""
     monkeypatch.setattr(sections, "figures", lambda report: [])
-    monkeypatch.setattr(html, "graph", lambda report: Drawn(None, "digraph {}", "No picture: no Graphviz."))
+    monkeypatch.setattr(html, "graph", lambda report, room=0: Drawn(None, "digraph {}", "No picture: no Graphviz."))
 
 
 def test_page_is_as_agreed(golden):
@@ -73,7 +73,7 @@ def test_cell_is_as_agreed(golden):
 def test_the_end_of_a_graph_is_in_sight_in_a_cell(monkeypatch):
     """A picture that is cut off below hides the line to blame: it is shrunk, and only a very wide one scrolls."""
     wide = Drawn('<svg width="1000pt" height="3000pt"></svg>', "digraph {}", "")
-    monkeypatch.setattr(html, "graph", lambda report: wide)
+    monkeypatch.setattr(html, "graph", lambda report, room=0: wide)
     cell = render_cell(builders.sick_report()).partition("<iframe")[0]
     strip = re.search(r'<div style="([^"]*)"><img [^>]*style="([^"]*)"', cell)
 

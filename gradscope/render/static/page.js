@@ -118,23 +118,31 @@ function graph(section) {
   const paper = section.querySelector(".paper");
   const pictures = new Map([...paper.querySelectorAll(".level")].map((each) => [each, picture(each.querySelector("svg"))]));
   const choices = [...section.querySelectorAll("input[name=depth]")];
-  const now = () => [...pictures].find(([level]) => level.offsetParent !== null)[1];
-  choices.forEach((choice) => choice.addEventListener("change", () => now().fit()));
+  const seen = () => [...pictures.keys()].find((level) => level.offsetParent !== null);
+  const now = () => pictures.get(seen());
+  const turnTo = (level) => { // a depth, or a module that is opened alone
+    const choice = choices.find((each) => each.dataset.depth === level.dataset.depth);
+    if (choice) choice.checked = true;
+    section.classList.toggle("opened", !choice);
+    pictures.forEach((_, each) => each.classList.toggle("open", each === level));
+    now().fit();
+  };
+  choices.forEach((choice) => choice.addEventListener("click", () => {
+    turnTo([...pictures.keys()].find((level) => level.dataset.depth === choice.dataset.depth));
+  }));
   const trail = []; // where one was before each module that was opened
   const open = (box) => {
-    trail.push([choices.find((choice) => choice.checked), now().view(), box]);
+    trail.push([seen(), now().view(), box]);
     back.disabled = false;
     const parts = box.dataset.opens.split(" ").map((id) => document.getElementById(id));
-    const { depth } = parts[0].closest(".level").dataset;
-    choices.find((choice) => choice.dataset.depth === depth).checked = true;
-    now().fit();
+    turnTo(parts[0].closest(".level"));
     now().lookAt(parts);
     (parts.find((part) => part.dataset.opens) || paper).focus({ preventScroll: true });
   };
   const close = () => {
     if (!trail.length) return;
-    const [choice, view, box] = trail.pop();
-    choice.checked = true;
+    const [level, view, box] = trail.pop();
+    turnTo(level);
     now().show(view);
     box.focus({ preventScroll: true });
     back.disabled = !trail.length;
