@@ -35,6 +35,13 @@ _SEVERITIES = {Severity.ERROR: Tone.NONE, Severity.WARNING: Tone.ZERO, Severity.
 _WIDTH = re.compile(r'<svg width="([\d.]+)pt"')
 _LEAST = 0.6 * 4 / 3
 """Pixels per point of a picture that is shrunk: six tenths of its size."""
+_OURS = 'iframe[title="gradscope report"]'
+_DARK = ('[data-jp-theme-light="false"]', ".vscode-dark", '[theme="dark"]')
+_LIGHT = ('[data-jp-theme-light="true"]', ".vscode-light")
+_SCHEMES = Markup(
+    "".join(f"{a} {_OURS}{{color-scheme:{b}}}" for themes, b in ((_DARK, "dark"), (_LIGHT, "light")) for a in themes)
+)
+"""A page in a frame goes by the system's theme, unless the notebook (Jupyter, VS Code, Colab) says its own."""
 _RULE = "1px solid rgba(128,128,128,.35)"
 
 
@@ -67,7 +74,10 @@ def _finding(report: Report, shown: Shown) -> Markup:
         function = f" in {finding.location.function}" if finding.location.function else ""
         parts.append(tag("div", tag("b", tag("code", place(finding.location))), function))
         style = f"margin:4px 0;padding:4px 8px;border-left:3px solid {colour};overflow-x:auto"
-        parts.append(tag("pre", tag("code", finding.location.text), style=style))
+        label = f"Source of {place(finding.location)}, finding {shown.index + 1}"
+        parts.append(
+            tag("pre", tag("code", finding.location.text), style=style, tabindex="0", role="region", aria_label=label)
+        )
     if finding.fix:
         parts.append(tag("div", tag("b", "Fix: "), words(finding.fix)))
     if shown.twins:
@@ -105,7 +115,7 @@ def _frame(page: str) -> Markup:
     frame = Markup(
         f'<iframe sandbox="allow-scripts" title="gradscope report" style="{style}" srcdoc="{_quoted(page)}">'
     )
-    return _folded("Full report", join(frame, Markup("</iframe>")))
+    return _folded("Full report", join(frame, Markup("</iframe>"), tag("style", _SCHEMES)))
 
 
 def _image(svg: str) -> Markup:
@@ -114,7 +124,7 @@ def _image(svg: str) -> Markup:
     least = f";min-width:{_LEAST * float(width[1]):.0f}px" if width else ""
     style = f"max-width:100%;max-height:1200px{least}"
     image = tag("img", src=data_uri(svg), alt="Graph of the traced step", style=style)
-    return tag("div", image, style="overflow-x:auto")
+    return tag("div", image, style="overflow-x:auto", tabindex="0", role="region", aria_label="Graph, scrolled")
 
 
 def _quoted(page: str) -> str:

@@ -32,7 +32,7 @@ def article(report: Report, shown: Shown, sources: Sources) -> Markup:
     title = tag("h3", tag("span", kind, class_="badge"), " ", words(finding.message or finding.name))
     parts = [title]
     if finding.location:
-        parts.append(_quote(finding.location, sources))
+        parts.append(_quote(finding.location, sources, shown.index))
     if finding.fix:
         parts.append(tag("p", tag("b", "Fix: "), words(finding.fix), class_="fix"))
     rows = [_row("Detail", words(finding.detail))] if finding.detail else []
@@ -51,14 +51,14 @@ def _twin(report: Report, index: int, finding: Finding) -> Markup:
     return tag("li", tag("code", finding.model), f" ({part})" if part else "", id=anchor(index))
 
 
-def _quote(location: Location, sources: Sources) -> Markup:
+def _quote(location: Location, sources: Sources, index: int) -> Markup:
     lines = excerpt(location, sources)
     function = join(" in ", tag("code", location.function)) if location.function else ""
     caption = tag("figcaption", tag("b", tag("code", place(location))), function)
     if not lines:
         return tag("figure", caption, class_="quote")
     code = join(*(_line(number, text, number == location.line) for number, text in lines))
-    label = f"Source of {place(location)}"
+    label = f"Source of {place(location)}, finding {index + 1}"
     return tag("figure", caption, tag("pre", code, tabindex="0", role="region", aria_label=label), class_="quote")
 
 

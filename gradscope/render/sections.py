@@ -23,6 +23,7 @@ from gradscope.render.twins import folded
 from gradscope.render.words import census, count, flow_words, number, split_models, verdict
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.render.pictures import Drawn
     from gradscope.render.sources import Sources
     from gradscope.report import ModelSummary, Report
@@ -105,7 +106,7 @@ def _cards(report: Report, models: list[ModelSummary]) -> Markup:
 
 def _card(report: Report, model: ModelSummary) -> Markup:
     found = [(i, finding) for i, finding in enumerate(report.findings) if finding.model == model.name]
-    links = [tag("li", tag("a", f"{finding.code} {finding.name}", href=f"#{anchor(i)}")) for i, finding in found]
+    links = [tag("li", _link(i, finding)) for i, finding in found]
     tone = STATE_TONES[model.state]
     if tone is Tone.GOOD and any(finding.severity is Severity.ERROR for _, finding in found):
         tone = Tone.NONE
@@ -119,12 +120,18 @@ def _card(report: Report, model: ModelSummary) -> Markup:
         tag("h3", tag("code", model.name)),
         tag("p", model.class_name, class_="class") if model.class_name else "",
         tag("p", state_of(model).text, class_=f"state t-{state_of(model).tone}"),
-        tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=held),
+        tag("progress", max=str(max(model.trainable, 1)), value=str(model.flowing), aria_label=f"{model.name}: {held}"),
         tag("p", held + (f", {frozen} frozen" if frozen else ""), class_="quiet"),
         tag("p", "last gradient norm ", tag("b", number(model.grad_norm)), applied, class_="quiet"),
         tag("ul", *links, class_="links") if links else "",
         class_=f"card b-{tone}",
     )
+
+
+def _link(index: int, finding: Finding) -> Markup:
+    """A link to a finding; its name says more than the rule, which several may have."""
+    rule = f"{finding.code} {finding.name}"
+    return tag("a", rule, href=f"#{anchor(index)}", aria_label=f"{rule}: {finding.message}")
 
 
 def _flow(report: Report) -> Markup:
@@ -142,14 +149,14 @@ def _ranks(report: Report) -> Markup:
     if job is None:
         return Markup()
     caption = f"{job.heard} of {job.world} ranks heard; the other sections tell what rank {job.reporter} saw."
-    return _scroller("Ranks", table(ranks_table(job, _RANKS), caption=caption), tall=True)
+    return _scroller("Table of ranks", table(ranks_table(job, _RANKS), caption=caption), tall=True)
 
 
 def _graph(report: Report, drawn: Drawn | None) -> Markup:
     if drawn is None:
         return Markup()
     source = tag(
-        "details", tag("summary", "Graphviz source"), tag("pre", tag("code", *_lines(drawn.source))), class_="source"
+        "details", tag("summary", "Graphviz source"), _scrolled_text("Source of the graph", drawn), class_="source"
     )
     if drawn.svg is None:
         return join(tag("p", drawn.reason), source)
@@ -202,7 +209,7 @@ def _figures(report: Report) -> Markup:
                 class_="strip",
                 tabindex="0",
                 role="region",
-                aria_label=p.title,
+                aria_label=f"Figure: {p.title}",
             ),
             tag("figcaption", p.says),
             class_="wide" if p.wide else None,
@@ -254,6 +261,10 @@ def _scroller(label: str, content: Markup, *, tall: bool = False) -> Markup:
     return tag(
         "div", content, class_="scroll tall" if tall else "scroll", tabindex="0", role="region", aria_label=label
     )
+
+
+def _scrolled_text(label: str, drawn: Drawn) -> Markup:
+    return tag("pre", tag("code", *_lines(drawn.source)), tabindex="0", role="region", aria_label=label)
 
 
 def _lines(source: str) -> list[str]:

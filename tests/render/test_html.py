@@ -16,6 +16,7 @@ from gradscope.records import OptimizerStep
 from gradscope.render import html, sections
 from gradscope.render.html import render_cell, render_page
 from gradscope.render.pictures import Drawn
+from tests.render import graph_builders
 
 VOID = {"meta", "input", "img", "br", "link"}
 CELL = {
@@ -75,7 +76,7 @@ def test_the_end_of_a_graph_is_in_sight_in_a_cell(monkeypatch):
     wide = Drawn('<svg width="1000pt" height="3000pt"></svg>', "digraph {}", "")
     monkeypatch.setattr(html, "graph", lambda report, room=0: wide)
     cell = render_cell(builders.sick_report()).partition("<iframe")[0]
-    strip = re.search(r'<div style="([^"]*)"><img [^>]*style="([^"]*)"', cell)
+    strip = re.search(r'<div style="([^"]*)"[^>]*><img [^>]*style="([^"]*)"', cell)
 
     assert strip.groups() == ("overflow-x:auto", "max-width:100%;max-height:1200px;min-width:800px")
 
@@ -89,6 +90,25 @@ def test_the_content_policy_allows_the_one_script_and_no_network():
     assert f"script-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
+
+
+def test_ids_and_names_are_told_apart_also_those_of_graphs(monkeypatch):
+    """With labels at its lines, which Graphviz gives ids."""
+    monkeypatch.undo()
+    page = Page(render_page(graph_builders.two_model_cut()))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    names = [a["aria-label"] for tag, a in page.elements if "aria-label" in a and tag != "a"]
+
+    assert len(ids) == len(set(ids)) > 20
+    assert len(names) == len(set(names))
+    assert all("tabindex" in attributes for attributes in page.all("pre"))
+
+
+def test_a_frame_in_a_notebook_goes_by_its_theme():
+    rules = re.search(r"</iframe><style>(.*?)</style>", render_cell(builders.sick_report())).group(1)
+
+    assert '[data-jp-theme-light="false"] iframe[title="gradscope report"]{color-scheme:dark}' in rules
+    assert '[data-jp-theme-light="true"] iframe[title="gradscope report"]{color-scheme:light}' in rules
 
 
 def test_landmarks_headings_and_links_are_whole():
@@ -152,7 +172,7 @@ def test_hostile_names_cannot_leave_the_frame(hostile):
     parsed = Page(render_cell(report))
     frames = parsed.all("iframe")
 
-    assert {tag for tag, _ in parsed.elements} <= CELL | {"iframe"}
+    assert {tag for tag, _ in parsed.elements} <= CELL | {"iframe", "style"}
     assert len(frames) == 1
     assert set(frames[0]) == {"sandbox", "title", "style", "srcdoc"}
     assert frames[0]["srcdoc"] == html._page(report, {}, html.graph(report), light=True)
