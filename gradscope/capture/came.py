@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gradscope.capture.nodes import worthless
+from gradscope.capture.nodes import larger, worthless
 from gradscope.capture.sites import Site, Sites
 from gradscope.capture.tape import Tape
-from gradscope.capture.turns import Measured, Shares, Sizes, Turn
+from gradscope.capture.turns import Measured, Sizes, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +18,24 @@ class Came:
     tape: Tape
     sites: Sites
     delivered: Mapping[int, float | None]
+    passes: tuple[tuple[Measured, frozenset[int]], ...]
+    """What each brought, and the operations whose result had several users in it."""
     sizes: Sizes
-    shares: Shares
+    """The largest that any pass brought; one that brought something is believed."""
     shared: frozenset[int]
-    """Operations whose result has several users that send a gradient back."""
+    """Operations whose result has several users that send a gradient back, in one pass or in several."""
 
     @classmethod
     def of(cls, tape: Tape, sites: Sites, turn: Turn, measured: Mapping[int, Measured]) -> Came:
-        """Put the passes of a turn together; one that brought something is believed."""
+        """Put the passes of a turn together."""
+        known = [measured[each.event.index] for each in turn.passes if each.event.index in measured]
+        passes = tuple((each, frozenset(maker for _, maker in each.shares)) for each in known)
         sizes: dict[int, float | None] = {}
-        shares: dict[tuple[int, int], float | None] = {}
-        for _, event in turn.roots:
-            found = measured.get(event.index, Measured({}, {}))
-            sizes.update({op: n for op, n in found.sizes.items() if n is not None or op not in sizes})
-            shares.update({ends: n for ends, n in found.shares.items() if n is not None or ends not in shares})
-        return cls(tape, sites, turn.delivered(), sizes, shares, frozenset(maker for _, maker in shares))
+        shared = set[int]()
+        for each, split in passes:
+            shared |= split | (each.sizes.keys() & sizes.keys())
+            sizes.update({op: larger(n, sizes.get(op)) for op, n in each.sizes.items()})
+        return cls(tape, sites, turn.delivered(), passes, sizes, frozenset(shared))
 
     @property
     def silent_ops(self) -> set[int]:
@@ -49,7 +52,13 @@ class Came:
         maker = self.tape.values[i].op
         if self.tape.values[i].param >= 0 or maker not in self.shared:
             return self.norm(i)
-        return self.shares.get((user, maker))
+        found: float | None = None
+        for each, split in self.passes:
+            if maker in split:
+                found = larger(each.shares.get((user, maker)), found)
+            elif user in each.sizes:
+                found = larger(each.sizes.get(maker), found)
+        return found
 
     def is_silent(self, i: int) -> bool:
         """The passes of the turn were seen to bring no gradient to this result, connected though it is."""

@@ -15,15 +15,27 @@ from dataclasses import dataclass, field
 
 from gradscope.capture.came import Came
 from gradscope.capture.cuts import CutFinder
+from gradscope.capture.kinds import Traced, beneficiaries
 from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, quieten, read_lanes
-from gradscope.capture.nodes import CONSTANT, Draft, Line, Springs, draft_of, loss_name, plain
+from gradscope.capture.nodes import (
+    CONSTANT,
+    Draft,
+    Line,
+    Springs,
+    draft_of,
+    draft_of_parameter,
+    larger,
+    loss_name,
+    plain,
+)
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
 from gradscope.capture.tape import Root
 from gradscope.capture.turns import Measured, Turn, choose_turn, news
-from gradscope.records import Backward, Edge, Graph, Run
+from gradscope.records import Edge, Graph, Run
 
+EARLIER, BEFORE = "from an earlier pass", "from before this step"
 MAX_NODES = 20_000
 CROWDED = 12_000
 MAX_PARAMETERS = 5_000
@@ -37,14 +49,21 @@ def build_graph(
     origins: Iterable[Found] = (),
 ) -> Graph | None:
     """The graph of the turn that shows the loop best; None if no backward was traced."""
-    turn = choose_turn(finder.tape, run.backward_events, measured, news(run))
+    tape = finder.tape
+    turn = choose_turn(tape, run, measured, news(run))
     if turn is None:
         return None
-    sites = find_sites(finder, run, turn, origins)
     fed = {uid for uid, tally in run.tallies.items() if tally.backwards}
-    lanes = read_lanes(finder.tape, turn, frozenset(run.parameters.keys() - fed), sites)
-    came = Came.of(finder.tape, sites, turn, measured)
-    quieten(finder.tape, lanes, came.silent_ops)
+    silent = frozenset(run.parameters.keys() - fed)
+    found = tuple(origins)
+    sites = find_sites(finder, run, turn, found)
+    lanes = read_lanes(tape, turn, silent, sites)
+    wider = turn.back_to({lanes.time[i] for i in range(len(tape.values)) if lanes.before[i] and lanes.learned[i]})
+    if wider is not turn:
+        turn, sites = wider, find_sites(finder, run, wider, found)
+        lanes = read_lanes(tape, turn, silent, sites)
+    came = Came.of(tape, sites, turn, measured)
+    quieten(tape, lanes, came.silent_ops)
     return _Builder(finder, run, turn, lanes, sites, places, came).build()
 
 
@@ -74,6 +93,7 @@ class _Builder:
         self._entries: dict[tuple[int, int], Site] = {}
         self._exits: list[tuple[int, int]] = []
         self._losses: list[tuple[Root, int]] = []
+        self._whose = beneficiaries(self.turn.passes, [model.name for model in self.run.models])
         self._last: tuple[int, bool, int] = (-1, False, -1)  # call of a module, whether live, node
         self._live_ops = {
             value.op
@@ -83,16 +103,16 @@ class _Builder:
 
     def build(self) -> Graph:
         """Nodes and edges in forward order."""
-        waiting = sorted(self.turn.roots, key=lambda pair: pair[0].op, reverse=True)
+        waiting = list(reversed(self.turn.passes))
         for i in range(len(self.tape.values)):
             if not self.lanes.kept[i]:
                 continue
-            while waiting and waiting[-1][0].op <= self.lanes.time[i]:
-                self._add_loss(*waiting.pop())
+            while waiting and waiting[-1].root.op <= self.lanes.time[i]:
+                self._add_loss(waiting.pop())
             if self.lanes.learned[i]:
                 self._add_value(i)
         while waiting:
-            self._add_loss(*waiting.pop())
+            self._add_loss(waiting.pop())
         self._move_cuts()
         self._add_returns()
         self._add_ends()
@@ -150,10 +170,8 @@ class _Builder:
     ) -> None:
         line = self.edges.setdefault((source, target), Line())
         line.live = line.live or live
-        if live and norm is not None:
-            line.norm = norm if line.norm is None or not line.norm >= norm else line.norm
-        if live and total is not None:
-            line.total = total if line.total is None or not line.total >= total else line.total
+        if live:
+            line.norm, line.total = larger(norm, line.norm), larger(total, line.total)
 
     def _node_of(self, i: int) -> int:
         """The node a value belongs to, made if need be; -1 for what is not drawn."""
@@ -161,7 +179,7 @@ class _Builder:
         if value.param >= 0:
             return self._parameter(value.param)
         if self.lanes.before[i] and self.lanes.learned[i]:
-            return self._input(("before", i), "from an earlier step")
+            return self._input(("before", i), EARLIER if self.lanes.time[i] >= self.turn.step_start else BEFORE)
         if not self.lanes.learned[i]:
             return self._data(i)
         if not self.lanes.kept[i]:
@@ -225,21 +243,18 @@ class _Builder:
         parameter = self.run.parameters.get(uid)
         if parameter is None:
             return -1
-        owner = parameter.owners[0] if parameter.owners else None
-        module, _, name = owner.fqn.rpartition(".") if owner is not None else ("", "", "")
-        draft = Draft(
-            "parameter", name or parameter.name, owner.model if owner is not None else "", module,
-            uid in self.came.delivered, self.came.delivered.get(uid), uid=uid,
-        )  # fmt: skip
-        self.drafts.append(draft)
+        self.drafts.append(draft_of_parameter(parameter, self.came.delivered))
         self._of_parameter[uid] = len(self.drafts) - 1
         return self._of_parameter[uid]
 
     # --- losses, ends and the rest ---------------------------------------------------------------------------
 
-    def _add_loss(self, root: Root, event: Backward) -> None:
+    def _add_loss(self, each: Traced) -> None:
+        root, event = each.root, each.event
         source = self._node_of(root.value)
-        self.drafts.append(Draft("loss", loss_name(event.location), live=True, location=event.location))
+        whose = self._whose.get(event.index)
+        name = loss_name(event.location) + (f" for {whose}" if whose else "")
+        self.drafts.append(Draft("loss", name, live=True, location=event.location))
         self._losses.append((root, len(self.drafts) - 1))
         if source >= 0:
             live = bool(self.lanes.live[root.value])
@@ -290,4 +305,5 @@ class _Builder:
         ]
         edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
         nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
-        return Graph(nodes, tuple(edges), self.turn.step, self.truncated)
+        first, last = self.turn.steps
+        return Graph(nodes, tuple(edges), last, self.truncated, first if first < last else None)

@@ -10,7 +10,7 @@ import torch
 from gradscope.capture.events import Log
 from gradscope.capture.gradients import Fate, Gradients
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import Stack, resolve
+from gradscope.capture.source import Stack, call_path
 from gradscope.records import Clear, Path, Write
 
 
@@ -34,12 +34,12 @@ class Ledger:
         raise NotImplementedError
 
     def path(self, stack: Stack) -> Path:
-        """The lines of a stack; the same stack gives the same path."""
+        """The lines of a stack; the same stack gives the same path. Each backward() of a line has a path of its own."""
         known = self._paths.get(stack.frames)
         if known is None:
             if len(self._paths) > 4096:
                 self._paths.clear()
-            known = self._paths[stack.frames] = resolve(stack)
+            known = self._paths[stack.frames] = call_path(stack, "backward")
         return known
 
     def uid_of_grad(self, tensor: torch.Tensor) -> int:

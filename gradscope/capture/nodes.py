@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradscope.capture.places import Place
 from gradscope.capture.source import Stack, resolve
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.turns import Sizes
-from gradscope.records import Location, Node
+from gradscope.records import Location, Node, Owner, Parameter
 
 _LOSS = re.compile(r"([A-Za-z_][\w.]*)\.backward\(|\.backward\(([A-Za-z_][\w.]*)\)")
 _DUNDER = re.compile(r"__(?:r|i)?([a-z]+)__")
@@ -84,6 +85,23 @@ def draft_of(op: Op | None, place: Place | None, live: bool, sizes: Sizes) -> Dr
     if place.leaf:
         return Draft("module", place.class_name, place.watched.name, place.fqn, live, None, where)
     return Draft("op", plain(op.name), place.watched.name, place.fqn, live, norm, where)
+
+
+def draft_of_parameter(parameter: Parameter, delivered: Mapping[int, float | None]) -> Draft:
+    """The node of a parameter, in the model and module that its first name tells."""
+    uid = parameter.uid
+    owner = parameter.owners[0] if parameter.owners else Owner("", "")
+    module, _, name = owner.fqn.rpartition(".")
+    return Draft(
+        "parameter", name or parameter.name, owner.model, module, uid in delivered, delivered.get(uid), uid=uid
+    )
+
+
+def larger(norm: float | None, other: float | None) -> float | None:
+    """The larger of two norms, of which either may not be known; NaN wins, because it is the news."""
+    if norm is None or other is None:
+        return other if norm is None else norm
+    return norm if norm != norm or norm > other else other
 
 
 def worthless(norm: float | None) -> bool:

@@ -15,6 +15,7 @@ import linecache
 import os
 import sys
 import sysconfig
+from dataclasses import replace
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -202,6 +203,19 @@ def resolve(stack: Stack) -> Path:
     return tuple(
         _locate(code.co_filename, line_of(code, lasti), code.co_name) for code, lasti in reversed(stack.frames)
     )
+
+
+def call_path(stack: Stack, name: str) -> Path:
+    """`resolve`, with the text of one call alone where its line calls `name` several times."""
+    path = resolve(stack)
+    if not path or path[-1].text.count(f"{name}(") < 2:
+        return path
+    code, lasti = stack.frames[0]
+    line, end, start, stop = next(itertools.islice(code.co_positions(), max(lasti, 0) // 2, None), (None,) * 4)
+    if line is None or line != end or start is None or stop is None:
+        return path
+    text = linecache.getline(code.co_filename, line).encode()[start:stop].decode(errors="replace")
+    return (*path[:-1], replace(path[-1], text=text)) if f"{name}(" in text else path
 
 
 def library_line(stack: Stack) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gradscope.capture.backward import GraphWalk
-from gradscope.capture.tape import Root, Tape
+from gradscope.capture.kinds import Seen, Traced, traced_passes
+from gradscope.capture.tape import Tape
 from gradscope.records import Backward, Origin, Run, Tally
 
 MEASURED_STEPS = 8
@@ -57,19 +58,36 @@ class SizeBook:
 class Turn:
     """One turn of the loop: operations `start` to `end`, and the backward passes in it."""
 
-    step: int
     start: int
     end: int
-    roots: tuple[tuple[Root, Backward], ...]
+    passes: tuple[Traced, ...]
     first_root: int
     """Operation before which no backward pass ran at all: what is older was set up before the loop."""
+    step_start: int
+    """Operation with which the step of its first pass began: what is older comes from an earlier step."""
+    lead: tuple[Turn, ...] = ()
+    """Those right before it that ran a part of its lines, the nearest first: critics may learn five times."""
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """The first and the last step of its passes."""
+        return self.passes[0].event.step, self.passes[-1].event.step
 
     def delivered(self) -> dict[int, float | None]:
         """Per parameter that received a gradient in this turn, its norm after the last pass that reached it."""
         norms: dict[int, float | None] = {}
-        for _, event in self.roots:
-            norms |= event.norms
+        for each in self.passes:
+            norms |= each.event.norms
         return norms
+
+    def back_to(self, times: Collection[int]) -> Turn:
+        """With as much of what leads up to it as holds the earliest of these operations."""
+        held = [number for number, turn in enumerate(self.lead, 1) if any(turn.start <= t < turn.end for t in times)]
+        if not held:
+            return self
+        far = self.lead[: held[-1]]
+        passes = tuple(each for turn in (*reversed(far), self) for each in turn.passes)
+        return replace(self, start=far[-1].start, step_start=far[-1].step_start, passes=passes, lead=())
 
 
 def news(run: Run) -> set[int]:
@@ -85,54 +103,87 @@ def _is_news(origin: Origin, run: Run) -> bool:
     return any(tally.zero_streak or tally.zero == tally.measured for tally in tallies)
 
 
-def choose_turn(
-    tape: Tape, events: Iterable[Backward], measured: Mapping[int, Measured], wanted: Collection[int] = ()
-) -> Turn | None:
+def choose_turn(tape: Tape, run: Run, measured: Mapping[int, Measured], wanted: Collection[int] = ()) -> Turn | None:
     """The turn that shows the loop best: all its backward lines, a `wanted` pass, measured, not the first.
 
     Of such turns the first in which most gets a gradient that is not zero.
     """
-    passes = {event.index: event for event in events}
-    roots = [(root, passes[root.backward]) for root in tape.roots if root.backward in passes and root.value >= 0]
-    turns = _split(roots, tape.steps)
+    turns = _split(traced_passes(tape, run), tape.steps, marked=run.marked)
     if not turns:
         return None
 
     def merit(number: int) -> tuple[int, bool, bool, bool, int, int]:
-        lines = {event.location for _, event in turns[number]}
-        reached = {uid for _, event in turns[number] for uid, norm in event.norms.items() if norm != 0}
-        known = any(event.index in measured for _, event in turns[number])
-        asked = any(event.index in wanted for _, event in turns[number])
+        lines = {(each.event.location, each.models) for each in turns[number]}
+        reached = {uid for each in turns[number] for uid, norm in each.event.norms.items() if norm != 0}
+        known = any(each.event.index in measured for each in turns[number])
+        asked = any(each.event.index in wanted for each in turns[number])
         return len(lines), asked, known, number > 0, len(reached), -number
 
     best = max(range(len(turns)), key=merit)
-    start = _end(tape, turns, best - 1) if best else 0
-    step = turns[best][-1][1].step
-    return Turn(step, start, _end(tape, turns, best), tuple(turns[best]), tape.roots[0].op)
+    return replace(_turn(tape, turns, best), lead=tuple(_leading(tape, turns, best, marked=run.marked)))
 
 
-Passes = list[tuple[Root, Backward]]
+def _turn(tape: Tape, turns: list[Passes], number: int) -> Turn:
+    step = turns[number][0].event.step
+    before = [each for turn in turns[:number] for each in turn if each.event.step < step]
+    following = [each.root.op for turn in turns[: number + 1] for each in turn if each.event.step >= step]
+    return Turn(
+        _end(tape, turns[number - 1][-1].root.op, turns[number][0].root.op) if number else 0,
+        _end(tape, turns[number][-1].root.op, _following(tape, turns, number)),
+        tuple(turns[number]),
+        tape.roots[0].op,
+        _end(tape, before[-1].root.op, following[0]) if before else 0,
+    )
 
 
-def _split(roots: Passes, steps: list[int]) -> list[Passes]:
-    """A turn is over when a backward line comes again after an optimizer stepped (or at all, if none ever does)."""
+def _leading(tape: Tape, turns: list[Passes], number: int, *, marked: bool) -> Iterator[Turn]:
+    """The turns before one that ran only a part of its lines, as far as they are of the same step if that is marked."""
+    lines = {each.event.location for each in turns[number]}
+    for earlier in range(number - 1, -1, -1):
+        other = turns[earlier]
+        if marked and other[-1].event.step != turns[number][0].event.step:
+            return
+        if not {each.event.location for each in other} < lines:
+            return
+        yield _turn(tape, turns, earlier)
+
+
+Passes = list[Traced]
+
+
+def _split(passes: Passes, steps: list[int], *, marked: bool) -> list[Passes]:
+    """A turn is over when a kind of pass comes again after an optimizer stepped.
+
+    Where none ever does, it is over with the step; where there is only one, when a kind of pass comes again at all. A
+    step that the user marked is never left.
+    """
     turns: list[Passes] = []
-    lines: set[object] = set()
-    for root, event in roots:
-        begun = turns[-1][0][0].op if turns else 0
-        stepped = not steps or bisect.bisect_left(steps, root.op) > bisect.bisect_left(steps, begun)
-        if not turns or (event.location in lines and stepped):
+    seen: dict[object, Seen] = {}
+    single = not marked and len({each.event.step for each in passes}) == 1
+    for each in passes:
+        line = seen.get(each.event.location)
+        again = line is not None and not line.is_new(each)
+        left = marked and bool(turns) and each.event.step != turns[-1][-1].event.step
+        if not turns or left or (again and _over(turns[-1][0], each, steps, single=single)):
             turns.append([])
-            lines = set()
-        turns[-1].append((root, event))
-        lines.add(event.location)
+            seen = {}
+        turns[-1].append(each)
+        seen.setdefault(each.event.location, Seen()).add(each)
     return turns
 
 
-def _end(tape: Tape, turns: list[Passes], number: int) -> int:
-    """The operation at which a turn ends: its last optimizer step, else its last backward."""
-    last = turns[number][-1][0].op
-    following = turns[number + 1][0][0].op if number + 1 < len(turns) else len(tape.ops) + 1
+def _over(first: Traced, each: Traced, steps: list[int], *, single: bool) -> bool:
+    if not steps:
+        return single or each.event.step > first.event.step
+    return bisect.bisect_left(steps, each.root.op) > bisect.bisect_left(steps, first.root.op)
+
+
+def _following(tape: Tape, turns: list[Passes], number: int) -> int:
+    return turns[number + 1][0].root.op if number + 1 < len(turns) else len(tape.ops) + 1
+
+
+def _end(tape: Tape, last: int, following: int) -> int:
+    """The operation at which a turn ends: its last optimizer step before the `following` pass, else its last pass."""
     at = bisect.bisect_left(tape.steps, following) - 1
     return max(last, tape.steps[at]) if at >= 0 else last
 

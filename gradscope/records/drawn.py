@@ -70,3 +70,5 @@ class Graph:
     step: int = 0
     truncated: int = 0
     """How many nodes were left out because the step was too large to keep."""
+    first: int | None = None
+    """The first of the steps that are drawn together, if they are several; `step` is the last."""

@@ -78,7 +78,8 @@ def _head(picture: Picture) -> list[str]:
 
 def _entries(picture: Picture) -> dict[str, list[int]]:
     """Per model the boxes that take from no other box of it: what stands at its top."""
-    fed = {k.target for k in picture.links if picture.boxes[k.source].model == picture.boxes[k.target].model}
+    apart = (link for link in picture.links if link.source != link.target)
+    fed = {k.target for k in apart if picture.boxes[k.source].model == picture.boxes[k.target].model}
     fed |= {target for mark in picture.marks for target in mark.targets}
     found: dict[str, list[int]] = {}
     for index, box in enumerate(picture.boxes):

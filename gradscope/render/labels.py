@@ -33,7 +33,8 @@ def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
     """
     if box.kind is Kind.LOSS:
         where = [small(place(box.location)), code(box.location)] if box.location else []
-        return [f"<b>{safe(box.names[0] if box.names else 'loss')}</b>", *where]
+        times = [small(count(box.nodes, "pass", "passes"))] if box.nodes > 1 else []
+        return [f"<b>{safe(box.names[0] if box.names else 'loss')}</b>", *where, *times]
     if box.kind is Kind.INPUT:
         return [_names(box.names) if box.names else "parameter of no model"]
     if box.kind is Kind.GLUE:

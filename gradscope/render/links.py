@@ -20,10 +20,7 @@ def links_between(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...]) -> t
             users.setdefault(source, Counter())[sorting.box[target]] += 1
     for source, target, edge in stream.edges:
         pair = (sorting.box[source], sorting.box[target])
-        if edge.cut or min(pair) < 0 or pair[0] == pair[1]:
-            continue
-        same_model = boxes[pair[0]].model == boxes[pair[1]].model
-        if same_model and other_turn(sorting.turn[source], sorting.turn[target]):
+        if edge.cut or min(pair) < 0 or not _is_drawn(stream, sorting, boxes, source, target):
             continue
         key = (*pair, _line(edge.live, boxes[pair[0]]))
         norm = _norm(edge, stream.nodes[source], pair[1], users.get(source, Counter()))
@@ -31,6 +28,22 @@ def links_between(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...]) -> t
         found[key] = norm if before is None else before if norm is None else _larger(before, norm)
     live = {(source, target) for source, target, line in found if line is Line.LIVE}
     return tuple(Link(*key, norm) for key, norm in found.items() if key[2] is Line.LIVE or key[:2] not in live)
+
+
+def _is_drawn(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...], source: int, target: int) -> bool:
+    """Whether what goes from one node to another is a line: not within a box, nor from turn to turn of what repeats.
+
+    What a module made and is called with again goes back to it; weights do not go to another call of their module.
+    """
+    first, second = boxes[sorting.box[source]], boxes[sorting.box[target]]
+    giver, taker = stream.nodes[source], stream.nodes[target]
+    if first.model == second.model and other_turn(sorting.turn[source], sorting.turn[target]):
+        return False
+    if sorting.box[source] == sorting.box[target]:
+        again = giver.kind == taker.kind == "module" and giver.module == taker.module
+        return again and first.calls > 1
+    lends = giver.kind == "parameter" and first.kind is Kind.MODULE
+    return not (lends and (first.model, first.path) == (second.model, second.path))
 
 
 def _norm(edge: Edge, source: Node, target: int, users: Mapping[int, int]) -> float | None:

@@ -1,0 +1,93 @@
+"""Backward passes of one line that are not of one kind: a loop over critics, a helper that several models go through.
+
+A pass is of another kind than those of its line before if it reaches no parameter that they reached, if other
+optimizers step after it, or if it reaches a model that they did not and leaves out one that they did. What merely
+leaves out a part (a layer that is dropped at random) is of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gradscope.capture.tape import Root, Tape
+from gradscope.records import Backward, OptimizerStep, Parameter, Run
+from gradscope.records.columns import receivers
+
+MOST_TOLD = 6
+"""Kinds of pass of one line that are told apart by name; of more nobody would read the names."""
+MOST_NAMES = 3
+
+
+class Traced(NamedTuple):
+    """A traced backward pass."""
+
+    root: Root
+    event: Backward
+    models: frozenset[str]
+    """The models in which it left a gradient."""
+    stepped: frozenset[int]
+    """The optimizers that stepped after it, before the next pass."""
+
+
+def traced_passes(tape: Tape, run: Run) -> list[Traced]:
+    """The passes of a tape that are still known, in order."""
+    known: dict[int, tuple[Backward, set[int]]] = {}
+    followers = set[int]()
+    for event in run.events:
+        if isinstance(event, Backward):
+            followers = set()
+            known[event.index] = event, followers
+        elif isinstance(event, OptimizerStep):
+            followers.add(event.optimizer)
+    found = []
+    for root in tape.roots:
+        if root.value >= 0 and root.backward in known:
+            event, stepped = known[root.backward]
+            models = _models(receivers(event.norms), run.parameters)
+            found.append(Traced(root, event, models, frozenset(stepped)))
+    return found
+
+
+def _models(uids: Iterable[int], parameters: Mapping[int, Parameter]) -> frozenset[str]:
+    owners = (parameters[uid].owners for uid in uids if uid in parameters)
+    return frozenset(owned[0].model for owned in owners if owned)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the passes of one line have done so far in a turn of the loop."""
+
+    reached: frozenset[int] = frozenset()
+    models: frozenset[str] = frozenset()
+    stepped: frozenset[int] = frozenset()
+
+    def add(self, each: Traced) -> None:
+        """A pass belongs to the turn."""
+        self.reached |= receivers(each.event.norms)
+        self.models |= each.models
+        self.stepped |= each.stepped
+
+    def is_new(self, each: Traced) -> bool:
+        """Whether a pass is of another kind than all before."""
+        reached = receivers(each.event.norms)
+        elsewhere = bool(reached) and bool(self.reached) and self.reached.isdisjoint(reached)
+        others = bool(each.stepped) and bool(self.stepped) and self.stepped.isdisjoint(each.stepped)
+        return elsewhere or others or bool(each.models - self.models and self.models - each.models)
+
+
+def beneficiaries(passes: Sequence[Traced], models: Sequence[str]) -> dict[int, str]:
+    """Per index of a pass whose line has passes of several kinds: which of the models it is for, in their order."""
+    kinds: dict[object, set[frozenset[str]]] = {}
+    for each in passes:
+        kinds.setdefault(each.event.location, set()).add(each.models)
+    return {
+        each.event.index: _listed([name for name in models if name in each.models])
+        for each in passes
+        if each.models and 1 < len(kinds[each.event.location]) <= MOST_TOLD
+    }
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + ", \u2026" * (len(names) > MOST_NAMES)
