@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from gradscope.diagnosis.states import model_states, parameter_states
 from gradscope.errors import GradientFlowError, GradscopeError
 from gradscope.records import Location, Run
 from gradscope.records.former import ever
-from gradscope.records.sizes import applied_norm, last_norm, median_norm
+from gradscope.records.sizes import applied_norm, last_norm, sizes, times, usual
 
 _IS_CODE = re.compile(r"GS\d+")
 
@@ -58,6 +58,8 @@ class FlowRow:
     models: dict[str, float | None]
     reached: frozenset[str] = frozenset()
     """The models in which it ever left a gradient, also where no norm of it was kept."""
+    times: Mapping[str, int] = field(default_factory=dict)
+    """Of those that not all its passes left: how many did. Of a NaN or Inf, how many left one."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,14 @@ class Report:
     def _flow_row(self, location: Location | None, events: list[Any]) -> FlowRow:
         counted = next((line for line in self.run.lines if line.location == location), None)
         reached = counted.reached if counted else frozenset(uid for event in events for uid in event.norms)
+        left = {name: sizes(events, uids) for name, uids in ever(self.run).items()}
+        count = counted.count if counted else len(events)
         return FlowRow(
             location,
-            counted.count if counted else len(events),
-            {name: median_norm(events, uids) for name, uids in ever(self.run).items()},
+            count,
+            {name: usual(found) for name, found in left.items()},
             frozenset(name for name, uids in ever(self.run).items() if not reached.isdisjoint(uids)),
+            {name: n for name, found in left.items() if 0 < (n := times(found)) < count == len(events)},
         )
 
     def _flows(self, uid: int) -> bool:

@@ -17,17 +17,7 @@ from gradscope.capture.came import Came
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.kinds import Traced, beneficiaries
 from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, quieten, read_lanes
-from gradscope.capture.nodes import (
-    CONSTANT,
-    Draft,
-    Line,
-    Springs,
-    draft_of,
-    draft_of_parameter,
-    larger,
-    loss_name,
-    plain,
-)
+from gradscope.capture.nodes import CONSTANT, Draft, Line, Springs, draft_of, draft_of_parameter, loss_name, plain
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
@@ -169,9 +159,8 @@ class _Builder:
         self, source: int, target: int, *, live: bool, norm: float | None = None, total: float | None = None
     ) -> None:
         line = self.edges.setdefault((source, target), Line())
-        line.live = line.live or live
         if live:
-            line.norm, line.total = larger(norm, line.norm), larger(total, line.total)
+            line.came(norm, total)
 
     def _node_of(self, i: int) -> int:
         """The node a value belongs to, made if need be; -1 for what is not drawn."""

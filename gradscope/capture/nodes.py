@@ -42,6 +42,13 @@ class Draft:
         )
 
 
+def larger(norm: float | None, other: float | None) -> float | None:
+    """The larger of two norms, of which either may not be known; NaN wins, because it is the news."""
+    if norm is None or other is None:
+        return other if norm is None else norm
+    return norm if norm != norm or norm > other else other
+
+
 @dataclass(slots=True)
 class Line:
     """An edge while it grows."""
@@ -49,6 +56,11 @@ class Line:
     live: bool = False
     norm: float | None = None
     total: float | None = None
+
+    def came(self, norm: float | None, total: float | None) -> None:
+        """A gradient came back along it."""
+        self.live = True
+        self.norm, self.total = larger(norm, self.norm), larger(total, self.total)
 
 
 class Springs:
@@ -95,13 +107,6 @@ def draft_of_parameter(parameter: Parameter, delivered: Mapping[int, float | Non
     return Draft(
         "parameter", name or parameter.name, owner.model, module, uid in delivered, delivered.get(uid), uid=uid
     )
-
-
-def larger(norm: float | None, other: float | None) -> float | None:
-    """The larger of two norms, of which either may not be known; NaN wins, because it is the news."""
-    if norm is None or other is None:
-        return other if norm is None else norm
-    return norm if norm != norm or norm > other else other
 
 
 def worthless(norm: float | None) -> bool:

@@ -36,10 +36,22 @@ def applied_norm(run: Run, uids: Sequence[int]) -> float | None:
     return None
 
 
-def median_norm(events: Iterable[Backward], uids: Sequence[int]) -> float | None:
-    """Over the passes that reached them and were kept; NaN or Inf if the last of these left it."""
-    found = [n for n in (_size(event.norms, uids) for event in events) if n is not None]
-    return median(found) if not found or isfinite(found[-1]) else found[-1]
+def sizes(events: Iterable[Backward], uids: Sequence[int]) -> list[float | None]:
+    """Of each pass that reached them and was kept; None where it was not measured."""
+    found = (numbers_of(event.norms, uids) for event in events)
+    return [_together(numbers) for numbers in found if numbers]
+
+
+def usual(found: Iterable[float | None]) -> float | None:
+    """The median of some sizes; NaN or Inf if the last of them is."""
+    known = [n for n in found if n is not None]
+    return median(known) if not known or isfinite(known[-1]) else known[-1]
+
+
+def times(found: Sequence[float | None]) -> int:
+    """How many of some sizes that is told of: of the NaN or Inf if the last of them is, else all."""
+    broken = [n is not None and not isfinite(n) for n in found]
+    return sum(broken) if broken and broken[-1] else len(found)
 
 
 def median(numbers: Iterable[float]) -> float | None:
@@ -53,5 +65,9 @@ def median(numbers: Iterable[float]) -> float | None:
 
 def _size(norms: Mapping[int, float | None], uids: Sequence[int]) -> float | None:
     """2-norm over the measured parameters of one event; None if none of them received a gradient."""
-    found = [norm for norm in numbers_of(norms, uids) if norm is not None]
+    return _together(numbers_of(norms, uids))
+
+
+def _together(norms: Iterable[float | None]) -> float | None:
+    found = [norm for norm in norms if norm is not None]
     return sum(n * n for n in found) ** 0.5 if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +14,9 @@ from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, columns_of, flow_value
 from gradscope.render.figures_kept import kept_of
+from gradscope.render.flows import flow_lines, flow_number
 from gradscope.render.palette import INK, PAPER, model_colour
-from gradscope.render.words import UNKNOWN, brief, number
+from gradscope.render.words import UNKNOWN, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +40,8 @@ THICK_ROW = 4.0
 """Points; thinner rows have no gap between models, which would hide a small one. The bars beside them tell."""
 NARROW = 3.0
 """Inches of axes below which the scale under them is as wide as they are."""
+SHORT = 20
+"""Characters of the name of a line for which a figure has room as it is."""
 MOST_PATCHES = 5_000
 """More take seconds to draw."""
 NAME = 20
@@ -48,7 +52,10 @@ NAME = 20
 def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     """Heat map of the flow: which `backward()` line left how much gradient in which model."""
     rows, models = report.flow, report.models
-    figure, ax = style.axes_of(ax, 3.6 + 1.1 * len(models), 1.9 + 0.42 * len(rows))
+    names = [style.name(line) for line in flow_lines(rows)]
+    more = max((len(line) for line in names), default=0) - SHORT
+    wide = 3.6 + 1.1 * len(models) + max(more, 0) / CHARACTERS_PER_INCH
+    figure, ax = style.axes_of(ax, wide, 1.9 + 0.42 * len(rows))
     if not rows or not models:
         style.nothing(ax, "No backward pass was seen.")
         room.head(ax, FLOW)
@@ -57,9 +64,7 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     norms[(norms == ABSENT) & [m.state is State.FROZEN for m in models]] = FROZEN
     mapped, bars, states = _paint(figure, ax, norms)
     lines = style.thin(len(rows))
-    ax.set_yticks(
-        lines, [f"{style.name(brief(at) if (at := rows[i].location) else '?')}  x{rows[i].count}" for i in lines]
-    )
+    ax.set_yticks(lines, [f"{names[i]}  x{rows[i].count}" for i in lines])
     ax.set_xlabel("model")
     ax.set_ylabel("backward() line, calls")
     room.settle(ax, *bars)
@@ -68,7 +73,8 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     room.head(ax, FLOW, states, beside=bars)
     wide, tall = room.inches(ax)
     if wide / len(models) > CELL[0] and tall / len(rows) > CELL[1]:
-        _write_numbers(ax, norms, mapped)
+        cells = ((y, x, row, model.name) for y, row in enumerate(rows) for x, model in enumerate(models))
+        _write_numbers(ax, norms, mapped, {(y, x): flow_number(row, name) for y, x, row, name in cells})
     return figure
 
 
@@ -240,11 +246,11 @@ def _draw_bar(
     return drawn.ax
 
 
-def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable) -> None:
+def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable, said: Mapping[tuple[int, int], str]) -> None:
     look = style.look(ax)
     for (row, column), norm in np.ndenumerate(norms):
         empty = norm in (ABSENT, NOT_KEPT, FROZEN)
-        words = {ABSENT: "none", NOT_KEPT: UNKNOWN, FROZEN: "frozen"}.get(float(norm), number(float(norm)))
+        words = {ABSENT: "none", NOT_KEPT: UNKNOWN, FROZEN: "frozen"}.get(float(norm), said[row, column])
         colour = look.ink if empty else INK if _is_bright(float(norm), mapped) else PAPER
         ground = look.paper if empty else None if math.isfinite(norm) else style.NONFINITE
         box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5} if ground else None

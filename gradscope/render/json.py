@@ -48,6 +48,7 @@ def to_dict(report: Report) -> dict[str, Any]:
                 "location": _location(row.location),
                 "count": row.count,
                 "models": {name: _norm(norm) for name, norm in row.models.items()},
+                **({"times": dict(row.times)} if row.times else {}),
             }
             for row in report.flow
         ],

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from gradscope.records import Location, Path
 from gradscope.render.escape import longest_run, markdown, markdown_cell_code, markdown_code, markdown_prose, plain
+from gradscope.render.flows import flow_words
 from gradscope.render.table import Cell, Column, Table, flow_table, models_table, place, ranks_table
 from gradscope.render.twins import Shown, folded, likewise_all
-from gradscope.render.words import ABSENT, callers, flow_words, fold, gap, listing, seen, verdict, victims
+from gradscope.render.words import ABSENT, callers, fold, gap, listing, seen, verdict, victims
 
 if TYPE_CHECKING:
     from gradscope.report import Report

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import Severity
 from gradscope.render.findings import anchor, article
+from gradscope.render.flows import flow_words
 from gradscope.render.markup import Markup, join, table, tag, words
 from gradscope.render.pictures import figures
 from gradscope.render.table import (
@@ -20,7 +21,7 @@ from gradscope.render.table import (
     turned_flow_table,
 )
 from gradscope.render.twins import folded
-from gradscope.render.words import census, count, flow_words, number, split_models, verdict
+from gradscope.render.words import census, count, number, split_models, verdict
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding

@@ -5,12 +5,13 @@ Every output draws the same tables, so that they cannot disagree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
 from gradscope.records import Location, Parameter, Tally
+from gradscope.render.flows import UNPLACED, flow_lines, flow_number
 from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, brief, number
 
 if TYPE_CHECKING:
@@ -179,14 +180,15 @@ def turned_flow_table(report: Report, models: Iterable[ModelSummary]) -> Table:
         )
         for model in models
     )
-    places = [brief(row.location) if row.location else place(None) for row in report.flow]
-    titles = [f"{where} x{row.count}" for where, row in zip(places, report.flow, strict=True)]
+    titles = [f"{line} x{row.count}" for line, row in zip(flow_lines(report.flow), report.flow, strict=True)]
     return Table((Column("model", code=True), *(Column(title, number=True, code=True) for title in titles)), rows)
 
 
 def _flow_cell(row: FlowRow, model: str, *, expected: bool) -> Cell:
     norm = row.models.get(model)
-    return Cell(UNKNOWN, Tone.QUIET) if norm is None and model in row.reached else norm_cell(norm, expected=expected)
+    if norm is None and model in row.reached:
+        return Cell(UNKNOWN, Tone.QUIET)
+    return replace(norm_cell(norm, expected=expected), text=flow_number(row, model))
 
 
 _PARAMETER_COLUMNS = (
@@ -251,4 +253,4 @@ def _parameter_row(name: str, parameter: Parameter, state: State, tally: Tally, 
 
 def place(location: Location | None) -> str:
     """`file:line`, or that it is not known."""
-    return str(location) if location else "(line not known)"
+    return str(location) if location else UNPLACED

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis.finding import Finding, Severity
 from gradscope.records import Location
 from gradscope.render.escape import paragraph, plain
+from gradscope.render.flows import flow_words
 from gradscope.render.grid import Paint, grid, shortened
 from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table, turned_flow_table
 from gradscope.render.twins import Shown, folded, likewise_all
@@ -22,7 +23,6 @@ from gradscope.render.words import (
     callers,
     census,
     count,
-    flow_words,
     fold,
     gap,
     listing,

@@ -50,14 +50,6 @@ class Verdict:
     counts: str
 
 
-def flow_words(report: Report) -> str:
-    """What the numbers of the flow matrix are."""
-    kept = len(report.run.passes)
-    part = "; of split parameters that of the part which this rank holds" if is_split(report) else ""
-    of = f", over the {kept:,} of {report.run.backwards:,} passes that were kept" if kept < report.run.backwards else ""
-    return f"median gradient norm that each backward line left in each model{of}{part}"
-
-
 def is_split(report: Report) -> bool:
     """Whether a rank holds only a part of some parameters, so that the norms of its own passes are of parts."""
     return any(split != 1 for split, _ in report.run.parts.values())
