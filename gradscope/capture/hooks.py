@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -120,12 +120,16 @@ class Watcher(Ledger):
         """A traced backward starts: everything until finish_backward() belongs to it."""
         self.finish_backward()
         self.threads.passed(here())
-        self.loop.backward(self.path(stack), by_hand=self._by_hand())
+        self._turn(self.path(stack), extra.get("connected"), by_hand=self._by_hand())
         self.loop.stop_at_limit()
         self._open = self._bracket = not self._closed
         self._stack, self._extra = stack, extra
 
-    def _begins(self) -> bool:
+    def _turn(self, path: Path, reached: Collection[int] | None, *, by_hand: bool) -> None:
+        """A pass at a line, that reaches at least these parameters if that is known: perhaps a turn is over."""
+        self.loop.backward(path, by_hand=by_hand, waited_for=lambda done: self.book.others_hold(reached or (), done))
+
+    def _begins(self, uid: int) -> bool:
         """The first gradient of an engine task arrives; returns whether the end of that task ends the pass."""
         if self._bracket and not self.ranks.averages:
             return False
@@ -136,7 +140,7 @@ class Watcher(Ledger):
                 return self._bracket and not nested
             self.finish_backward()
             self.sees_clears &= self.threads.passed(thread)
-            self.loop.backward(self.path(stack), by_hand=False)  # whether it is, the gradients tell when it is over
+            self._turn(self.path(stack), (uid,), by_hand=False)  # whether it is, the gradients tell when it is over
             self.loop.stop_at_limit()
             self._open, self._stack, self._extra = True, stack, {}
             return not nested
@@ -176,7 +180,7 @@ class Watcher(Ledger):
             self.unseen.difference_update(uids)
         fate = self.gradients.arrived(uids, grads, told=self.sees_clears)
         path = self.path(stack)
-        self.loop.backward(path, by_hand=self._by_hand(anew=bool(fate.gone or fate.zeroed)))
+        self._turn(path, cohort.everyone, by_hand=self._by_hand(anew=bool(fate.gone or fate.zeroed)))
         if self.loop.full:
             return
         self.log_clears(fate)

@@ -32,7 +32,7 @@ EXPECTED = 64
 class Inbox:
     """Hooks on parameters, and what they have gathered since the last pass was taken out."""
 
-    def __init__(self, registry: Registry, begins: Callable[[], bool], ends: Callable[[], None]) -> None:
+    def __init__(self, registry: Registry, begins: Callable[[int], bool], ends: Callable[[], None]) -> None:
         self.registry = registry
         self.uids: list[int] = []
         self.waiting: set[int] = set()
@@ -114,11 +114,11 @@ class Inbox:
 
     # --- passes ----------------------------------------------------------------------------------------------
 
-    def switch(self, task: int) -> None:
-        """A gradient arrives from another engine task than the last one."""
+    def switch(self, task: int, uid: int = -1) -> None:
+        """A gradient arrives from another engine task than the last one, of this parameter."""
         if task not in self._tasks:
             begins = self._begins()
-            if begins is not None and begins():
+            if begins is not None and begins(uid):
                 self._queue()
             self._tasks.add(task)
         self.task = task
@@ -151,7 +151,7 @@ def _hook(inbox: Inbox) -> Callable[[int, torch.Tensor], None]:
 
     def hook(uid: int, parameter: torch.Tensor) -> None:
         if _task() != inbox.task:
-            inbox.switch(_task())
+            inbox.switch(_task(), uid)
         # Now: it is called for a custom function that returned None, too; and a hook of the user's, called after it,
         # may step and free the gradient at once.
         if parameter.grad is not None:

@@ -1,6 +1,7 @@
 """When a turn of the user's loop is over, which nobody needs to say.
 
-* An optimizer steps for the second time, or the backward line that began this turn runs again after one has stepped.
+* An optimizer steps for the second time, or the backward line that began this turn runs again after one has stepped;
+  not if it now runs for another optimizer, as in a loop over critics.
 * Where no optimizer is known, a loop updates by hand: the same line runs again after gradients were cleared, or
   values written.
 """
@@ -51,9 +52,15 @@ class Loop:
         """An optimizer has stepped."""
         self._stepped.add(optimizer)
 
-    def backward(self, path: Path, *, by_hand: bool) -> None:
-        """A pass at a line. `by_hand`: there is no optimizer, and something was cleared or written since the last."""
+    def backward(self, path: Path, *, by_hand: bool, waited_for: Callable[[set[int]], bool]) -> None:
+        """A pass at a line. `by_hand`: there is no optimizer, and something was cleared or written since the last.
+
+        `waited_for` says whether it is for optimizers that have not stepped in this turn, and for none of those that
+        have.
+        """
         again = path == self._first and not self.explicit
+        if again and self._stepped and waited_for(self._stepped):
+            return
         if again and (self._stepped or (by_hand and self._log.backwards > self._passes)):
             self.turn()
         if not self._first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -159,6 +159,20 @@ class OptimizerBook:
 
     def stepped(self, number: int) -> None:
         self.known[number].steps += 1
+
+    def others_hold(self, uids: Collection[int], stepped: Collection[int]) -> bool:
+        """Whether these parameters are in none of the optimizers that stepped, and in one that steps as often."""
+        reached = frozenset(uids)
+        if not reached or any(not reached.isdisjoint(self.known[number].uids) for number in stepped):
+            return False
+        often = max(self.known[number].steps for number in stepped)
+        for number, known in enumerate(self.known):
+            if number not in stepped and known.steps + 1 >= often and known.ref() is not None:
+                if not known.groups:
+                    self.read(number)
+                if not reached.isdisjoint(known.uids):
+                    return True
+        return False
 
     def find(self, frame: FrameType | None, *, only_known: bool = True) -> None:
         """Look for optimizers in the variables of running frames."""
