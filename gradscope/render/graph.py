@@ -27,10 +27,9 @@ from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
 from gradscope.render.shapes import Key
-from gradscope.render.words import STATE_WORDS, is_split, listing, number
+from gradscope.render.words import STATE_WORDS, drawn_steps, is_split, listing, number
 
 if TYPE_CHECKING:
-    from gradscope.records import Graph
     from gradscope.report import ModelSummary, Report
 
 # Graphviz titles every shape with the name of its node, and puts the tooltip where browsers do not look.
@@ -155,7 +154,7 @@ class Views:
         clusters += crowd_clusters(self._crowds, picture, len(report.models))
         traced = report.run.graph
         part = ", of the parts that this rank holds" if is_split(report) else ""
-        step = () if traced is None else (f"Norms are those of {_steps(traced)}{part}.",)
+        step = () if traced is None else (f"Norms are those of {drawn_steps(traced)}{part}.",)
         which = UNTRACED if traced is None else step * (report.run.steps > 1)
         within = [f"{name} is drawn as a part of {listing(homes, 2)}." for name, homes in parts.items()]
         remarks = (*picture.remarks, *([] if self._crowds else within), *which)
@@ -170,12 +169,6 @@ def _parts_of_others(report: Report, drawn: set[str]) -> dict[str, list[str]]:
         if owners and model.name not in {*owners, *drawn}:
             found[model.name] = list(dict.fromkeys(owners))
     return found
-
-
-def _steps(graph: Graph) -> str:
-    if graph.first is None:
-        return f"step {graph.step}"
-    return f"steps {graph.first} {'and' if graph.first + 1 == graph.step else 'to'} {graph.step}"
 
 
 def _clusters(report: Report, drawn: set[str], known: Known) -> list[Cluster]:

@@ -21,7 +21,7 @@ from gradscope.render.table import (
     turned_flow_table,
 )
 from gradscope.render.twins import folded
-from gradscope.render.words import census, count, number, split_models, verdict
+from gradscope.render.words import census, count, drawn_steps, number, split_models, verdict
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -170,7 +170,8 @@ def _graph(report: Report, drawn: Drawn | None) -> Markup:
     traced = report.run.graph
     says = "No step was traced: the modules and the backward lines stand for it."
     if traced is not None:
-        says = f"Step {traced.step} as it was traced, forward from top to bottom."
+        shown = drawn_steps(traced).capitalize()
+        says = f"{shown} as {'it was' if traced.first is None else 'they were'} traced, forward from top to bottom."
     return join(tag("p", says, class_="quiet"), tag("div", _depths(drawn), paper, class_="graph"), source)
 
 

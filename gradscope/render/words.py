@@ -12,7 +12,7 @@ from gradscope.diagnosis.finding import SEVERITY_ORDER, Finding, Severity, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gradscope.records import Job, Location, RankRow
+    from gradscope.records import Graph, Job, Location, RankRow
     from gradscope.report import ModelSummary, Report
 
 STATE_WORDS = {
@@ -48,6 +48,13 @@ class Verdict:
     worst: Severity | None
     headline: str
     counts: str
+
+
+def drawn_steps(graph: Graph) -> str:
+    """Which steps a graph shows: mostly one."""
+    if graph.first is None:
+        return f"step {graph.step}"
+    return f"steps {graph.first} {'and' if graph.first + 1 == graph.step else 'to'} {graph.step}"
 
 
 def is_split(report: Report) -> bool:

@@ -305,3 +305,58 @@ def test_of_experts_every_third_of_which_is_dead_each_has_its_box():
 
     drawn = {box.path: box.repeats for box in picture.boxes if box.model == "experts"}
     assert drawn == {(str(expert),): 1 for expert in range(9)}
+
+
+def recurrent(turns: int) -> Graph:
+    """A cell that is given its own last result."""
+    s = build.Sketch()
+    weight = s.node("parameter", "weight", "cell", "", norm=0.5, uid=0)
+    state = s.node("input", "h0", live=False)
+    for _ in range(turns):
+        call = s.node("module", "Cell", "cell", "")
+        s.edges += [Edge(state, call, live=s.nodes[state].live, norm=0.25), Edge(weight, call, norm=0.5)]
+        state = call
+    s.loss(state)
+    return s.graph()
+
+
+def test_what_a_module_is_given_back_goes_around():
+    picture = fold(recurrent(3))
+    (box,) = [at for at, box in enumerate(picture.boxes) if box.kind is Kind.MODULE]
+
+    assert picture.boxes[box].calls == 3
+    assert [(link.source, link.target, link.norm) for link in picture.links if link.source == box == link.target] == [
+        (box, box, 0.25)
+    ]
+    assert not [link for link in fold(recurrent(1)).links if link.source == link.target]
+    assert not [link for link in fold(build.transformer(12).run.graph).links if link.source == link.target]
+
+
+def test_weights_are_no_way_from_one_call_to_another():
+    """The same module computes once more, without gradient."""
+    s = build.Sketch()
+    x = s.node("input", "x", live=False)
+    weight = s.node("parameter", "weight", "net", "fc", norm=0.5, uid=0)
+    calls = [s.node("module", "Linear", "net", "fc", live=live) for live in (True, False)]
+    s.edges += [Edge(source, call, live=False) for call in calls for source in (x, weight)]
+    s.loss(calls[0])
+    picture = fold(s.graph())
+    alive, other = [at for at, box in enumerate(picture.boxes) if box.kind is Kind.MODULE]
+
+    assert picture.boxes[other].again
+    assert not [link for link in picture.links if (link.source, link.target) == (alive, other)]
+
+
+def test_passes_of_one_loss_are_counted_and_of_several_told_apart():
+    s = build.Sketch()
+    h = s.layer("net", "fc", s.node("input", "x", live=False))
+    for label in ("loss for a", "loss for b", "loss for b"):
+        s.loss(h, label=label)
+
+    assert [(box.names, box.nodes) for box in fold(s.graph()).boxes if box.kind is Kind.LOSS] == [
+        (("loss for a",), 1),
+        (("loss for b",), 2),
+    ]
+    drawn = draw_graph(build.report_of(s, {"net": "Net"})).source
+    assert drawn.count("2 passes") == 1
+    assert drawn.count("passes") == 1

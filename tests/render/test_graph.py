@@ -17,7 +17,7 @@ from gradscope.records import Edge, Graph, Node, Run, Tally
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import fold
 from gradscope.render.folded import Line
-from gradscope.render.graph import draw_graph, draw_levels
+from gradscope.render.graph import Views, draw_graph
 from gradscope.render.labels import cause_words
 from gradscope.render.palette import CUT
 from gradscope.render.stream import Flow
@@ -237,7 +237,8 @@ def test_untraced_run_draws_the_modules_that_have_parameters():
     run = report_for_figures(("encoder", "decoder"), each=8).run
     run = replace(run, tallies={uid: replace(tally, norm_last=float(uid)) for uid, tally in run.tallies.items()})
 
-    (picture, _), (deep, drawing) = draw_levels(Report(run), [0, 2])
+    views = Views(Report(run))
+    (picture, _), (deep, drawing) = views.at(0), views.at(2)
     assert {box.path for box in picture.boxes} == {()}
     assert {(b.model, b.path, b.repeats) for b in deep.boxes if b.parameters} == {
         ("encoder", ("layers", "0-3"), 4),
