@@ -27,7 +27,9 @@ get_ipython().events.register(
     lambda info: os.environ.update(IPYKERNEL_CELL_NAME=f"cell_{get_ipython().execution_count - 2}.py"),
 )
 """
-_FRAME = re.compile(r"<details[^>]*><summary[^>]*>Full report</summary><iframe .*?</iframe></details>", re.DOTALL)
+_FRAME = re.compile(
+    r"<details[^>]*><summary[^>]*>Full report</summary><iframe .*?</iframe><style>.*?</style></details>", re.DOTALL
+)
 
 
 def execute(path: Path, folder: Path) -> NotebookNode:
