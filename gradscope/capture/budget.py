@@ -24,7 +24,7 @@ class Budget:
         self.share = share
         self.free = FREE
         self.thinning = 1
-        """Norms are measured at every n-th pass that is due."""
+        """Norms are measured at every n-th pass of a line, or at fewer if the user asked for fewer."""
         self.total = 0.0
         self._begun = perf_counter()
         self._since = 0.0
@@ -77,13 +77,18 @@ class Budget:
         elif excess < 1 / 4 and self.thinning > 1:
             self.thinning = _STRIDES[_STRIDES.index(self.thinning) - 1]
 
-    def note(self) -> str:
-        """What was given up for the budget, in words; empty if nothing was."""
-        if self.share is None or self.thinning == 1:
+    def note(self, every: int = 1) -> str:
+        """What was given up for the budget, in words; empty if no less was measured than at every so many-th pass."""
+        if self.share is None or self.thinning <= every:
             return ""
         of_run = self.total / max(perf_counter() - self._begun, 1e-9)
         return (
             f"gradscope took {self.total:.2f} s, {of_run:.1%} of the run: with {self.share:.1%} as the aim, norms are"
-            f" measured at every {self.thinning}th pass of each backward line, and who received a gradient is noted at"
-            " each; watch(budget=None) measures all"
+            f" measured at every {_ordinal(self.thinning)} pass of each backward line, and who received a gradient is"
+            " noted at each; watch(budget=None) measures all"
         )
+
+
+def _ordinal(number: int) -> str:
+    """Of one of the strides: 3rd, 7th, 31st."""
+    return f"{number}{ {1: 'st', 3: 'rd'}.get(number % 10 if number % 100 != 13 else 0, 'th') }"

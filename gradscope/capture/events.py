@@ -13,17 +13,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradscope.capture.sample import Sample
-from gradscope.records import Backward, Clear, Event, Location, OptimizerStep, Passes, Tally
-from gradscope.records.columns import Cohort, Column
+from gradscope.capture.sample import Sample, Samples
+from gradscope.records import Arrivals, Backward, Clear, Event, OptimizerStep, Passes, Tally
+from gradscope.records.columns import Column, is_measured
 from gradscope.tallies import Count
+from gradscope.tallies.arrivals import Spread
+from gradscope.tallies.lines import Lines
 
 HEAD, TAIL = 400, 400
 """Events kept from the beginning and from the end of a run."""
 BETWEEN = 400
 """Backward passes, and as many optimizer steps, kept as a sample of what lies between."""
-LINES = 64
-"""Lines of backward passes that are counted apart."""
 NUMBERS = 1_000_000
 """... or fewer, so that each half keeps about this many norms: 8 MB."""
 ROWS = 64
@@ -55,9 +55,10 @@ class Log:
     _tail: deque[Event] = field(default_factory=deque)
     _head_numbers: int = 0
     _tail_numbers: int = 0
-    _lines: dict[Location | None, list[Any]] = field(default_factory=dict)
-    """Per line: passes, the cohort of the last one, everything that any of them reached."""
-    _passes: Sample[Event] = field(default_factory=lambda: Sample(_numbers, BETWEEN, NUMBERS))
+    _lines: Lines = field(default_factory=Lines)
+    _spread: Spread = field(default_factory=Spread)
+    _passes: Samples[Event] = field(default_factory=lambda: Samples(_numbers, BETWEEN, NUMBERS))
+    """Those that were measured per line, and all others."""
     _updates: Sample[Event] = field(default_factory=lambda: Sample(_numbers, BETWEEN, NUMBERS))
     _widened: Clear | None = None
     _wide: set[int] = field(default_factory=set)
@@ -73,7 +74,7 @@ class Log:
     def append(self, event: Event) -> None:
         self._narrow()
         if isinstance(event, Backward):
-            self._count_line(event)
+            self._lines.add(event)
         size = _numbers(event)
         if not self._tail and len(self._head) < HEAD and self._head_numbers + size <= NUMBERS:
             self._head.append(event)
@@ -85,27 +86,20 @@ class Log:
             event = self._tail.popleft()
             self._tail_numbers -= _numbers(event)
             if isinstance(event, Backward):
-                self._passes.add(event.index, event)
+                kind = event.location if is_measured(event.norms) else "not measured"
+                self._passes.add(kind, event.index, event)
             elif isinstance(event, OptimizerStep) and event.ratios:
                 self._updates.add(event.step, event)
 
-    def _count_line(self, event: Backward) -> None:
-        line = self._lines.get(event.location)
-        if line is None:
-            if len(self._lines) >= LINES:
-                return
-            line = self._lines[event.location] = [0, None, set()]
-        line[0] += 1
-        cohort = event.norms.cohort if isinstance(event.norms, Column) else Cohort(event.norms)
-        if line[1] is not cohort:
-            line[1] = cohort
-            line[2] |= cohort.everyone
-
     def replace_last(self, event: Event) -> None:
-        if self._tail:
-            self._tail[-1] = event
-        else:
-            self._head[-1] = event
+        self._put(event, self._tail or self._head, -1)
+
+    def _put(self, event: Event, events: Any, place: int) -> None:
+        """Put an event in the place of one in the head or the tail."""
+        more = _numbers(event) - _numbers(events[place])
+        self._tail_numbers += more * (events is self._tail)
+        self._head_numbers += more * (events is self._head)
+        events[place] = event
 
     def widen(self, event: Clear, more: frozenset[int]) -> None:
         """Gradients are cleared one by one: add some to the last event, without a new set for each of thousands."""
@@ -124,7 +118,7 @@ class Log:
         for events in (self._tail, self._head):
             for index in range(len(events) - 1, max(len(events) - 20, -1), -1):
                 if events[index] is old:
-                    events[index] = new
+                    self._put(new, events, index)
                     return
 
     @property
@@ -147,7 +141,11 @@ class Log:
 
     def lines(self) -> tuple[Passes, ...]:
         """How often each line ran a pass, and what it ever reached."""
-        return tuple(Passes(at, count, frozenset(reached)) for at, (count, _, reached) in self._lines.items())
+        return self._lines.freeze()
+
+    def arrivals(self) -> Arrivals:
+        """Which parameters were reached when, by all passes whose norms have come."""
+        return self._spread.freeze()
 
     # --- tallies ---------------------------------------------------------------------------------------------
 
@@ -170,6 +168,7 @@ class Log:
 
     def delivered(self, backward: int, step: int, norms: Column) -> None:
         """A backward pass, in this step, delivered gradients with these norms."""
+        self._spread.add(norms.cohort, measured=is_measured(norms))
         if self._rows and (norms.cohort is not self._rows[-1][2].cohort or len(self._rows) >= ROWS):
             self._settle_rows()
         self._rows.append((backward, step, norms))
@@ -232,7 +231,7 @@ class Log:
 def _numbers(event: Event) -> int:
     """How many numbers an event keeps."""
     if isinstance(event, Backward):
-        return len(event.norms)
+        return len(event.norms) if is_measured(event.norms) else 1
     if isinstance(event, OptimizerStep):
         return len(event.norms) + 8 * len(event.ratios)
     return len(event.parameters) if event.path else 1

@@ -51,7 +51,7 @@ def facts_of(capture: Capture, script: str) -> Run:
     log = capture.watcher.log
     ranks = capture.watcher.ranks
     rank, processes = ranks.world()
-    said = capture.watcher.budget.note(), _early(capture, early)
+    said = capture.watcher.budget.note(capture.watcher.meter.every), _early(capture, early)
     return Run(
         torch=torch.__version__,
         gradscope=_version.__version__,
@@ -64,6 +64,7 @@ def facts_of(capture: Capture, script: str) -> Run:
         events=log.events(),
         between=log.between(),
         lines=log.lines(),
+        arrivals=log.arrivals(),
         tallies=log.tallies(),
         origins=capture.origins.records(),
         notes=(

@@ -36,7 +36,8 @@ class Meter:
 
     @property
     def _stride(self) -> int:
-        return self.every * self.budget.thinning
+        """Of what the user and what the budget allow the less: both multiplied would measure next to nothing."""
+        return max(self.every, self.budget.thinning)
 
     def measure(self, cohort: Cohort, grads: Sequence[torch.Tensor], *, wait: bool, own: bool) -> Measured:
         """Norms of the gradients of a cohort. `own`: these are they, and not what stands for them."""

@@ -68,6 +68,8 @@ class StepProbe:
         self._opened: dict[int, Opened] = {}
         self._sampled: dict[int, Snapshot] = {}
         """Per optimizer, if its last step was looked at."""
+        self._due: dict[int, int] = {}
+        """Per optimizer the step at which it is looked at again."""
         self._usual: dict[int, Usual] = {}
         self._hooked: dict[int, tuple[int, ...]] = {}
         """Per optimizer the parameters that were hooked because it holds them."""
@@ -130,8 +132,10 @@ class StepProbe:
         before = self._sampled.pop(uid, None)
         left = before.left() if before is not None else _NOTHING_LEFT
         first = FIRST if left.least > KEPT else UNDONE
-        samples = watcher.measure_updates or known.steps < first or known.steps % THEN == 0
+        samples = watcher.measure_updates or known.steps < first or known.steps >= self._due.get(uid, 0)
         opened = self._opened[uid] = Opened(stack, closure, self._sample(optimizer) if samples else None, left)
+        if opened.snapshot is not None:  # else the budget forbade it: at the next step, or another always comes first
+            self._due[uid] = (known.steps // THEN + 1) * THEN
         if not closure:
             self._look(uid, optimizer, opened)
 

@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gradscope.records.cost import Cost as Cost
+from gradscope.records.counted import Arrivals as Arrivals
+from gradscope.records.counted import Passes as Passes
+from gradscope.records.counted import Tally as Tally
 from gradscope.records.declared import Declaration as Declaration
 from gradscope.records.drawn import Edge as Edge
 from gradscope.records.drawn import Graph as Graph
@@ -23,7 +26,6 @@ from gradscope.records.events import Backward as Backward
 from gradscope.records.events import Clear as Clear
 from gradscope.records.events import Event as Event
 from gradscope.records.events import OptimizerStep as OptimizerStep
-from gradscope.records.events import Passes as Passes
 from gradscope.records.events import Write as Write
 from gradscope.records.lines import Location as Location
 from gradscope.records.lines import Path as Path
@@ -116,40 +118,6 @@ class Optimizer:
         return tuple(uid for group in self.groups for uid in group.parameters)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What happened to one parameter over the whole run; exact even where old events were dropped."""
-
-    backwards: int = 0
-    """Backward passes that delivered a gradient to it."""
-    zero: int = 0
-    nonfinite: int = 0
-    measured: int = 0
-    first_backward: int | None = None
-    last_backward: int | None = None
-    first_nonfinite: int | None = None
-    first_nonfinite_step: int | None = None
-    """The step of that pass."""
-    zero_streak: int = 0
-    """Measured backward passes since the last one with a gradient that was not zero."""
-    steps: int = 0
-    """Steps of optimizers that hold it."""
-    steps_none: int = 0
-    """... at which its gradient was None."""
-    none_streak: int = 0
-    """... of those, how many in a row at the end."""
-    trainable_steps: int = 0
-    """Steps of its optimizers at which it required a gradient."""
-    stepped_nonfinite: int = 0
-    """Steps that applied a NaN or Inf."""
-    compared: int = 0
-    """Steps after which its value was compared with the value before."""
-    unchanged: int = 0
-    norm_max: float | None = None
-    norm_last: float | None = None
-    ratio_last: float | None = None
-
-
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Run:
     """All facts of one run: what capture hands to diagnosis, and what a run file holds."""
@@ -194,6 +162,7 @@ class Run:
     """The user marked whole turns of the loop."""
     lines: tuple[Passes, ...] = ()
     """Per line that called `backward()`; of very many lines only the first."""
+    arrivals: Arrivals = field(default_factory=Arrivals)
     cost: Cost = field(default_factory=Cost)
 
     @property

@@ -94,6 +94,11 @@ class Column(Mapping[int, float | None]):
         return uids if self._values is None else [uids[place] for place in sorted(self._missing)]
 
     @property
+    def is_measured(self) -> bool:
+        """Whether any number is there, or none could be."""
+        return len(self._missing) < len(self.cohort) if self._values is not None else not self.cohort
+
+    @property
     def row(self) -> Sequence[float]:
         """The numbers in the order of the cohort; empty unless all are there."""
         return self._values if self._values is not None and not self._missing else ()
@@ -135,3 +140,10 @@ def unmeasured(norms: Mapping[int, float | None]) -> frozenset[int]:
     if isinstance(norms, Column):
         return frozenset(norms.missing)
     return frozenset(uid for uid, norm in norms.items() if norm is None)
+
+
+def is_measured(norms: Mapping[int, float | None]) -> bool:
+    """Whether any norm was measured, or there was nothing to measure."""
+    if isinstance(norms, Column):
+        return norms.is_measured
+    return not norms or any(norm is not None for norm in norms.values())

@@ -34,16 +34,6 @@ class Backward:
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
-    """All passes that one line ran, counted over the whole run: exact even where old events were dropped."""
-
-    location: Location | None
-    count: int
-    reached: frozenset[int] = frozenset()
-    """Parameters that received a gradient from any of them."""
-
-
-@dataclass(frozen=True, slots=True)
 class OptimizerStep:
     """One call of `optimizer.step()` that really ran."""
 

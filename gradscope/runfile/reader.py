@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradscope.records import Backward, Event, Optimizer, Run, Tally
+from gradscope.records import Arrivals, Backward, Event, Optimizer, Run, Tally
 from gradscope.runfile.lock import is_live
 from gradscope.runfile.packing import decode_atom, unpack
 from gradscope.runfile.schema import open_read_only
@@ -24,6 +24,7 @@ from gradscope.runfile.store import SECTIONS, decode_section
 from gradscope.runfile.whole import whole
 from gradscope.runfile.window import Window
 from gradscope.tallies import Recount
+from gradscope.tallies.arrivals import is_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,7 +91,7 @@ class _Reader:
         run = Run(**found)
         self._limit = MARGIN + len(run.parameters)
         window = Window(self.budget)
-        recount = Recount(run.tallies, run.parameters, run.optimizers, run.lines)
+        recount = Recount(run.tallies, run.parameters, run.optimizers, run.lines, run.arrivals)
         # A snapshot counts the step that was going on; only what is on disk was completed.
         steps, backwards, damaged = run.steps if self.finished else 0, run.backwards, 0
         traced: set[int] = set()
@@ -121,6 +122,7 @@ class _Reader:
                 tallies=recount.tallies(),
                 optimizers=run.optimizers if self.finished else _stepped(run.optimizers, recount.tallies()),
                 lines=recount.lines(),
+                arrivals=recount.arrivals(),
                 events=tuple(event for events in kept for event in events or ()),
             )
         )
@@ -141,6 +143,9 @@ class _Reader:
                 self.notes.append(f"the {section} of the run file could not be read")
         if not {"models", "parameters"} <= rows.keys():
             self.notes.append("the run file ends before the names of its models and parameters")
+        if not is_sound(found.get("arrivals", Arrivals())):
+            self.notes.append("the arrivals of the run file make no sense and were left out")
+            del found["arrivals"]
         counted = rows["tallies"][0] if "tallies" in found else 0
         return found, counted
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-SECTIONS = ("models", "parameters", "optimizers", "tallies", "cuts", "origins", "graph", "histograms")
+SECTIONS = ("models", "parameters", "optimizers", "tallies", "arrivals", "cuts", "origins", "graph", "histograms")
 """Fields of a Run with a row of their own; all others share the row `run`."""
 
 _EVENTS = ("events", "between")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradscope.records import (
+    Arrivals,
     Backward,
     Clear,
     Cut,
@@ -44,7 +45,8 @@ _UIDS: dict[type, tuple[str, ...]] = {
     Write: ("parameters",),
     Cut: ("parameters",),
     Origin: ("parameters",),
-    Passes: ("reached",),
+    Passes: ("reached", "last"),
+    Arrivals: ("rows",),
 }
 """The fields of each record that hold uids of parameters."""
 
@@ -64,6 +66,7 @@ def whole(run: Run) -> Run:
         cuts=kept.all(run.cuts),
         origins=kept.all(run.origins),
         lines=kept.all(run.lines),
+        arrivals=kept.one(run.arrivals),
         histograms=tuple(h for h in run.histograms if h.uid in parameters and _is_of_floats(h)),
     )
     if not kept.missing:

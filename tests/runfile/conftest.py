@@ -10,7 +10,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from gradscope.records import Event, Optimizer, OptimizerStep, Run
+from gradscope.records import Backward, Event, Optimizer, OptimizerStep, Run
+from gradscope.records.columns import Cohort, is_measured
+from gradscope.tallies.arrivals import Spread
 
 FLOATS = [0.0, -0.0, 1.0, 0.1, 5e-324, 1e-45, 3.4e38, 1.7e308, float("inf"), float("-inf"), 2.0**-140]
 TEXTS = ["", "encoder", "décodeur", "层.权重", "a\x00b", 'quote " and \\', "\udcff", "\n", "x" * 300]
@@ -70,7 +72,12 @@ def consistent(run: Run) -> Run:
     )
     events = tuple(replace(e, optimizer=0) if isinstance(e, OptimizerStep) else e for e in run.events)
     histograms = tuple(replace(h, low=h.low % 100) for h in run.histograms)
-    return replace(run, parameters=known, optimizers=optimizers, events=events, histograms=histograms)
+    spread = Spread()
+    for event in events:
+        if isinstance(event, Backward):
+            spread.add(Cohort(event.norms), measured=is_measured(event.norms))
+    facts = {"parameters": known, "optimizers": optimizers, "events": events, "histograms": histograms}
+    return replace(run, arrivals=spread.freeze(), **facts)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gradscope.errors import RunFileError
-from gradscope.records import Histogram
+from gradscope.records import Arrivals, Histogram
 from gradscope.runfile import RunWriter, open_run, rank_path, read_run, write_run
 from gradscope.runfile.schema import APPLICATION_ID, FORMAT, file_system, journal_mode
 
@@ -110,6 +110,15 @@ def test_compressed_bomb_is_not_inflated(training, tmp_path):
 
     assert back.cuts == ()
     assert "the cuts of the run file could not be read" in back.notes
+
+
+def test_arrivals_that_cannot_have_been_counted_are_left_out(training, tmp_path):
+    path = tmp_path / "run.gradscope"
+    write_run(path, replace(training(), arrivals=Arrivals(passes=2**60, rows={0: 9})))
+    back = read_run(path)
+
+    assert back.arrivals == Arrivals()
+    assert "the arrivals of the run file make no sense and were left out" in back.notes
 
 
 def test_two_writers_in_one_process(training, tmp_path):

@@ -10,12 +10,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradscope.records import Backward, Location, OptimizerStep, Passes, Tally
+from gradscope.records import Arrivals, Backward, OptimizerStep, Tally
+from gradscope.records.columns import Cohort, Column, is_measured
+from gradscope.tallies.arrivals import Spread
+from gradscope.tallies.lines import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gradscope.records import Event, Optimizer, Parameter
+    from gradscope.records import Event, Optimizer, Parameter, Passes
 
 ZERO = 2.0**-126
 """A norm below this is zero: no normal float32 number is as small, and many devices make such numbers zero."""
@@ -103,10 +106,11 @@ class Recount:
         parameters: Mapping[int, Parameter],
         optimizers: Iterable[Optimizer],
         lines: Iterable[Passes] = (),
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._before = tallies
-        self._given = tuple(lines)
-        self._lines: dict[Location | None, tuple[int, set[int]]] = {}
+        self._given = tuple(lines), arrivals or Arrivals()
+        self._further: tuple[Lines, Spread] | None = None
         # Unfrozen copies: a new frozen Tally per parameter and event would take ten times as long.
         self._counts: dict[int, Count] = {}
         self._held = {optimizer.uid: optimizer.parameters for optimizer in optimizers}
@@ -116,11 +120,12 @@ class Recount:
         """Count these further events."""
         for event in events:
             if isinstance(event, Backward):
-                if not self._lines:
-                    self._lines = {line.location: (line.count, set(line.reached)) for line in self._given}
-                count, reached = self._lines.get(event.location, (0, set()))
-                reached.update(event.norms)
-                self._lines[event.location] = (count + 1, reached)
+                self._further = self._further or (Lines(self._given[0]), Spread(self._given[1]))
+                lines, spread = self._further
+                lines.add(event)
+                if event.index == spread.passes:  # else a damaged file lacks some
+                    cohort = event.norms.cohort if isinstance(event.norms, Column) else Cohort(event.norms)
+                    spread.add(cohort, measured=is_measured(event.norms))
                 for uid, norm in event.norms.items():
                     self._count(uid).delivered(event.index, event.step, norm)
             elif isinstance(event, OptimizerStep):
@@ -133,8 +138,11 @@ class Recount:
 
     def lines(self) -> tuple[Passes, ...]:
         """Per line that ran backward passes, how many and what they reached."""
-        counted = tuple(Passes(at, count, frozenset(reached)) for at, (count, reached) in self._lines.items())
-        return counted or self._given
+        return self._further[0].freeze() if self._further else self._given[0]
+
+    def arrivals(self) -> Arrivals:
+        """Which parameters were reached when, up to the first pass that is missing."""
+        return self._further[1].freeze() if self._further else self._given[1]
 
     def _count(self, uid: int) -> Count:
         count = self._counts.get(uid)
