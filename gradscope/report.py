@@ -60,6 +60,8 @@ class FlowRow:
     """The models in which it ever left a gradient, also where no norm of it was kept."""
     times: Mapping[str, int] = field(default_factory=dict)
     """Of those that not all its passes left: how many did. Of a NaN or Inf, how many left one."""
+    idle: Mapping[str, int] = field(default_factory=dict)
+    """Per model that it reached, but not in its last calls: how many of these calls."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,18 @@ class Report:
     def _flow_row(self, location: Location | None, events: list[Any]) -> FlowRow:
         counted = next((line for line in self.run.lines if line.location == location), None)
         reached = counted.reached if counted else frozenset(uid for event in events for uid in event.norms)
-        left = {name: sizes(events, uids) for name, uids in ever(self.run).items()}
+        models = {name: reached.intersection(uids) for name, uids in ever(self.run).items()}
         count = counted.count if counted else len(events)
+        last = counted.last if counted else {}
+        since = {name: min(count - 1 - last.get(u, count - 1) for u in uids) for name, uids in models.items() if uids}
+        left = {name: sizes(events, uids) for name, uids in ever(self.run).items()}
         return FlowRow(
             location,
             count,
             {name: usual(found) for name, found in left.items()},
-            frozenset(name for name, uids in ever(self.run).items() if not reached.isdisjoint(uids)),
+            frozenset(since),
             {name: n for name, found in left.items() if 0 < (n := times(found)) < count == len(events)},
+            {name: number for name, number in since.items() if number},
         )
 
     def _flows(self, uid: int) -> bool:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
+from gradscope.render.figures_kept import of_passes
+from gradscope.render.figures_silence import over
 from gradscope.render.palette import CUT, DEAD, model_colour
+from gradscope.render.words import is_thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,27 +52,30 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
         return figure
     from matplotlib.ticker import NullLocator
 
-    last = _last_norms(report.run)
+    run, last = report.run, _last_norms(report.run)
     norms = [last.get(uid) for uid, _, _ in rows]
     sizes = [norm for norm in norms if norm and math.isfinite(norm)]
     bottom, top = (min(sizes) / 4, max(sizes) * 2) if sizes else (1e-3, 1.0)
     ax.set_ylim(max(bottom, 1 / style.LARGEST), min(top, style.LARGEST))
     style.log_scale(ax)
     bottom = ax.get_ylim()[0]
-    ax.set_ylabel("gradient norm (last received)")
+    ax.set_ylabel(f"gradient norm (last {'measured' if is_thinned(run) else 'received'})")
     room.settle(ax)
     models = style.boundaries(rows)
     crowded = 72 * room.inches(ax)[0] / len(rows) < NARROW
     for model, start, end in models:
         _draw_model(ax, [(i, norms[i]) for i in range(start, end)], model, bottom, crowded=crowded)
+    past = [(i, norms[i]) for i, (uid, _, _) in enumerate(rows) if uid in last and over(run, [uid]) is not None]
     silent = [(i, report.states[uid] is State.FROZEN) for i, (uid, _, _) in enumerate(rows) if uid not in last]
     marks: list[room.Entry] = []
     marks += _mark_frozen(ax, [i for i, frozen in silent if frozen])
     marks += _mark_absent(ax, [i for i, frozen in silent if not frozen], len(rows))
+    marks += _mark_past(ax, past, bottom, crowded=crowded)
     shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
     ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
     ax.set_xlim(-0.7, len(rows) - 0.3)
-    ax.set_xlabel(f"parameter, in the order {'in which modules ran' if ran else 'of its model'}")
+    below = f"parameter, in the order {'in which modules ran' if ran else 'of its model'}"
+    ax.set_xlabel(of_passes(run, below) if is_thinned(run) else below)  # kept is the last that was measured
     ax.grid(axis="y")
     if not sizes:  # no norm has a size that an axis could be of
         ax.yaxis.set_major_locator(NullLocator())
@@ -107,10 +113,12 @@ def _as_run(rows: list[Row], graph: Graph | None) -> tuple[list[Row], bool]:
 
 
 def _last_norms(run: Run) -> dict[int, float | None]:
-    """Of all that ever received a gradient: by the events that were kept, else by the tallies, which forget nothing."""
-    last = {uid: tally.norm_last for uid, tally in run.tallies.items() if tally.backwards}
+    """Of all that ever received a gradient: by the tallies, which forget nothing, else by the events."""
+    last: dict[int, float | None] = {}
     for event in run.passes:
         last.update((uid, norm) for uid, norm in event.norms.items() if norm is not None or uid not in last)
+    counted = ((uid, tally.norm_last) for uid, tally in run.tallies.items() if tally.backwards)
+    last.update((uid, norm) for uid, norm in counted if norm is not None or uid not in last)
     return last
 
 
@@ -148,6 +156,19 @@ def _mark_absent(ax: Axes, positions: list[int], total: int) -> list[room.Entry]
 def _mark_frozen(ax: Axes, positions: list[int]) -> list[Patch]:
     stretches = _ground(ax, positions, style.frozen_looks(ax))
     return style.state_patches(ax, False, False, False, frozen=bool(stretches))
+
+
+def _mark_past(ax: Axes, bars: list[tuple[int, float | None]], bottom: float, *, crowded: bool) -> list[Patch]:
+    """Hatching over the bars of what received nothing any more since."""
+    from matplotlib.patches import Patch
+
+    looks = style.OVER_LOOKS
+    sizes = [(i, norm) for i, norm in bars if norm and math.isfinite(norm)]
+    if crowded:
+        _ground(ax, [i for i, _ in sizes], looks, zorder=2.5)
+    else:
+        ax.bar([i for i, _ in sizes], [norm - bottom for _, norm in sizes], 0.8, bottom=bottom, zorder=2.5, **looks)
+    return [Patch(label="none any more (this was the last)", **looks | {"facecolor": DEAD})] if sizes else []
 
 
 def _ground(

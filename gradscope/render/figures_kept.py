@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_style as style
-from gradscope.render.words import UNKNOWN
+from gradscope.render.words import known_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
+    from gradscope.records import Run
     from gradscope.report import Report
 
 COLUMNS = 480
@@ -33,49 +34,41 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`total` passes in columns of `width` passes; `holes` are stretches of columns of which nothing was kept."""
+    """`total` passes in columns of `width` passes, or of `narrow` ones: a whole number of these is as wide."""
 
     total: int
-    amount: int
     width: int
-    holes: tuple[Span, ...]
+    narrow: int
 
     @property
     def columns(self) -> int:
         return -(-self.total // self.width)
 
-    @property
-    def axis(self) -> str:
-        """What the axis shows, in words."""
-        part = f", {self.amount:,} of {self.total:,} kept" if self.amount < self.total else ""
-        return f"backward pass{part}"
-
 
 def kept_of(indexes: Sequence[int], total: int) -> Kept:
-    """Columns as narrow as the kept passes can fill, and the holes that they leave."""
+    """Columns as narrow as can be drawn, and columns as narrow as the kept passes can fill."""
     total = max(total, indexes[-1] + 1 if indexes else 1)
-    width = -(-total // COLUMNS)
-    widths = [width]
+    widths = [-(-total // COLUMNS)]
     while total // (2 * widths[-1]) >= FEWEST:
         widths.append(2 * widths[-1])
     empty = {w: 1 - len({i // w for i in indexes}) / -(-total // w) for w in widths}
     width = next(w for w in widths if empty[w] <= empty[widths[-1]] + SPARE)
-    filled = {i // width for i in indexes}
-    holes = []
-    for there, group in groupby(range(-(-total // width)), filled.__contains__):
-        columns = list(group)
-        if not there:
-            holes.append((columns[0] * width, min((columns[-1] + 1) * width, total)))
-    return Kept(total, len(indexes), width, tuple(holes))
+    return Kept(total, width, widths[0])
 
 
-def gaps_of(steps: Sequence[int]) -> list[Span]:
-    """Of steps that are sampled now and then: where far more than usual is missing."""
-    lengths = sorted(b - a for a, b in pairwise(steps))
+def of_passes(run: Run, below: str) -> str:
+    """A label for an axis, and under it for how many passes norms are there, if not for all."""
+    return "\n".join(filter(None, (below, known_words(run))))
+
+
+def gaps_of(places: Sequence[int], total: int | None = None) -> list[Span]:
+    """Of places that are sampled now and then: where far more than usual is missing, up to the end if that is given."""
+    lengths = sorted(b - a for a, b in pairwise(places))
     if len(lengths) < ENOUGH:
         return []
     usual = lengths[int(0.9 * (len(lengths) - 1))]
-    return [(a + 1, b) for a, b in pairwise(steps) if b - a > LONG * max(usual, 2)]
+    ends = (*places, total) if total is not None else places
+    return [(a + 1, b) for a, b in pairwise(ends) if b - a > LONG * max(usual, 2)]
 
 
 def unfed(report: Report, uids: Iterable[int]) -> str:
@@ -88,11 +81,11 @@ def crosses(holes: Sequence[Span], before: float, after: float) -> bool:
     return any(before < end and start < after for start, end in holes)
 
 
-def mark_holes(ax: Axes, holes: Sequence[Span]) -> list[Patch]:
-    """Bands over what was not kept, and their entry in the legend."""
+def mark_holes(ax: Axes, holes: Sequence[Span], words: str) -> list[Patch]:
+    """Bands over what is not known, and their entry in the legend."""
     from matplotlib.patches import Patch
 
     looks = style.unknown_looks(ax)
     for start, end in holes:
         ax.axvspan(start - 0.5, end - 0.5, zorder=0.4, **looks)
-    return [Patch(label=UNKNOWN, **looks)] if holes else []
+    return [Patch(label=words, **looks)] if holes else []

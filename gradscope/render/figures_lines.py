@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gradscope.diagnosis.finding import State
 from gradscope.records.columns import numbers_of
+from gradscope.records.former import ever
 from gradscope.records.sizes import median
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import Span, crosses, gaps_of, kept_of, mark_holes, unfed
-from gradscope.render.palette import DEAD, MODEL_COLOURS, model_colour
-from gradscope.render.words import UNKNOWN, count
+from gradscope.render.figures_kept import gaps_of, of_passes, unfed
+from gradscope.render.figures_silence import over, silences
+from gradscope.render.figures_strokes import MAX_LINES, Line, Series, draw
+from gradscope.render.palette import DEAD
+from gradscope.render.words import UNKNOWN
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -29,40 +27,21 @@ if TYPE_CHECKING:
 
 HEALTHY_RATIO = (3e-4, 3e-3)
 """Around 1e-3: the rule of thumb of Karpathy's lecture notes (CS231n, "Ratio of weights:updates")."""
-MAX_MARKED = 150
-THICK, THIN = 1.3, 0.6
-"""Points; between two samples a line is a guess."""
-MAX_LINES = 8
-"""Of more models, those that are well share one band."""
-
-Series = Sequence[tuple[int, float | None]]
-"""x and value; None is a gap."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a figure: of which model, and the how many-th of its `backward()` lines."""
-
-    words: str
-    model: int
-    nth: int
-    series: Series
-    missing: str = ""
-    """What to say if there is nothing to draw."""
 
 
 @style.styled
 def plot_norms(report: Report, ax: Axes | None = None) -> Figure:
-    """Gradient norm of each model over the backward passes; a gap where it received nothing.
+    """Gradient norm of each model over the backward passes; a gap where it received nothing, hatched where for long.
 
     A model that several `backward()` lines reach has a line for each.
     """
     run, events = report.run, report.run.passes
     lines = [line for index in range(len(run.models)) for line in _lines_of(report, index, events)]
-    kept = kept_of([event.index for event in events], run.backwards)
+    indexes = [event.index for event in events]
     figure, ax = style.axes_of(ax, 8.0, 4.0)
-    handles = _draw(ax, lines, report, kept.holes, "No gradient was measured.")
-    _dress(ax, kept.axis, "gradient norm (2-norm)")
+    _show_all(ax, max(run.backwards, *indexes[-1:], 1))
+    handles = draw(ax, lines, report, gaps_of(indexes, run.backwards), "No gradient was measured.")
+    _dress(ax, of_passes(run, "backward pass"), "gradient norm (2-norm)")
     room.head(ax, "Gradient norm of each model", handles)
     return figure
 
@@ -79,7 +58,7 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         why = unfed(report, members)
         if _ever(report, members):
             why = "from zero: no ratio" if any(members & event.ratios.keys() for event in events) else "not sampled"
-        lines.append(Line(model.name, index, 0, series, why))
+        lines.append(Line(model.name, index, 0, series, why, remark=_remark(report, index)))
     figure, ax = style.axes_of(ax, 8.0, 4.0)
     if any(line.series for line in lines):
         look = style.look(ax)
@@ -88,8 +67,9 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         across = ax.get_yaxis_transform()
         ax.text(0.995, HEALTHY_RATIO[1], "usual", ha="right", va="top", color=look.text, fontsize=8, transform=across)
     sampled = sorted({e.step for e in events})
-    handles = _draw(ax, lines, report, gaps_of(sampled), "No update was sampled.", medians=True)
-    _dress(ax, _steps_shown(ax, sampled, run.steps), "update / weight (2-norms, median)")
+    words = _steps_shown(ax, sampled, run.steps)
+    handles = draw(ax, lines, report, gaps_of(sampled), "No update was sampled.", medians=True)
+    _dress(ax, words, "update / weight (2-norms, median)")
     room.head(ax, "Size of the updates", handles)
     return figure
 
@@ -104,9 +84,14 @@ def _steps_shown(ax: Axes, sampled: Sequence[int], total: int) -> str:
     if not sampled:
         return "step"
     total = max(total, sampled[-1] + 1)
+    _show_all(ax, total)
+    return f"step (compared at {len(sampled):,} of {total:,} steps)" if len(sampled) < total else "step"
+
+
+def _show_all(ax: Axes, total: int) -> None:
+    """Make the axis as long as the run."""
     room = max(0.05 * (total - 1), 0.05)
     ax.set_xlim(-room, total - 1 + room)
-    return f"step (compared at {len(sampled):,} of {total:,} steps)" if len(sampled) < total else "step"
 
 
 def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Line]:
@@ -120,8 +105,9 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
     reached = {at: found for at, found in places.items() if any(not members.isdisjoint(e.norms) for e in found)}
     if not reached:
         return [Line(words, index, 0, [], UNKNOWN if _ever(report, members) else unfed(report, members))]
+    silent, remark = silences(report.run, ever(report.run)[words]), _remark(report, index)
     if len(reached) > 3 or len(report.run.models) > MAX_LINES:
-        return [Line(words, index, 0, _series(events, model.parameters), "not measured")]
+        reached = {None: list(events)}
     several = len(reached) > 1
     return [
         Line(
@@ -130,9 +116,24 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
             nth,
             _series(found, model.parameters),
             "not measured",
+            silent,
+            remark,
         )
         for nth, (at, found) in enumerate(reached.items())
     ]
+
+
+def _remark(report: Report, index: int) -> str:
+    """What the gaps of a line mean: that nothing comes any more, or now and then."""
+    run, model = report.run, report.run.models[index]
+    end = over(run, ever(run)[model.name])
+    if end is not None:
+        return f"no gradient from pass {end:,} on"
+    tallies = [t for uid in model.parameters if (t := run.tallies.get(uid)) is not None and t.backwards]
+    often = max(tallies, key=lambda tally: tally.steps - tally.steps_none, default=None)
+    if often is None or not 0 < often.steps_none < often.steps:
+        return ""
+    return f"a gradient at {often.steps - often.steps_none:,} of {often.steps:,} steps"
 
 
 def _ever(report: Report, uids: Iterable[int]) -> bool:
@@ -155,136 +156,10 @@ def _series(events: Sequence[Backward], uids: Sequence[int]) -> Series:
     return series
 
 
-# --- drawing -------------------------------------------------------------------------------------------------
-
-
-def _draw(
-    ax: Axes, lines: Sequence[Line], report: Report, holes: Sequence[Span], empty: str, *, medians: bool = False
-) -> list[Artist]:
-    """Lines on a log axis; zeros as marks at the bottom, NaN and Inf at the top. What is not well comes first.
-
-    `medians`: they are of many parameters, of which some may well not be zero; they are drawn thin.
-    """
-    if not any(value is not None for line in lines for _, value in line.series):
-        style.nothing(ax, empty)
-        return []
-    single, crowd = _split(lines, report)
-    handles: list[Artist] = [_draw_line(ax, line, holes, THIN if medians else THICK) for line in single]
-    if crowd:
-        handles.append(_draw_band(ax, crowd, holes))
-    handles += _mark_edges(ax, single, "median " * medians)
-    style.log_scale(ax)
-    return handles + list(mark_holes(ax, holes))
-
-
-def _split(lines: Sequence[Line], report: Report) -> tuple[list[Line], list[Line]]:
-    """Lines to draw one by one, and those of models that are well if there are too many."""
-    if len(report.run.models) <= MAX_LINES:
-        return list(lines), []
-    well = {m.name for m in report.models if m.state in (State.FLOWING, State.FROZEN)}
-    names = [model.name for model in report.run.models]
-    crowd = [line for line in lines if names[line.model] in well and any(v is not None for _, v in line.series)]
-    if len(crowd) < 3:
-        return list(lines), []
-    apart = {id(line) for line in crowd}
-    return [line for line in lines if id(line) not in apart], crowd
-
-
-def _draw_line(ax: Axes, line: Line, holes: Sequence[Span], width: float) -> Artist:
-    from matplotlib.lines import Line2D
-
-    styles = ("-", "--", ":", "-.")
-    turn = line.nth or (line.model // len(MODEL_COLOURS)) % 3
-    looks: dict[str, Any] = {"color": model_colour(line.model), "linestyle": styles[turn % 4], "linewidth": width}
-    xs, ys = _path(line.series, holes)
-    marker = "os^D"[line.nth % 4]
-    few = len(xs) <= MAX_MARKED
-    ax.plot(xs, ys, marker=marker if few else "", markersize=3.5, **looks)
-    if not few:
-        # What stands alone between two gaps is no line, and would be lost.
-        alone = [i for i in range(len(xs)) if not any(_there(ys, i + step) for step in (-1, 1))]
-        ax.plot([xs[i] for i in alone], [ys[i] for i in alone], marker, markersize=2, color=looks["color"])
-    present = any(value is not None for _, value in line.series)
-    words = style.name(line.words, 32) + ("" if present else f" ({line.missing})")
-    return Line2D([], [], label=words, marker=marker if present else "", markersize=3.5, **looks)
-
-
-def _path(series: Series, holes: Sequence[Span]) -> tuple[list[float], list[float]]:
-    """The points of a line, with a break wherever something between two of them is not known."""
-    xs: list[float] = []
-    ys: list[float] = []
-    for x, value in series:
-        if xs and crosses(holes, xs[-1], x):
-            xs.append(x)
-            ys.append(math.nan)
-        xs.append(x)
-        ys.append(_drawable(value))
-    return xs, ys
-
-
-def _there(ys: Sequence[float], index: int) -> bool:
-    return 0 <= index < len(ys) and not math.isnan(ys[index])
-
-
-def _draw_band(ax: Axes, crowd: Sequence[Line], holes: Sequence[Span]) -> Artist:
-    """From the smallest to the largest norm of many models, with the median."""
-    from matplotlib.patches import Patch
-
-    points: dict[int, list[float]] = {}
-    for line in crowd:
-        for x, value in line.series:
-            points.setdefault(x, []).append(_drawable(value))
-    rows = [(x, _spread(values)) for x, values in sorted(points.items())]
-    xs: list[float] = []
-    ranges: list[tuple[float, float, float]] = []
-    for x, spread in rows:
-        if xs and crosses(holes, xs[-1], x):
-            xs.append(x)
-            ranges.append((math.nan,) * 3)
-        xs.append(x)
-        ranges.append(spread)
-    low, middle, high = np.array(ranges).T
-    ax.fill_between(xs, low, high, color=DEAD, alpha=0.35, linewidth=0, zorder=1)
-    ax.plot(xs, middle, color=DEAD, linewidth=1.3, zorder=1.5)
-    return Patch(color=DEAD, alpha=0.6, label=f"{count(len(crowd), 'flowing model')}: range, median")
-
-
-def _spread(values: Sequence[float]) -> tuple[float, float, float]:
-    found = sorted(value for value in values if not math.isnan(value))
-    return (found[0], found[len(found) // 2], found[-1]) if found else (math.nan,) * 3
-
-
-def _mark_edges(ax: Axes, lines: Sequence[Line], of: str) -> list[Artist]:
-    """Zeros at the bottom and NaN and Inf at the top, those of each line at a height of its own."""
-    from matplotlib.lines import Line2D
-
-    handles: list[Artist] = []
-    for label, symbol, start, way, hit in _EDGES:
-        found = [(line, [x for x, v in line.series if v is not None and hit(v)]) for line in lines]
-        found = [(line, xs) for line, xs in found if xs]
-        for place, (line, xs) in enumerate(found):
-            heights = [start + way * 0.025 * min(place, 8)] * len(xs)
-            looks: dict[str, Any] = {"color": model_colour(line.model), "markersize": 5, "clip_on": False}
-            ax.plot(xs, heights, symbol, transform=ax.get_xaxis_transform(), **looks)
-        if found:
-            handles.append(Line2D([], [], linestyle="", marker=symbol, color=style.look(ax).text, label=of + label))
-    return handles
-
-
-_EDGES = (
-    ("exactly zero", "v", 0.015, 1, lambda value: value == 0),
-    ("NaN or Inf", "x", 0.985, -1, lambda value: not math.isfinite(value)),
-)
-
-
-def _drawable(value: float | None) -> float:
-    return value if value is not None and value > 0 and math.isfinite(value) else math.nan
-
-
 def _dress(ax: Axes, below: str, beside: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.set_xlabel(below)
     ax.set_ylabel(beside)
     ax.grid(axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

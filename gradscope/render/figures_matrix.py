@@ -1,4 +1,4 @@
-"""Figures that are matrices: backward line x model, and parameter x backward pass."""
+"""Figures that are matrices: the painting of their cells, and backward line x model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, columns_of, flow_value
-from gradscope.render.figures_kept import kept_of
+from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, flow_value
+from gradscope.render.figures_kept import of_passes
 from gradscope.render.flows import flow_lines, flow_number
-from gradscope.render.palette import INK, PAPER, model_colour
-from gradscope.render.words import UNKNOWN, number
+from gradscope.render.palette import DEAD, INK, PAPER
+from gradscope.render.words import UNKNOWN, calls_without, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    from gradscope.records import Backward
     from gradscope.report import Report
 
-FLOW, HEATMAP = "Which backward reaches which model", "Gradient norm of every parameter"
+FLOW = "Which backward reaches which model"
 COLOURS = "viridis"
 LEAST_DECADES = 2.0
-ROWS_PER_INCH = 6.5
 CHARACTERS_PER_INCH = 11
 SLANTED = 0.34
 """Inches of a column from which on slanted names do not touch."""
 CELL = (0.5, 0.2)
 """Inches of a cell in which a number can be read."""
-THICK_ROW = 4.0
-"""Points; thinner rows have no gap between models, which would hide a small one. The bars beside them tell."""
 NARROW = 3.0
 """Inches of axes below which the scale under them is as wide as they are."""
 SHORT = 20
 """Characters of the name of a line for which a figure has room as it is."""
+WORDS = 1.0
+"""Inches of a cell that has room for words below its number."""
 MOST_PATCHES = 5_000
 """More take seconds to draw."""
 NAME = 20
 """Characters of the name of a model beside its rows."""
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @style.styled
@@ -62,10 +62,11 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
         return figure
     norms = np.array([[flow_value(row, m.name) for m in models] for row in rows])
     norms[(norms == ABSENT) & [m.state is State.FROZEN for m in models]] = FROZEN
-    mapped, bars, states = _paint(figure, ax, norms)
+    over = [[calls_without(row, m.name) for m in models] for row in rows]
+    mapped, bars, states = paint(figure, ax, norms, over=np.array(over) > 0)
     lines = style.thin(len(rows))
     ax.set_yticks(lines, [f"{names[i]}  x{rows[i].count}" for i in lines])
-    ax.set_xlabel("model")
+    ax.set_xlabel(of_passes(report.run, "model"))
     ax.set_ylabel("backward() line, calls")
     room.settle(ax, *bars)
     room.lay_out(ax)
@@ -74,7 +75,8 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     wide, tall = room.inches(ax)
     if wide / len(models) > CELL[0] and tall / len(rows) > CELL[1]:
         cells = ((y, x, row, model.name) for y, row in enumerate(rows) for x, model in enumerate(models))
-        _write_numbers(ax, norms, mapped, {(y, x): flow_number(row, name) for y, x, row, name in cells})
+        said = {(y, x): flow_number(row, name) for y, x, row, name in cells}
+        _write_numbers(ax, norms, mapped, said, over if wide / len(models) > WORDS else None)
     return figure
 
 
@@ -87,75 +89,19 @@ def _name_columns(ax: Axes, names: list[str]) -> None:
     ax.set_xticks(shown, [names[i] for i in shown], **(looks if slanted else {}))
 
 
-@style.styled
-def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
-    """Heat map of parameter x backward pass: log10 of the gradient norm."""
-    from matplotlib.ticker import MaxNLocator
-
-    rows, events = style.owners(report.run), [e for e in report.run.passes if not _is_unmeasured(e)]
-    height = min(max(2.8, 1.6 + 0.17 * len(rows)), 11.0)
-    figure, ax = style.axes_of(ax, 8.5, height)
-    if not rows or not events:
-        style.nothing(ax, "No backward pass was seen.")
-        room.head(ax, HEATMAP)
-        return figure
-    kept = kept_of([event.index for event in events], report.run.backwards)
-    norms = columns_of(rows, events, kept)
-    norms[(norms == ABSENT) & [[report.states.get(uid) is State.FROZEN] for uid, _, _ in rows]] = FROZEN
-    longest = max(len(style.name(model.name, NAME)) for model in report.run.models)
-    room.give_room(ax, right=12 + 5 * longest)
-    _, bars, states = _paint(figure, ax, norms, bar="bottom")
-    room.settle(ax, *bars)
-    shown = style.thin(len(rows), int(room.inches(ax)[1] * ROWS_PER_INCH))
-    ax.set_yticks(shown, [style.name(rows[i][1], 30) for i in shown], fontsize=7.5)
-    values = MaxNLocator(max(1, min(8, int(3 * room.inches(ax)[0]))), integer=True).tick_values(0, kept.total - 1)
-    places = sorted({int(value) for value in values if 0 <= value < kept.total})
-    ax.set_xticks([(place + 0.5) / kept.width - 0.5 for place in places], [str(place) for place in places])
-    ax.set_xlabel(kept.axis + (f"; median of {kept.width} per column" if kept.width > 1 else ""))
-    models = style.boundaries(rows)
-    row = 72 * room.inches(ax)[1] / len(rows)
-    if row > THICK_ROW:
-        for _, start, _ in models[1:]:
-            ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=min(2.5, row / 4))
-    _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
-    room.head(ax, HEATMAP, states, beside=bars)
-    return figure
-
-
-def _is_unmeasured(event: Backward) -> bool:
-    return bool(event.norms) and all(norm is None for norm in event.norms.values())
-
-
-def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]], least: float) -> None:
-    """Bars in the models' colours along their rows, with the names that have room: those that are not well first."""
-    across = ax.get_yaxis_transform()
-    look = style.look(ax)
-    states = {model.name: model.state for model in report.models}
-    taken: list[float] = []
-    middles = [(start + end - 1) / 2 for _, start, end in models]
-    order = sorted(range(len(models)), key=lambda i: _well(states.get(report.run.models[models[i][0]].name)))
-    bar: dict[str, Any] = {"linewidth": 4, "solid_capstyle": "butt", "transform": across, "clip_on": False}
-    for place in order:
-        index, start, end = models[place]
-        colour = model_colour(index)
-        ax.plot([1.012, 1.012], [start - 0.4, end - 0.6], color=colour, **bar)
-        if any(abs(middles[place] - other) < least for other in taken):
-            continue
-        taken.append(middles[place])
-        words = style.name(report.run.models[index].name, NAME)
-        ax.text(1.026, middles[place], words, va="center", fontsize=8, color=look.of_model(colour), transform=across)
-
-
-def _well(state: State | None) -> bool:
-    return state in (State.FLOWING, State.FROZEN)
-
-
-def _paint(
-    figure: Figure, ax: Axes, norms: Matrix, bar: Literal["right", "bottom"] = "right"
+def paint(
+    figure: Figure,
+    ax: Axes,
+    norms: Matrix,
+    *,
+    bar: Literal["right", "bottom"] = "right",
+    unknown: str = UNKNOWN,
+    over: Flags | None = None,
 ) -> tuple[ScalarMappable, list[Axes], list[Patch]]:
     """Draw the cells: colour by log10, own colours for zero and non-finite, the hatched ground where absent.
 
-    Returns the colours, the axes that tell them, and what the legend has to tell.
+    `over`: hatched in white where a norm is of the past. Returns the colours, the axes that tell them, and what the
+    legend has to tell.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
@@ -169,47 +115,48 @@ def _paint(
     mapped = ScalarMappable(Normalize(low - 0.15 * (high - low), high), COLOURS)
     logs = np.log10(np.where(np.isfinite(norms) & (norms > 0), norms, 1.0))
     pixels = mapped.to_rgba(logs)
-    absent, unknown, frozen = norms == ABSENT, norms == NOT_KEPT, norms == FROZEN
+    absent, hidden, frozen = norms == ABSENT, norms == NOT_KEPT, norms == FROZEN
     zero, broken = norms == 0, ~np.isfinite(norms)
     pixels[zero] = to_rgba(style.look(ax).zero)
     pixels[broken] = to_rgba(style.NONFINITE)  # under the patches, of which there may be too many
     if broken.any():
         _ground(ax, broken, style.NONFINITE_LOOKS | {"zorder": 1.5})
-    pixels[absent | unknown | frozen] = (0, 0, 0, 0)
+    pixels[absent | hidden | frozen] = (0, 0, 0, 0)
     height, width = norms.shape
     if absent.any():
         ax.add_patch(Rectangle((-0.5, -0.5), width, height, zorder=0, **style.absent_looks(ax)))
     if frozen.any():  # no pixels: a dark page changes the colour of patches only
         _ground(ax, frozen, style.frozen_looks(ax))
-    for column in np.flatnonzero(unknown.all(axis=0)):
-        ax.add_patch(Rectangle((column - 0.5, -0.5), 1, height, zorder=0.5, **style.unknown_looks(ax)))
-    for row, column in np.argwhere(unknown & ~unknown.all(axis=0)):
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, zorder=0.5, **style.unknown_looks(ax)))
+    if hidden.any() and not _ground(ax, hidden, style.unknown_looks(ax)):
+        pixels[hidden] = to_rgba(style.look(ax).paper)
+    if over is not None and over.any():
+        _ground(ax, over, style.OVER_LOOKS | {"zorder": 1.5})
     ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
     bars = [_draw_bar(figure, ax, mapped, (low, high), bar)] if finite.size else []
-    states = style.state_patches(
-        ax, bool(absent.any()), bool(zero.any()), bool(broken.any()), bool(unknown.any()), bool(frozen.any())
-    )
+    shown = bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown * bool(hidden.any()), bool(frozen.any())
+    past = Rectangle((0, 0), 1, 1, label="none any more", **style.OVER_LOOKS | {"facecolor": DEAD})
+    states = [*style.state_patches(ax, *shown), *([past] if over is not None and over.any() else [])]
     return mapped, bars, states
 
 
-def _ground(ax: Axes, cells: np.ndarray[Any, np.dtype[np.bool_]], looks: dict[str, Any]) -> None:
+def _ground(ax: Axes, cells: Flags, looks: dict[str, Any]) -> bool:
     """Paint cells as patches: one for each stretch of a column, as wide as the columns that are alike.
 
-    Where that would be more than MOST_PATCHES none is painted.
+    Where that would be more than MOST_PATCHES none is painted; returns whether they are.
     """
     from matplotlib.patches import Rectangle
 
     edges = np.flatnonzero((cells[:, 1:] != cells[:, :-1]).any(axis=0)) + 1
     stretches = np.diff(cells[:, [0, *edges.tolist()]].astype(int), axis=0, prepend=0) > 0
     if int(stretches.sum()) > MOST_PATCHES:
-        return
+        return False
     for left, right in itertools.pairwise([0, *edges.tolist(), cells.shape[1]]):
         turns = np.flatnonzero(np.diff(cells[:, left].astype(int), prepend=0, append=0)).tolist()
         for top, bottom in zip(turns[::2], turns[1::2], strict=True):
             box = (left - 0.5, top - 0.5), right - left, bottom - top
             ax.add_patch(Rectangle(*box, **({"zorder": 0.5} | looks)))
+    return True
 
 
 def _draw_bar(
@@ -246,15 +193,24 @@ def _draw_bar(
     return drawn.ax
 
 
-def _write_numbers(ax: Axes, norms: Matrix, mapped: ScalarMappable, said: Mapping[tuple[int, int], str]) -> None:
+def _write_numbers(
+    ax: Axes,
+    norms: Matrix,
+    mapped: ScalarMappable,
+    said: Mapping[tuple[int, int], str],
+    over: list[list[int]] | None,
+) -> None:
     look = style.look(ax)
     for (row, column), norm in np.ndenumerate(norms):
+        calls = over[row][column] if over is not None else 0
         empty = norm in (ABSENT, NOT_KEPT, FROZEN)
         words = {ABSENT: "none", NOT_KEPT: UNKNOWN, FROZEN: "frozen"}.get(float(norm), said[row, column])
-        colour = look.ink if empty else INK if _is_bright(float(norm), mapped) else PAPER
-        ground = look.paper if empty else None if math.isfinite(norm) else style.NONFINITE
+        words += f"\nlast {calls:,}: none" * bool(calls)
+        colour = look.ink if empty or calls else INK if _is_bright(float(norm), mapped) else PAPER
+        ground = look.paper if empty or calls else None if math.isfinite(norm) else style.NONFINITE
         box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5} if ground else None
-        ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=8, bbox=box)
+        size = 7 if calls else 8
+        ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=size, bbox=box)
 
 
 def _is_bright(norm: float, mapped: ScalarMappable) -> bool:

@@ -14,7 +14,7 @@ from gradscope.errors import GradscopeError, MissingExtraError
 from gradscope.render import escape
 from gradscope.render.palette import CUT, DEAD, INK, PAPER, TEXT, shade, tint
 from gradscope.render.shorten import shorten
-from gradscope.render.words import UNKNOWN, number
+from gradscope.render.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,8 @@ ZERO = "#000000"
 NONFINITE = CUT
 NONFINITE_LOOKS: dict[str, Any] = {"facecolor": NONFINITE, "hatch": "xxx", "edgecolor": "white", "linewidth": 0}
 """Crossed out: it is told from a norm without colour, too."""
+OVER_LOOKS: dict[str, Any] = {"facecolor": "none", "hatch": "////", "edgecolor": "white", "linewidth": 0}
+"""Over a colour that is of the past."""
 HATCH = "////"
 UNKNOWN_HATCH = "...."
 ABSENT_FACE = tint(DEAD, 0.15)
@@ -59,7 +61,6 @@ _STYLE: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "grid.color": tint(DEAD, 0.35),
     "grid.linewidth": 0.6,
-    "hatch.color": DEAD,
     "hatch.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": 8.0,
@@ -275,16 +276,16 @@ def frozen_looks(ax: Axes) -> dict[str, Any]:
 
 
 def state_patches(
-    ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: bool = False, frozen: bool = False
+    ax: Axes, absent: bool, zero: bool, nonfinite: bool, unknown: str = "", frozen: bool = False
 ) -> list[Patch]:
-    """Legend entries of the states that do occur."""
+    """Legend entries of the states that do occur; `unknown` is how what is not known is called, if that occurs."""
     from matplotlib.patches import Patch
 
     patches = [
         (absent, Patch(label="no gradient", **absent_looks(ax))),
         (zero, Patch(label="exactly zero", **zero_looks(ax))),
         (nonfinite, Patch(label="NaN or Inf", **NONFINITE_LOOKS)),
-        (unknown, Patch(label=UNKNOWN, **unknown_looks(ax))),
+        (bool(unknown), Patch(label=unknown, **unknown_looks(ax))),
         (frozen, Patch(label="frozen", **frozen_looks(ax))),
     ]
     return [patch for occurs, patch in patches if occurs]

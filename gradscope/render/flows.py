@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from gradscope.render.words import brief, is_split, number
+from gradscope.render.words import brief, is_split, known_words, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,9 @@ UNPLACED = "(line not known)"
 
 def flow_words(report: Report) -> str:
     """What the numbers of the flow matrix are."""
-    kept = len(report.run.passes)
+    known = known_words(report.run)
     part = "; of split parameters that of the part which this rank holds" if is_split(report) else ""
-    of = f", over the {kept:,} of {report.run.backwards:,} passes that were kept" if kept < report.run.backwards else ""
+    of = f"; {known}" if known else ""
     few = min((times for row in report.flow for times in row.times.values()), default=0)
     some = f"; x{few}: in {few} of the passes only" if few else ""
     return f"median gradient norm that each backward line left in each model{of}{part}{some}"

@@ -21,7 +21,7 @@ from gradscope.render.table import (
     turned_flow_table,
 )
 from gradscope.render.twins import folded
-from gradscope.render.words import census, count, drawn_steps, number, split_models, verdict
+from gradscope.render.words import census, count, drawn_steps, known_words, number, split_models, verdict
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gradscope.report import ModelSummary, Report
 
 _RANKS = 256
-_KEPT = "the norms of {:,} of {:,} backward passes were kept; the counts and states are of all of them"
+_COUNTED = "; the counts and states are of all of them"
 _ADDED = "What earlier passes left, and nobody cleared, is in it."
 _OWN = "gradscope's hooks took {:.2g} s in all, and its records {:.2g} MB; it keeps so many events and no more"
 _CARDS = 12
@@ -237,11 +237,11 @@ def _parameters(report: Report) -> Markup:
 
 def _seen(report: Report) -> Markup:
     run = report.run
-    kept = len(run.passes)
+    known = known_words(run)
     facts = [
         f"{count(run.steps, 'step')}, {count(run.backwards, 'backward pass', 'backward passes')}, "
         f"{count(run.traced, 'step')} traced",
-        *([_KEPT.format(kept, run.backwards)] if kept < run.backwards else []),
+        *([known + _COUNTED] if known else []),
         *([_OWN.format(run.cost.seconds, run.cost.bytes / 1e6)] if run.cost.seconds else []),
         *(
             f"{o.class_name} {o.name}: {count(len(o.parameters), 'parameter')}, {count(o.steps, 'step')}, "

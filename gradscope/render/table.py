@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis.finding import State
 from gradscope.records import Location, Parameter, Tally
 from gradscope.render.flows import UNPLACED, flow_lines, flow_number
-from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, brief, number
+from gradscope.render.words import ABSENT, STATE_WORDS, UNKNOWN, brief, calls_without, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,7 +188,8 @@ def _flow_cell(row: FlowRow, model: str, *, expected: bool) -> Cell:
     norm = row.models.get(model)
     if norm is None and model in row.reached:
         return Cell(UNKNOWN, Tone.QUIET)
-    return replace(norm_cell(norm, expected=expected), text=flow_number(row, model))
+    cell, over = replace(norm_cell(norm, expected=expected), text=flow_number(row, model)), calls_without(row, model)
+    return replace(cell, text=f"{cell.text} (last {over:,}: none)", tone=Tone.SOMETIMES) if over else cell
 
 
 _PARAMETER_COLUMNS = (

@@ -8,12 +8,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import SEVERITY_ORDER, Finding, Severity, State
+from gradscope.records.columns import is_measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gradscope.records import Graph, Job, Location, RankRow
-    from gradscope.report import ModelSummary, Report
+    from gradscope.records import Graph, Job, Location, RankRow, Run
+    from gradscope.report import FlowRow, ModelSummary, Report
 
 STATE_WORDS = {
     State.FLOWING: "flowing",
@@ -28,10 +29,14 @@ STATE_WORDS = {
 ABSENT = "-"
 UNKNOWN = "not kept"
 """Of a gradient that was there and whose norm was not kept."""
+UNMEASURED = "not measured"
+""" ... and whose norm was not asked for."""
 
 _FRAMES = (2, 5)
 """Of a longer path, so many outermost and innermost frames are shown."""
 
+_FEW_CALLS, _OVER = 5, 0.05
+"""Calls, and share of all calls, from which it is told that a line reached a model no more."""
 _OF_RANKS = "GS6"
 """Codes of findings about ranks, whose sentence says which."""
 _HEADLINES = {
@@ -55,6 +60,30 @@ def drawn_steps(graph: Graph) -> str:
     if graph.first is None:
         return f"step {graph.step}"
     return f"steps {graph.first} {'and' if graph.first + 1 == graph.step else 'to'} {graph.step}"
+
+
+def calls_without(row: FlowRow, model: str) -> int:
+    """In how many of its last calls a backward line reached a model no more; 0 for a few."""
+    calls = row.idle.get(model, 0)
+    return calls if calls >= max(_FEW_CALLS, _OVER * row.count) else 0
+
+
+def is_thinned(run: Run) -> bool:
+    """Whether norms were measured at some of the passes only."""
+    return run.arrivals.measured < run.arrivals.passes
+
+
+def known_words(run: Run) -> str:
+    """Of how many passes norms are there: measured at each n-th, of a long run kept as a sample; empty for all."""
+    total = max(run.backwards, len(run.passes))
+    kept = sum(is_measured(event.norms) for event in run.passes)
+    measured = run.arrivals.measured if run.arrivals.passes == total else total
+    if kept == total:
+        return ""
+    if measured == total:
+        return f"norms of {kept:,} of {total:,} passes kept"
+    sample = f", {kept:,} of these kept" if kept < measured else ""
+    return f"norms measured at {measured:,} of {total:,} passes{sample}"
 
 
 def is_split(report: Report) -> bool:
