@@ -56,7 +56,8 @@ def check(run: Run) -> Iterable[Finding]:
                 words=_TWIN,
             )
             continue
-        for group in [uids] if whole else _together(run, model, _modules(run, model, uids)):
+        groups = _together(run, model, [uids] if whole else _modules(run, model, uids))
+        for path, group in groups:
             yield finding(
                 CODE,
                 severity,
@@ -66,20 +67,20 @@ def check(run: Run) -> Iterable[Finding]:
                 state="none",
                 cause="unused_module",
                 says="is never used",
-                path=_line(run, model, group),
+                path=path,
                 evidence=Evidence.TRACED,
                 fix=_CHOSEN if _siblings_train(run, group) else "",
             )
 
 
-def _together(run: Run, model: str, groups: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _together(run: Run, model: str, groups: Iterable[tuple[int, ...]]) -> list[tuple[Path, tuple[int, ...]]]:
     """Modules that one line built are one finding; where no line was seen, those whose names differ in a number."""
-    found: dict[Hashable, list[int]] = {}
+    found: dict[Hashable, tuple[Path, list[int]]] = {}
     for uids in groups:
         line = _line(run, model, uids)
         kind = line or frozenset(numberless(run.parameters[u]) for u in uids)
-        found.setdefault((kind, _siblings_train(run, uids)), []).extend(uids)
-    return [tuple(dict.fromkeys(uids)) for uids in found.values()]
+        found.setdefault((kind, _siblings_train(run, uids)), (line, []))[1].extend(uids)
+    return [(line, tuple(dict.fromkeys(uids))) for line, uids in found.values()]
 
 
 def _siblings_train(run: Run, uids: tuple[int, ...]) -> bool:
