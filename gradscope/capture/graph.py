@@ -21,7 +21,6 @@ from gradscope.capture.nodes import CONSTANT, Draft, Line, Springs, draft_of, dr
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
-from gradscope.capture.tape import Root
 from gradscope.capture.turns import Measured, Turn, choose_turn, news
 from gradscope.records import Edge, Graph, Run
 
@@ -82,7 +81,7 @@ class _Builder:
         self._springs = Springs(self.tape)
         self._entries: dict[tuple[int, int], Site] = {}
         self._exits: list[tuple[int, int]] = []
-        self._losses: list[tuple[Root, int]] = []
+        self._losses: list[tuple[int, int]] = []
         self._whose = beneficiaries(self.turn.passes, [model.name for model in self.run.models])
         self._last: tuple[int, bool, int] = (-1, False, -1)  # call of a module, whether live, node
         self._live_ops = {
@@ -97,7 +96,7 @@ class _Builder:
         for i in range(len(self.tape.values)):
             if not self.lanes.kept[i]:
                 continue
-            while waiting and waiting[-1].root.op <= self.lanes.time[i]:
+            while waiting and waiting[-1].begun <= self.lanes.time[i]:
                 self._add_loss(waiting.pop())
             if self.lanes.learned[i]:
                 self._add_value(i)
@@ -239,15 +238,15 @@ class _Builder:
     # --- losses, ends and the rest ---------------------------------------------------------------------------
 
     def _add_loss(self, each: Traced) -> None:
-        root, event = each.root, each.event
-        source = self._node_of(root.value)
+        event, sources = each.event, [(root.value, self._node_of(root.value)) for root in each.roots]
         whose = self._whose.get(event.index)
         name = loss_name(event.location) + (f" for {whose}" if whose else "")
         self.drafts.append(Draft("loss", name, live=True, location=event.location))
-        self._losses.append((root, len(self.drafts) - 1))
-        if source >= 0:
-            live = bool(self.lanes.live[root.value])
-            self._connect(source, len(self.drafts) - 1, live=live, norm=self.came.norm(root.value))
+        me = len(self.drafts) - 1
+        self._losses.append((each.begun, me))
+        for value, source in sources:
+            if source >= 0:
+                self._connect(source, me, live=bool(self.lanes.live[value]), norm=self.came.norm(value))
 
     def _add_returns(self) -> None:
         """Where a value that had left torch was used again."""
@@ -258,7 +257,7 @@ class _Builder:
             target = found[index]
             if target < 0 and site.location in lines:
                 continue  # read once more, for a log
-            following = (node for root, node in self._losses if root.op > index)
+            following = (node for begun, node in self._losses if begun > index)
             target = target if target >= 0 else next(following, -1)
             if target >= 0 and target != self._of_op[index]:
                 self._connect(self._of_op[index], target, live=False)

@@ -23,12 +23,18 @@ MOST_NAMES = 3
 class Traced(NamedTuple):
     """A traced backward pass."""
 
-    root: Root
+    roots: tuple[Root, ...]
+    """What it started from: mostly one loss."""
     event: Backward
     models: frozenset[str]
     """The models in which it left a gradient."""
     stepped: frozenset[int]
     """The optimizers that stepped after it, before the next pass."""
+
+    @property
+    def begun(self) -> int:
+        """The operation before which it began."""
+        return self.roots[0].op
 
 
 def traced_passes(tape: Tape, run: Run) -> list[Traced]:
@@ -41,12 +47,15 @@ def traced_passes(tape: Tape, run: Run) -> list[Traced]:
             known[event.index] = event, followers
         elif isinstance(event, OptimizerStep):
             followers.add(event.optimizer)
-    found = []
+    roots: dict[int, list[Root]] = {}
     for root in tape.roots:
         if root.value >= 0 and root.backward in known:
-            event, stepped = known[root.backward]
-            models = _models(receivers(event.norms), run.parameters)
-            found.append(Traced(root, event, models, frozenset(stepped)))
+            roots.setdefault(root.backward, []).append(root)
+    found = []
+    for index, together in roots.items():
+        event, stepped = known[index]
+        models = _models(receivers(event.norms), run.parameters)
+        found.append(Traced(tuple(together), event, models, frozenset(stepped)))
     return found
 
 

@@ -120,9 +120,9 @@ def _backward(tape: Tape, turn: Turn, sites: Sites, lanes: Lanes, early: bytearr
     """From the losses of the turn to everything they were computed from."""
     values = tape.values
     reached = bytearray(len(values))
-    for each in turn.passes:
-        reached[each.root.value] = 1
-        lanes.live[each.root.value] = values[each.root.value].requires
+    for root in (root for each in turn.passes for root in each.roots):
+        reached[root.value] = 1
+        lanes.live[root.value] = values[root.value].requires
     for end in sites.ends:
         for value_ in tape.ops[end].outputs:
             reached[value_] = 1

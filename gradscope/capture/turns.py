@@ -126,13 +126,13 @@ def choose_turn(tape: Tape, run: Run, measured: Mapping[int, Measured], wanted: 
 def _turn(tape: Tape, turns: list[Passes], number: int) -> Turn:
     step = turns[number][0].event.step
     before = [each for turn in turns[:number] for each in turn if each.event.step < step]
-    following = [each.root.op for turn in turns[: number + 1] for each in turn if each.event.step >= step]
+    following = [each.begun for turn in turns[: number + 1] for each in turn if each.event.step >= step]
     return Turn(
-        _end(tape, turns[number - 1][-1].root.op, turns[number][0].root.op) if number else 0,
-        _end(tape, turns[number][-1].root.op, _following(tape, turns, number)),
+        _end(tape, turns[number - 1][-1].begun, turns[number][0].begun) if number else 0,
+        _end(tape, turns[number][-1].begun, _following(tape, turns, number)),
         tuple(turns[number]),
         tape.roots[0].op,
-        _end(tape, before[-1].root.op, following[0]) if before else 0,
+        _end(tape, before[-1].begun, following[0]) if before else 0,
     )
 
 
@@ -175,11 +175,11 @@ def _split(passes: Passes, steps: list[int], *, marked: bool) -> list[Passes]:
 def _over(first: Traced, each: Traced, steps: list[int], *, single: bool) -> bool:
     if not steps:
         return single or each.event.step > first.event.step
-    return bisect.bisect_left(steps, each.root.op) > bisect.bisect_left(steps, first.root.op)
+    return bisect.bisect_left(steps, each.begun) > bisect.bisect_left(steps, first.begun)
 
 
 def _following(tape: Tape, turns: list[Passes], number: int) -> int:
-    return turns[number + 1][0].root.op if number + 1 < len(turns) else len(tape.ops) + 1
+    return turns[number + 1][0].begun if number + 1 < len(turns) else len(tape.ops) + 1
 
 
 def _end(tape: Tape, last: int, following: int) -> int:

@@ -289,3 +289,20 @@ def test_a_model_that_is_a_part_of_another_is_not_said_to_be_missing() -> None:
     assert "critic is drawn as a part of critics." in drawn
     assert "not in the traced step" not in drawn
     assert "3 passes" in drawn
+
+
+def test_a_pass_from_two_losses_at_once_is_one_pass() -> None:
+    left, right = nn.Linear(4, 1), nn.Linear(4, 1)
+    optimizer = sgd(left, right)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.autograd.backward([left(torch.randn(3, 4)).mean(), right(torch.randn(3, 4)).square().mean()])
+        optimizer.step()
+
+    report = gradscope.explain(step, left=left, right=right)
+    graph = graph_of(report)
+    (loss,) = [node.id for node in graph.nodes if node.kind == "loss"]
+
+    assert [graph.nodes[edge.source].label for edge in graph.edges if edge.target == loss] == ["mean", "mean"]
+    assert "2 passes" not in report.graph().source
