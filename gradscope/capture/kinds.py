@@ -2,17 +2,18 @@
 
 A pass is of another kind than those of its line before if it reaches no parameter that they reached, if other
 optimizers step after it, or if it reaches a model that they did not and leaves out one that they did. What merely
-leaves out a part (a layer that is dropped at random) is of the same kind.
+leaves out a part (a layer that is dropped at random) is of the same kind. Parameters that came while training tell
+nothing: a copy that is made in each step is the same model each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gradscope.capture.tape import Root, Tape
-from gradscope.records import Backward, OptimizerStep, Parameter, Run
+from gradscope.records import Backward, OptimizerStep, Run
 from gradscope.records.columns import receivers
 
 MOST_TOLD = 6
@@ -26,8 +27,10 @@ class Traced(NamedTuple):
     roots: tuple[Root, ...]
     """What it started from: mostly one loss."""
     event: Backward
+    reached: frozenset[int]
+    """Parameters in which it left a gradient, of those that were there from the beginning."""
     models: frozenset[str]
-    """The models in which it left a gradient."""
+    """The models of these."""
     stepped: frozenset[int]
     """The optimizers that stepped after it, before the next pass."""
 
@@ -54,34 +57,33 @@ def traced_passes(tape: Tape, run: Run) -> list[Traced]:
     found = []
     for index, together in roots.items():
         event, stepped = known[index]
-        models = _models(receivers(event.norms), run.parameters)
-        found.append(Traced(tuple(together), event, models, frozenset(stepped)))
+        reached = frozenset(
+            u for u in receivers(event.norms) if (p := run.parameters.get(u)) is not None and not p.late
+        )
+        models = frozenset(owners[0].model for u in reached if (owners := run.parameters[u].owners))
+        found.append(Traced(tuple(together), event, reached, models, frozenset(stepped)))
     return found
-
-
-def _models(uids: Iterable[int], parameters: Mapping[int, Parameter]) -> frozenset[str]:
-    owners = (parameters[uid].owners for uid in uids if uid in parameters)
-    return frozenset(owned[0].model for owned in owners if owned)
 
 
 @dataclass(slots=True)
 class Seen:
     """What the passes of one line have done so far in a turn of the loop."""
 
+    last: Traced
     reached: frozenset[int] = frozenset()
     models: frozenset[str] = frozenset()
     stepped: frozenset[int] = frozenset()
 
     def add(self, each: Traced) -> None:
         """A pass belongs to the turn."""
-        self.reached |= receivers(each.event.norms)
+        self.last = each
+        self.reached |= each.reached
         self.models |= each.models
         self.stepped |= each.stepped
 
     def is_new(self, each: Traced) -> bool:
         """Whether a pass is of another kind than all before."""
-        reached = receivers(each.event.norms)
-        elsewhere = bool(reached) and bool(self.reached) and self.reached.isdisjoint(reached)
+        elsewhere = bool(each.reached) and bool(self.reached) and self.reached.isdisjoint(each.reached)
         others = bool(each.stepped) and bool(self.stepped) and self.stepped.isdisjoint(each.stepped)
         return elsewhere or others or bool(each.models - self.models and self.models - each.models)
 

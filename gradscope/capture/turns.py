@@ -152,7 +152,7 @@ Passes = list[Traced]
 
 
 def _split(passes: Passes, steps: list[int], *, marked: bool) -> list[Passes]:
-    """A turn is over when a kind of pass comes again after an optimizer stepped.
+    """A turn is over when a kind of pass comes again and an optimizer has stepped since the last of its line.
 
     Where none ever does, it is over with the step; where there is only one, when a kind of pass comes again at all. A
     step that the user marked is never left.
@@ -162,20 +162,20 @@ def _split(passes: Passes, steps: list[int], *, marked: bool) -> list[Passes]:
     single = not marked and len({each.event.step for each in passes}) == 1
     for each in passes:
         line = seen.get(each.event.location)
-        again = line is not None and not line.is_new(each)
+        again = line is not None and not line.is_new(each) and _over(line.last, each, steps, single=single)
         left = marked and bool(turns) and each.event.step != turns[-1][-1].event.step
-        if not turns or left or (again and _over(turns[-1][0], each, steps, single=single)):
+        if not turns or left or again:
             turns.append([])
             seen = {}
         turns[-1].append(each)
-        seen.setdefault(each.event.location, Seen()).add(each)
+        seen.setdefault(each.event.location, Seen(each)).add(each)
     return turns
 
 
-def _over(first: Traced, each: Traced, steps: list[int], *, single: bool) -> bool:
+def _over(last: Traced, each: Traced, steps: list[int], *, single: bool) -> bool:
     if not steps:
-        return single or each.event.step > first.event.step
-    return bisect.bisect_left(steps, each.begun) > bisect.bisect_left(steps, first.begun)
+        return single or each.event.step > last.event.step
+    return bisect.bisect_left(steps, each.begun) > bisect.bisect_left(steps, last.begun)
 
 
 def _following(tape: Tape, turns: list[Passes], number: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -306,3 +307,38 @@ def test_a_pass_from_two_losses_at_once_is_one_pass() -> None:
 
     assert [graph.nodes[edge.source].label for edge in graph.edges if edge.target == loss] == ["mean", "mean"]
     assert "2 passes" not in report.graph().source
+
+
+def test_micro_batches_after_another_model_has_stepped_are_one_turn() -> None:
+    gan = Gan()
+
+    def step() -> None:
+        gan.optimizers[0].zero_grad()
+        gan.critic(gan.gen(torch.randn(3, 2))).mean().backward()
+        gan.optimizers[0].step()
+        gan.optimizers[1].zero_grad()
+        for _ in range(4):
+            gan.critic(torch.randn(3, 4)).square().mean().backward()
+        gan.optimizers[1].step()
+
+    report = gradscope.explain(step, repeat=3, models=gan.models)
+
+    assert len(losses(report)) == 5
+    assert graph_of(report).first is None
+    assert report.graph().source.count("4 passes") == 1
+
+
+def test_a_copy_that_is_made_in_each_step_is_no_other_kind_of_pass() -> None:
+    net = nn.Linear(4, 1)
+    optimizer = sgd(net)
+
+    def step() -> None:
+        copy.deepcopy(net)(torch.randn(3, 4)).mean().backward()
+        optimizer.zero_grad()
+        net(torch.randn(3, 4)).square().mean().backward()
+        optimizer.step()
+
+    report = gradscope.explain(step, repeat=3, net=net)
+
+    assert len(losses(report)) == 2
+    assert graph_of(report).first is None
