@@ -30,6 +30,8 @@ class Known:
     added: list[Stack] = field(default_factory=list)
     groups: tuple[Group, ...] = ()
     uids: tuple[int, ...] = ()
+    held: frozenset[int] = frozenset()
+    """The same as a set."""
     ids: list[list[int]] = field(default_factory=list)
     """Per group: the ids of its tensors, by which a change is noticed."""
     entries: int = 0
@@ -144,7 +146,7 @@ class OptimizerBook:
             known.past = (known.past | frozenset(known.uids)) - frozenset(uids)
         known.groups = groups
         if uids != known.uids:
-            known.uids = uids
+            known.uids, known.held = uids, frozenset(uids)
 
     def _group(self, group: dict[str, Any]) -> Group:
         return Group(tuple(map(self.registry.hold, group["params"])), *_rates(group))
@@ -163,14 +165,14 @@ class OptimizerBook:
     def others_hold(self, uids: Collection[int], stepped: Collection[int]) -> bool:
         """Whether these parameters are in none of the optimizers that stepped, and in one that steps as often."""
         reached = frozenset(uids)
-        if not reached or any(not reached.isdisjoint(self.known[number].uids) for number in stepped):
+        if not reached or any(not reached.isdisjoint(self.known[number].held) for number in stepped):
             return False
         often = max(self.known[number].steps for number in stepped)
         for number, known in enumerate(self.known):
             if number not in stepped and known.steps + 1 >= often and known.ref() is not None:
                 if not known.groups:
                     self.read(number)
-                if not reached.isdisjoint(known.uids):
+                if not reached.isdisjoint(known.held):
                     return True
         return False
 
