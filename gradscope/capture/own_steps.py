@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -29,30 +30,30 @@ class OwnStep:
         self.name = type(optimizer).__name__
         self._found: Found | None = None
         self._over = False
-        """It was found, or came in from outside."""
+        """It has begun, in this step or before."""
 
     def run(self, frame: Any, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Call an operation as the optimizer does, and look at what it gives."""
+        """Call an operation as the optimizer does, and look at what it is given and what it gives."""
+        if self._over:
+            return func(*args, **kwargs)
+        sound = _is_sound((args, kwargs))  # before: it may write into one of them
         result = func(*args, **kwargs)
-        if not self._over:
-            try:
-                with unseen():
-                    self._look(frame, func, args, result)
-            except Exception:  # noqa: BLE001 - shields the user's step
-                self._over = True
+        self._over = not sound or not _is_sound((result,))
+        if self._over and sound:
+            with suppress(Exception):  # shields the user's step
+                self._found = self._born(frame, func, args, result)
         return result
 
-    def _look(self, frame: Any, func: Callable[..., Any], args: Any, result: Any) -> None:
-        bad = [tensor for tensor in tensors_in((result,)) if not math.isfinite(size(tensor))]
-        if not bad:
-            return
-        self._over = True
-        inputs = [tensor for tensor in tensors_in(args) if not any(tensor is b for b in bad)]
-        if all(math.isfinite(size(tensor)) for tensor in inputs):
-            name, half = classify(func).name, bad[0].dtype is torch.float16
-            cause = forward_cause(name, args, set(), half, "", only_inf=not any(bool(b.isnan().any()) for b in bad))
-            detail = f"the step of {self.name} wrote it into the weights, out of finite gradients"
-            self._found = Found("nan", cause, -1, -1, name, snapshot(frame), detail)
+    def _born(self, frame: Any, func: Callable[..., Any], args: Any, result: Any) -> Found | None:
+        kind = classify(func)
+        if getattr(func, "__name__", "") == "__get__":
+            return None  # a gradient that is read has come from outside
+        with unseen():
+            bad = [tensor for tensor in tensors_in((result,)) if not math.isfinite(size(tensor))]
+            only_inf = not any(bool(tensor.isnan().any()) for tensor in bad)
+            cause = forward_cause(kind.name, args, set(), bad[0].dtype is torch.float16, "", only_inf=only_inf)
+        detail = f"the step of {self.name} wrote it into the weights, out of finite gradients"
+        return Found("nan", cause, -1, -1, kind.name, snapshot(frame), detail)
 
     def written(self, registry: Registry, uids: Iterable[int]) -> list[Found]:
         """Where it began, per parameter of the optimizer, if it is in the weights now."""
@@ -63,6 +64,15 @@ class OwnStep:
         with unseen():
             spoilt = any(not math.isfinite(size(param)) for param in params)
         return [replace(found, uid=uid) for uid in uids if spoilt]
+
+
+def _is_sound(items: Any) -> bool:
+    """Whether no tensor in these holds NaN or Inf. What cannot be looked at is none that a line is blamed for."""
+    try:
+        with unseen():
+            return all(math.isfinite(size(tensor)) for tensor in tensors_in(items))
+    except Exception:  # noqa: BLE001 - shields the user's step
+        return False
 
 
 def is_own(optimizer: object) -> bool:

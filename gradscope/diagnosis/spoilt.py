@@ -36,8 +36,9 @@ def spoilt(run: Run) -> dict[int, Spoilt]:
     optimizers = {optimizer.uid: optimizer for optimizer in run.optimizers}
     for event in run.step_events:
         optimizer = optimizers.get(event.optimizer)
-        for uid, ratio in event.ratios.items() if optimizer is not None else ():
-            assert optimizer is not None
+        if optimizer is None:
+            continue
+        for uid, ratio in event.ratios.items():
             before = event.norms.get(uid), event.weights.get(uid)
             if uid in found or math.isfinite(ratio) or any(b is None or not math.isfinite(b) for b in before):
                 continue
