@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -333,3 +334,25 @@ def values_by_line_search_whose_loss_jumps(watch: Watch) -> list[float]:
 
         own.step(closure)
     return losses
+
+
+class _NormedSteps(torch.optim.Optimizer):
+    """Layer-wise steps of the size of the weight, as LARS takes them; no gradient makes no step."""
+
+    def __init__(self, params: Iterable[torch.Tensor], lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    ratio = torch.where(param.grad.norm() > 0, param.norm().clamp(min=0.1) / param.grad.norm(), 0.0)
+                    param.add_(param.grad * ratio, alpha=-group["lr"])
+
+
+def an_optimizer_that_divides_by_norms(watch: Watch) -> list[float]:
+    model = nn.Sequential(mlp(6, 16, 16), nn.Linear(16, 3))
+    nn.init.zeros_(model[1].weight)
+    watch(model=model)
+    return fit(model, _NormedSteps(model.parameters(), 0.02))

@@ -281,3 +281,15 @@ def clients_copied_with_a_frozen_backbone(watch: Watch) -> list[float]:
         for client, optimizer in zip(clients, optimizers, strict=True):
             losses.append(update(optimizer, fn.cross_entropy(client(x), y)))
     return losses
+
+
+def a_frozen_group_that_is_thawed_after_a_warm_up(watch: Watch) -> list[float]:
+    backbone, head = mlp(6, 16, 16), nn.Linear(16, 3)
+    model = nn.Sequential(backbone, head)
+    watch(model=model)
+    backbone.requires_grad_(False)
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    optimizer.add_param_group({"params": backbone.parameters(), "lr": 1e-4})
+    losses = fit(model, optimizer, 25)
+    backbone.requires_grad_(True)
+    return losses + fit(model, optimizer)

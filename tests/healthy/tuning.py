@@ -254,3 +254,25 @@ def side_network_beside_a_frozen_backbone(watch: Watch) -> list[float]:
             s = s + torch.tanh(block(gate * down[i](seen[i]) + (1 - gate) * s))
         losses.append(update(optimizer, fn.cross_entropy(head(s), y)))
     return losses
+
+
+class _Words(nn.Module):
+    def __init__(self, table: nn.Embedding) -> None:
+        super().__init__()
+        self.table, self.head = table, nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.table((x > 0).long() + torch.arange(6) * 2).mean(1))
+
+
+def pretrained_words_that_stay_as_they_are(watch: Watch) -> list[float]:
+    model = _Words(nn.Embedding.from_pretrained(torch.randn(12, 8)))
+    watch(model=model)
+    return fit(model, torch.optim.Adam(model.parameters(), lr=1e-2))
+
+
+def pretrained_words_frozen_on_request(watch: Watch) -> list[float]:
+    model = _Words(nn.Embedding.from_pretrained(torch.randn(12, 8), freeze=True))
+    watch(model=model)
+    groups = [{"params": model.table.parameters(), "lr": 1e-4}, {"params": model.head.parameters()}]
+    return fit(model, torch.optim.Adam(groups, lr=1e-2))
