@@ -233,6 +233,21 @@ def test_a_model_that_is_cut_after_the_first_step_does_not_count_as_flowing(to_n
     report.assert_flow(warnings=True)
 
 
+@pytest.mark.parametrize(("rare", "said"), [(False, "~"), (True, "\u2713")])
+def test_a_model_that_dies_late_does_not_count_as_flowing_if_it_had_flown_all_along(rare, said):
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = sgd(encoder, decoder)
+    with gradscope.watch(encoder=encoder, decoder=decoder) as scope:
+        for step in range(60):
+            optimizer.zero_grad()
+            hidden = encoder(torch.randn(3, 4))
+            decoder(hidden.detach() if step >= 50 or (rare and step % 7 == 3) else hidden).sum().backward()
+            optimizer.step()
+        report = scope.report()
+    assert str(report).startswith(said)
+    assert {f.severity for f in report.findings} == {"info"}
+
+
 def test_experts_come_and_go_and_that_is_info():
     experts, head = nn.ModuleList(nn.Linear(4, 4) for _ in range(4)), nn.Linear(4, 1)
     optimizer = sgd(experts, head)

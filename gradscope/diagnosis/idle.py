@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from gradscope.records import Backward, Clear, OptimizerStep, Run
+from gradscope.records import Backward, Clear, OptimizerStep, Run, Tally
 from gradscope.records.barren import barren
 from gradscope.records.once import once
 
 LAST, SHARE = 5, 0.5
 """Steps without a gradient at the end of a run, and their share of all, from which a gradient has stopped."""
+SUDDEN = 0.1
+"""... and their share if there was one at each step before."""
 
 
 @once
 def stopped(run: Run) -> dict[int, int]:
     """Per parameter whose gradient has stopped: at how many steps of its optimizers since the last one."""
     since = {uid: t.none_streak for uid, t in run.tallies.items() if t.steps_none < t.steps} | _zeros(run)
-    over = {uid: n for uid, n in since.items() if n >= max(LAST, SHARE * run.tallies[uid].steps)}
+    over = {uid: n for uid, n in since.items() if n >= max(LAST, _share(run.tallies[uid]) * run.tallies[uid].steps)}
     return over | kept_frozen(run) | dict.fromkeys(graphless(run), 1)
+
+
+def _share(tally: Tally) -> float:
+    return SUDDEN if tally.none_streak == tally.steps_none > 0 else SHARE
 
 
 @once
