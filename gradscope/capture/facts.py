@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradscope import _version
+from gradscope.capture.bound_late import bound_late
 from gradscope.capture.buffers import note_buffers
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.declarations import declarations
@@ -136,9 +137,10 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     unread = set(silent).intersection(held) - unseen - called - unused
     unread = unread.difference(*(cut.parameters for cut in cuts))
     away = elsewhere(capture.calls, unseen.intersection(silent))
+    late = bound_late(capture.tape, run, unused, unused.intersection(silent).intersection(held) - called)
     run = dataclasses.replace(
         run,
-        cuts=(*instead, *cuts, *evaluated(finder, run, unread), *away, *find_since(finder, over), *sometimes),
+        cuts=(*instead, *late, *cuts, *evaluated(finder, run, unread), *away, *find_since(finder, over), *sometimes),
         never_used=unused,
         unseen=unseen,
         traced=capture.traced(run.steps),

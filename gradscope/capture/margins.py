@@ -23,6 +23,11 @@ _LOSS_ARITHMETIC = {
     "Amax", "Permute", "Transpose", "T", "Clone", "Slice", "Where", "MaskedFill", "Maximum", "Sqrt", "Dot",
 }  # fmt: skip
 _DEPTH = 8
+MARGIN_LOSSES = (
+    "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "multi_margin_loss",
+    "triplet_margin_with_distance_loss", "multilabel_margin_loss",
+)  # fmt: skip
+"""Torch functions made of several nodes, of which any may be the flat one."""
 
 
 class Margins:

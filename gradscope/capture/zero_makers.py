@@ -22,6 +22,7 @@ _WHOLE = {
     "round_", "long", "int", "short", "fix", "sign",
 }  # fmt: skip
 """Operations that leave whole numbers only."""
+_DIFFERENCES = {"sub", "sub_", "__sub__", "__rsub__", "__isub__", "rsub", "subtract"}
 _FACTORS = {"mul", "mul_", "__mul__", "__rmul__", "__imul__"}
 
 
@@ -48,6 +49,9 @@ class Makers:
             return "saturated_activation", op.index
         if op.index in self.tape.constant and maker.size == 0.0:
             return "constant_output", op.index
+        equal = op.name in _DIFFERENCES and maker.size == 0.0 and not maker.requires
+        if equal and all(self.tape.values[v].size for v, _ in op.inputs):
+            return "zero_multiplier", op.index
         if op.name in ("masked_fill", "where", "masked_scatter", "triu", "tril", "dropout", "masked_fill_"):
             return "masked", op.index
         cast = not self.tape.values[value].floating or op.name in _CASTS

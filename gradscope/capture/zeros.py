@@ -9,7 +9,7 @@ from collections import Counter, deque
 from gradscope.capture.backward import COLLAPSE, GraphWalk, Step
 from gradscope.capture.constants import behind
 from gradscope.capture.grad_hooks import GradHooks
-from gradscope.capture.margins import Margins
+from gradscope.capture.margins import MARGIN_LOSSES, Margins
 from gradscope.capture.met import met
 from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.overflow import overflow_behind
@@ -19,7 +19,7 @@ from gradscope.capture.source import Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.capture.zero_makers import Makers
-from gradscope.records.traced import DERIVATIVE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
+from gradscope.records.traced import DERIVATIVE, DIFFERENCE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -36,13 +36,8 @@ _VIEWS = (
     "View", "UnsafeView", "Reshape", "Permute", "Transpose", "T", "Unsqueeze", "Squeeze", "Expand", "Clone", "Alias",
 )  # fmt: skip
 """Nodes that pass on what they are given, elsewhere in memory."""
-_TOLD_AT_ITS_OWN_LINE = ("dead_relu", "constant_output", "zero_derivative", "saturated_activation")
+_TOLD_AT_ITS_OWN_LINE = ("dead_relu", "constant_output", "zero_derivative", "saturated_activation", "zero_multiplier")
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "mul_", "__imul__")
-_MARGIN_LOSSES = (
-    "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss", "multi_margin_loss",
-    "triplet_margin_with_distance_loss", "multilabel_margin_loss",
-)  # fmt: skip
-"""Torch functions made of several nodes, of which any may be the flat one."""
 
 
 class ZeroFinder:
@@ -176,7 +171,7 @@ class ZeroFinder:
             found.cause, found.op, found.stack, found.name = overflow.bad, overflow.index, overflow.stack, overflow.name
             return
         made = self.tape.ops[found.op].name if found.op >= 0 else ""
-        if made in _MARGIN_LOSSES:
+        if made in MARGIN_LOSSES:
             found.cause = "satisfied_margin"
         elif made == DERIVATIVE:  # of what is linear in pieces, such as a ReLU
             found.cause, found.name = "zero_derivative", DERIVATIVE
@@ -255,8 +250,8 @@ class ZeroFinder:
         if source < 0 or answer not in _TOLD_AT_ITS_OWN_LINE:
             return
         found.op, found.stack = source, self.makers.apart(source)
-        if self.tape.ops[source].name == DERIVATIVE:
-            found.name = DERIVATIVE
+        if self.tape.ops[source].name == DERIVATIVE or answer == "zero_multiplier":
+            found.name = DIFFERENCE if answer == "zero_multiplier" else DERIVATIVE
         if answer == "dead_relu" and self.margins.hinge(graph, source):
             found.cause = "satisfied_margin"
 

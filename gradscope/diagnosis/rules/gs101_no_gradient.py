@@ -36,7 +36,7 @@ from gradscope.diagnosis.rules.common import (
 )
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.diagnosis.rules.off import off_words
-from gradscope.records import DERIVATIVE, ELSEWHERE, EVALUATED, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
+from gradscope.records import DERIVATIVE, ELSEWHERE, EVALUATED, LATE, LOAD, SAVE, WRAPPED, Cut, Origin, Path, Run
 from gradscope.records.former import left_behind
 from gradscope.records.traced import CARRIED, STRAIGHT_THROUGH
 from gradscope.records.zeros import zeros_left
@@ -73,6 +73,11 @@ _FIRST_ORDER = Cause(
 _EVALUATED = Cause(
     "no training step calls it, only what runs without gradients",
     "call it on the way to the loss as well, or take it out of the optimizer",
+)
+_LATE = Cause(
+    "it is never called: a function made in a loop reads the loop's variable only when it is called, which is the last"
+    " one by then,",
+    "give the function a value of its own: lambda x, net=net: net(x)",
 )
 _STATE_DICT = "torch/nn/modules/module.py:"
 """In which nothing but state_dict() detaches."""
@@ -207,8 +212,8 @@ def _words(cut: Cut, uids: tuple[int, ...]) -> Cause | None:
         return _SAVED
     if cut.op == ELSEWHERE:
         return _THREAD_OFF if cut.cause != "unknown" else _THREAD
-    if cut.op == EVALUATED:
-        return _EVALUATED
+    if cut.op in (EVALUATED, LATE):
+        return _EVALUATED if cut.op == EVALUATED else _LATE
     if cut.op == DERIVATIVE and cut.cause == "detach":
         return _FIRST_ORDER
     if cut.cause == "detach" and cut.library.startswith(_STATE_DICT):

@@ -29,7 +29,7 @@ from gradscope.diagnosis.rules.common import (
 )
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
 from gradscope.records import Origin, Path, Run
-from gradscope.records.traced import DERIVATIVE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
+from gradscope.records.traced import DERIVATIVE, DIFFERENCE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
 
 CODE = ("GS201", "zero-gradient")
 
@@ -58,6 +58,10 @@ _WORDS = {
     DERIVATIVE: Cause(
         "what is differentiated is linear in pieces (ReLU), so its next derivative is exactly zero",
         "use a smooth activation such as tanh, softplus or SiLU in what is differentiated",
+    ),
+    DIFFERENCE: Cause(
+        "it is multiplied by a difference that is always zero, which is taken",
+        "check what is taken from what there: along which axis the mean goes, and that it is a mean of more than one",
     ),
     ZERO_INPUT: Cause(
         "what it is given is all zero, which begins",
