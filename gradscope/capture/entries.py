@@ -50,6 +50,7 @@ class Entry:
     evaluating: bool = False
     copied_at: Stack = EMPTY
     cast_at: Stack = EMPTY
+    shared_at: Stack = EMPTY
     drifts: int = 0
     """How often it was seen changed although no optimizer holds it."""
     init_at: Stack = EMPTY
@@ -95,6 +96,7 @@ def record_of(entry: Entry, misset: Collection[int] = (), buffers: Mapping[int, 
         evaluating=entry.evaluating,
         copied_at=resolve(entry.copied_at),
         cast_at=resolve(entry.cast_at),
+        shared_at=resolve(entry.shared_at),
         misset=id(tensor) in misset,
         drifts=entry.drifts,
         buffer=buffer is not None,

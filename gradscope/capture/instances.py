@@ -12,12 +12,14 @@ from types import CodeType
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.operations import SELECTION
 from gradscope.capture.source import Stack, line_of, resolve
-from gradscope.capture.statements import statement_at
+from gradscope.capture.statements import scope_of, statement_at
 from gradscope.capture.targets import MEANT
 from gradscope.capture.values import REPLACES
 from gradscope.records import Cut, Parameter, Run
 
 _MOST = 20_000
+SELDOM = 0.5
+"""Share of the backward passes that reach a copy; a target network is renewed after many."""
 Frame = tuple[CodeType, int]
 
 
@@ -42,7 +44,7 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
 
 
 def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
-    """Parameters that a moving average of this one is written to, or frozen ones that it is copied to.
+    """Parameters that a moving average of this one is written to, or frozen ones and copies that it is copied to.
 
     None if it has any other effect on a loss than to choose (an action, an index).
     """
@@ -60,9 +62,22 @@ def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
             seen.add(child)
             if made.param < 0:
                 todo.append(child)
-            elif _blends(finder, child) or not run.parameters[made.param].trainable:
+            elif _follows(finder, run, made.param) or _blends(finder, child):
                 found.add(made.param)
     return found
+
+
+def _follows(finder: CutFinder, run: Run, uid: int) -> bool:
+    """Whether a parameter is there to be copied to: it is not trained, or it is a copy that is renewed now and then.
+
+    One that is renewed in every turn is a worker's, whose gradients somebody forgot to carry back.
+    """
+    if not run.parameters[uid].trainable:
+        return True
+    ops = {finder.tape.values[version].op for version in finder.tape.params.get(uid, ())}
+    renewed = [op for op in ops if op >= 0 and finder.tape.ops[op].stack.has("load_state_dict")]
+    passes = tally.backwards if (tally := run.tallies.get(uid)) is not None else 0
+    return bool(run.parameters[uid].copied_at) and 0 < len(renewed) <= SELDOM * passes
 
 
 def _blends(finder: CutFinder, value: int) -> bool:
@@ -109,7 +124,8 @@ def _call(finder: CutFinder, run: Run, pairs: dict[int, int]) -> Stack:
     stack = call_of(run, uses, [u for pair in pairs.items() for u in pair])
     while len(stack.frames) > 1 and _calls_an_argument(*stack.frames[0]):
         stack = Stack(stack.frames[1:])
-    return stack
+    line = _chosen(*stack.frames[0]) if stack.frames else 0
+    return Stack(((stack.frames[0][0], -line), *stack.frames[1:])) if line else stack
 
 
 def call_of(run: Run, uses: list[list[Frame]], uids: Iterable[int]) -> Stack:
@@ -131,6 +147,22 @@ def _calls_an_argument(code: CodeType, at: int) -> bool:
     }
     calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)] if statement is not None else []
     return any(isinstance(called, ast.Name) and called.id in given for called in calls)
+
+
+def _chosen(code: CodeType, at: int) -> int:
+    """Of a line that calls a variable: the line of its function that chose what it is; 0 if there is none such."""
+    line = line_of(code, at)
+    statement, scope = statement_at(code.co_filename, line), scope_of(code.co_filename, code)
+    if statement is None or scope is None or code.co_name == "<module>":
+        return 0
+    names = {n.func.id for n in ast.walk(statement) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    lines = [
+        node.lineno
+        for node in ast.walk(scope)
+        if isinstance(node, ast.Assign) and isinstance(node.value, (ast.IfExp, ast.Attribute, ast.Name))
+        if any(isinstance(target, ast.Name) and target.id in names for target in node.targets) and node.lineno < line
+    ]
+    return lines[0] if len(lines) == 1 else 0
 
 
 def _first_use(finder: CutFinder, uid: int) -> list[Frame]:

@@ -74,8 +74,8 @@ class Tracer(Mode):
 
     def retire(self) -> None:
         """See nothing more."""
-        self.active, self.retired = False, True
-        self.registry.on_add = None
+        super().retire()
+        self.active, self.registry.on_add = False, None
         self.wrapping.undo()
 
     def move_here(self) -> bool:

@@ -74,7 +74,14 @@ class ModuleCalls:
         if child is not None:
             self._new(module, child.parameters())
         if child is not None and self.discover:
-            self.registry.built[id(child)] = (weakref.ref(child), snapshot(sys._getframe(1)))
+            self._given(child, snapshot(sys._getframe(1)))
+
+    def _given(self, child: nn.Module, stack: Stack) -> None:
+        """Note where a module was put into a parent, and if that is a second one and it is trainable: it is shared."""
+        known = self.registry.built.get(id(child))
+        if known is not None and known[0]() is child and all(p.requires_grad for p in child.parameters()):
+            self.registry.shared[id(child)] = (known[0], stack)
+        self.registry.built[id(child)] = (weakref.ref(child), stack)
 
     def _new(self, module: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
         if id(module) in self.registry.module_ids:

@@ -18,7 +18,10 @@ from gradscope.records.traced import CAME_IN
 
 _ELEMENTWISE = {
     "Mul", "Div", "Add", "Sub", "Neg", "View", "Squeeze", "Unsqueeze", "Expand", "Reshape", "Exp", "Pow", "Clone",
-    "Rsub", "Abs", "Reciprocal", "Select", "Slice", "Permute", "Transpose", "Log", "Sum", "Index", "ToCopy",
+    "Rsub", "Abs", "Reciprocal", "Select", "Slice", "Permute", "Transpose", "Log", "Sum", "Index", "ToCopy", "Atan",
+    "Atan2", "Sin", "Cos", "Tan", "Asin", "Acos", "Tanh", "Sigmoid", "Softplus", "Sqrt", "Rsqrt", "Log1P", "Log2",
+    "Log10", "Expm1", "Exp2", "Sinh", "Cosh", "Atanh", "Asinh", "Acosh", "Erf", "Clamp", "Relu", "Maximum", "Minimum",
+    "Addcmul", "Addcdiv", "Lerp", "Sign", "Xlogy",
 }  # fmt: skip
 
 

@@ -54,6 +54,8 @@ class Registry:
     """A module was given a parameter since the names were last read."""
     built: dict[int, tuple[weakref.ref[nn.Module], Stack]] = field(default_factory=dict)
     """Per module id: where it was put into its parent."""
+    shared: dict[int, tuple[weakref.ref[nn.Module], Stack]] = field(default_factory=dict)
+    """Where a module that was all trainable was put into a second parent."""
     freezes: int = 0
     """How often `requires_grad` of a parameter was set to False, where seen."""
     training: bool = False
@@ -243,6 +245,10 @@ class Registry:
                 built = self.built.get(id(module))
                 if built is not None and built[0]() is module:
                     model.built[prefix] = built[1]
+                shared = self.shared.get(id(module))
+                if shared is not None and shared[0]() is module:
+                    for entry in (self.entries[u] for u in map(self.uid, module.parameters()) if u >= 0):
+                        entry.shared_at = shared[1]
                 for tensor in module.parameters(recurse=False):
                     uid = self.uid(tensor)
                     if uid >= 0:

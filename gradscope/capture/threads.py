@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode, _pop_mode, _push_mode
 
+from gradscope.capture.fast_paths import FastPaths
 from gradscope.capture.source import Stack, snapshot
 
 TWICE = 2
@@ -32,6 +33,15 @@ class Mode(TorchFunctionMode):
 
     retired = False
     """It sees nothing any more, and may be taken off every stack."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fast_paths = FastPaths(Mode)
+
+    def retire(self) -> None:
+        """See nothing more."""
+        self.retired = True
+        self._fast_paths.undo()
 
 
 class _Token:

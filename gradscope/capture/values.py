@@ -186,6 +186,9 @@ class Values:
     def adopt(self, tensor: torch.Tensor, uid: int) -> None:
         """A tensor turned out to be a parameter, maybe after it was read: an optimizer holds it."""
         self._remember_storage(tensor, uid)
+        entry = self.registry.entries[uid]
+        if entry.late and not entry.registered.frames:
+            entry.registered = self.wrapped(tensor)
         known = self.tape.find(tensor)
         value = self.tape.values[known] if known >= 0 else None
         if value is None or value.param >= 0 or (tensor.requires_grad and not value.requires):

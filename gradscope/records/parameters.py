@@ -61,6 +61,8 @@ class Parameter:
     """The line of the deepcopy it came from."""
     cast_at: Path = ()
     """The line that moved it to another dtype or device."""
+    shared_at: Path = ()
+    """The line that put its module, when it was trainable, into a second parent."""
     misset: bool = False
     """`requires_grad = True` was set on a module that holds it, as an attribute that does nothing."""
     drifts: int = 0

@@ -10,6 +10,7 @@ What the user froze is not blamed. It is told only where the code itself says th
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random;
 * an optimizer holds it, and it was copied, with all that was copied there, from what is frozen: the copy is frozen too;
+* an optimizer holds it, it is a layer that its model shares with another, and all of that other was frozen later;
 * `nn.Embedding.from_pretrained()` froze it, which nobody asked for, and it is a group of its own in an optimizer;
 * an optimizer holds a buffer, which requires no gradient;
 * one line froze what the optimizer was not given and also some of what it was, whose numbered siblings train: a name
@@ -46,10 +47,12 @@ _BUFFER = Cause(
     "it is a buffer, which requires no gradient, also where an optimizer is given it",
     "make it an nn.Parameter instead of register_buffer()",
 )
+SHARED = "is frozen with the other model that its layers belong to"
 COPIED = "stays frozen, as a copy of what is frozen"
 DEFAULT = "stays frozen, though the optimizer has a group for it"
 _FIXES = {
     MISSET: "call requires_grad_(True) on the module; setting an attribute of that name does nothing",
+    SHARED: "give the model layers of its own: copy.deepcopy() where they are taken",
     COPIED: "call requires_grad_(True) on the copy",
 }
 
@@ -67,6 +70,7 @@ def check(run: Run) -> Iterable[Finding]:
         *_half_loaded(run),
         *_caught(run),
         *_copied(run),
+        *_shared(run),
         *_by_default(run),
         *_buffers(run),
     ):
@@ -78,7 +82,7 @@ def check(run: Run) -> Iterable[Finding]:
         for uid in fresh:
             groups.setdefault(_frozen_at(run, run.parameters[uid]), []).append(uid)
         for path, group in groups.items():
-            for model, mine in by_model(run, group):
+            for model, mine in _sharing(run, group) if says == SHARED else by_model(run, group):
                 yield finding(
                     CODE,
                     severity,
@@ -90,7 +94,7 @@ def check(run: Run) -> Iterable[Finding]:
                     says=says,
                     path=path,
                     evidence=Evidence.INFERRED,
-                    also=run.parameters[mine[0]].copied_at[-1:] if says == COPIED else path[-2:-1],
+                    also=_beside(run.parameters[mine[0]], says) or path[-2:-1],
                     fix=_FIXES.get(says, ""),
                     words=_BUFFER if run.parameters[mine[0]].buffer else _BY_DEFAULT if says == DEFAULT else None,
                 )
@@ -213,6 +217,28 @@ def _copied(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
             yield uids, Severity.WARNING, COPIED
 
 
+def _shared(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    held = {u for o in run.optimizers if o.steps >= STEPS for u in o.parameters}
+    for other in run.models:
+        own = [run.parameters[u] for u in other.parameters]
+        ours = [p.uid for p in own if p.uid in held and p.shared_at and _frozen(p) and not tally(run, p.uid).backwards]
+        rest = [p for p in own if p.uid not in held]
+        runs = rest and run.never_used.isdisjoint(p.uid for p in rest)  # it is no mere donor of layers
+        if ours and runs and len(rest) + len(ours) == len(own) and len({p.frozen_at for p in own}) == 1:
+            yield [u for u in ours if _siblings_train(run, [u])], Severity.WARNING, SHARED
+
+
+def _sharing(run: Run, uids: list[int]) -> list[tuple[str, tuple[int, ...]]]:
+    """The models that train otherwise, and what each has of these."""
+    shares = [(m.name, tuple(u for u in m.parameters if u in uids)) for m in run.models if _trains(run, m.name)]
+    return [(model, mine) for model, mine in shares if mine]
+
+
+def _beside(parameter: Parameter, says: str) -> Path:
+    """The line without which freezing would have done no harm."""
+    return parameter.copied_at[-1:] if says == COPIED else parameter.shared_at[-1:] if says == SHARED else ()
+
+
 def _by_default(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     for optimizer in run.optimizers:
         groups = optimizer.groups if optimizer.steps >= STEPS and len(optimizer.groups) > 1 else ()
@@ -256,8 +282,11 @@ def _pattern(parameter: Parameter) -> tuple[str, str, tuple[int, ...]]:
 
 
 def _siblings_train(run: Run, uids: list[int]) -> bool:
-    models = {owner.model for u in uids for owner in run.parameters[u].owners}
-    return any(tally(run, u).backwards for model in run.models if model.name in models for u in model.parameters)
+    return any(_trains(run, model) for model in {owner.model for u in uids for owner in run.parameters[u].owners})
+
+
+def _trains(run: Run, model: str) -> bool:
+    return any(tally(run, u).backwards for each in run.models if each.name == model for u in each.parameters)
 
 
 def _frozen(parameter: Parameter) -> bool:

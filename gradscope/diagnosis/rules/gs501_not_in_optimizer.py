@@ -8,7 +8,8 @@ Where no optimizer holds a parameter of any module, but tensors that get gradien
 is optimised through models that stay as they are: that is told as info.
 
 One whose value changes all the same is not told: it is updated by hand, or copied from master weights. Nor is one
-that an optimizer has stepped and that was taken out of its groups since.
+that an optimizer has stepped and that was taken out of its groups since, but where another tensor took its place
+there and not in the model.
 
 Bad:
     criterion = ArcFace(dim, classes)                        # owns a weight
@@ -29,6 +30,7 @@ from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
 from gradscope.diagnosis.rules.masters import fed_by_hand, steps_copies
+from gradscope.diagnosis.rules.put_aside import put_aside
 from gradscope.records import WRAPPED, Backward, Location, Optimizer, OptimizerStep, Parameter, Path, Run
 from gradscope.records.former import former
 from gradscope.records.once import once
@@ -73,6 +75,7 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per reason and model."""
     if not any(optimizer.steps for optimizer in run.optimizers):
         return
+    yield from put_aside(run, CODE)
     run = _with_former(run)
     held = {uid for optimizer in run.optimizers for uid in (*optimizer.parameters, *optimizer.past)}
     # a copy whose gradients are carried to its original by hand; one made out of sight is known by name and shape
