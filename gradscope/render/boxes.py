@@ -42,8 +42,9 @@ class Draft:
     path: Fqn
     flow: Flow
     sources: frozenset[int] = frozenset()
-    losses: int = 0
-    """Of glue between models: which losses it leads to, one bit each, so that two losses do not share their glue."""
+    leads: int = 0
+    """Of glue between models: which losses and models it leads to, one bit each. Two losses do not share their glue,
+    nor does a loss what a model takes."""
     repeats: int = 1
     nodes: int = 0
     parameters: int = 0
@@ -187,19 +188,17 @@ class _Sorter:
         if self.most is None:
             self._join(position, ("glue", model, flow), Draft(Kind.GLUE, model, (), flow))
             return
-        losses = 0 if model else self.stream.losses[position]
-        sources = frozenset(
-            box
-            for p in self.stream.before[position]
-            if (box := self.result.box[p]) >= 0 and self.result.turn[p][: len(place.turn)] == place.turn
-        )
-        given = any(self.stream.nodes[p].kind == "input" for p in self.stream.before[position])
+        leads = 0 if model else self.stream.leads[position]
+        before = self.stream.before[position]
+        same = [p for p in before if self.result.turn[p][: len(place.turn)] == place.turn]
+        sources = frozenset(box for p in same if (box := self.result.box[p]) >= 0)
+        given = len(same) < len(before) or any(self.stream.nodes[p].kind == "input" for p in before)
         for source in sorted(sources):
-            if self._absorbs(source, sources, model, flow, losses, given):
+            if self._absorbs(source, sources, model, flow, leads, given):
                 self._count(position, source)
                 return
-        draft = Draft(Kind.GLUE, model, place.path, flow, sources, losses, place.repeats)
-        self._join(position, ("glue", model, place.path, sources, flow, losses), draft)
+        draft = Draft(Kind.GLUE, model, place.path, flow, sources, leads, place.repeats)
+        self._join(position, ("glue", model, place.path, sources, flow, leads), draft)
 
     def _latest_turn(self, position: int, model: str) -> Turn:
         """Of glue between the blocks of a run: it belongs to the last block that it takes from."""
@@ -208,12 +207,12 @@ class _Sorter:
         first = {turn[0][0] for turn in turns}
         return max(turns)[:1] if len(first) == 1 else ()
 
-    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, losses: int, given: bool) -> bool:
-        """Whether glue that takes from `sources`, and from data if `given`, belongs into one of them."""
+    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, leads: int, given: bool) -> bool:
+        """Whether glue that takes from `sources`, and if `given` from outside of its block, is in one of them."""
         draft = self.result.boxes[box]
         if draft.model != model or draft.flow is not flow or draft.kind not in (Kind.GLUE, Kind.MODULE):
             return False
-        if draft.kind is Kind.GLUE and draft.losses == losses:
+        if draft.kind is Kind.GLUE and draft.leads == leads:
             return sources <= draft.sources | {box}
         return draft.kind is Kind.MODULE and len(sources) == 1 and not given
 
