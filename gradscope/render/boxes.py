@@ -53,6 +53,8 @@ class Draft:
     frozen: int = 0
     worth: Worth = Worth.SOUND
     some: dict[Worth, int] = field(default_factory=dict)
+    borrows: bool = False
+    """It computes with parameters."""
     calls: dict[str, int] = field(default_factory=dict)
     """Of a box that is one module, or several of one shape: how often each was called."""
     names: dict[str, None] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class _Sorter:
         self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
         self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
         self.cut_ends = {end for source, target, edge in stream.edges if edge.cut for end in (source, target)}
+        self.borrowers = {target for source, target, _ in stream.edges if stream.nodes[source].kind == "parameter"}
         self.known: dict[Hashable, int] = {}
         self.result = Sorting([], [-1] * len(stream.nodes), [()] * len(stream.nodes))
         self.flow = self._module_flows()
@@ -145,8 +148,8 @@ class _Sorter:
             if node.kind != "parameter":
                 acting.setdefault(self.keys[position], set()).add(self.stream.flow[position])
         flows = list(self.stream.flow)
-        for position in whole_calls(self.stream, flows, self.keys, self.inner):
-            flows[position] = Flow.LIVE
+        for position, flow in whole_calls(self.stream, flows, self.keys, self.inner).items():
+            flows[position] = flow
         for position, node in enumerate(self.stream.nodes):
             if node.kind == "parameter" and self.keys[position] not in self.inner:
                 seen = acting.get(self.keys[position], set())
@@ -232,6 +235,7 @@ class _Sorter:
         node, draft = self.stream.nodes[position], self.result.boxes[box]
         self.result.box[position] = box
         draft.nodes += 1
+        draft.borrows |= position in self.borrowers
         if node.model in self.facts.crowds:
             draft.members[node.module] = None
         if len(draft.names) <= MAX_NAMES and (node.kind != "parameter" or self.keys[position] in self.inner):

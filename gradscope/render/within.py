@@ -27,11 +27,12 @@ def users_of_parts(stream: Stream) -> dict[tuple[str, str], str]:
 
 def whole_calls(
     stream: Stream, flows: Sequence[Flow], keys: Sequence[Hashable], inner: Collection[Hashable]
-) -> list[int]:
-    """What runs in a call that carries a gradient, and carries none itself: what prepares a detached input.
+) -> dict[int, Flow]:
+    """Flows of what runs in a call that carries a gradient, and carries none itself: what prepares a detached input.
 
     It computes with no parameter. What does is another call of the module, or a part of it that is cut off, with all
-    that hangs together with it. Of a module that has no parameters only what meets the gradient is in the same call.
+    that hangs together with it: what another call behind a cut does itself is no piece of its own. Of a module that
+    has no parameters only what meets the gradient is in the same call.
     """
     acts = [node.model != "" and node.kind in ("op", "module") for node in stream.nodes]
     live = {key for key, flow, acting in zip(keys, flows, acts, strict=True) if acting and flow is Flow.LIVE}
@@ -40,17 +41,29 @@ def whole_calls(
         for position, key in enumerate(keys)
         if acts[position] and flows[position] is not Flow.LIVE and key in live and key not in inner
     }
-    lent = {target for source, target, _ in stream.edges if stream.nodes[source].kind == "parameter"}
+    loans = [(source, target) for source, target, _ in stream.edges if stream.nodes[source].kind == "parameter"]
+    lent = {target for _, target in loans}
+    learning = {source for source, target in loans if acts[target] and flows[target] is Flow.LIVE}
+    again = {target for source, target in loans if source in learning}
     meets = _meeting(stream, flows, keys, acts)
-    pieces = [(keys[piece[0]], piece) for piece in _pieces(stream, keys, open_)]
-    blind = {key for key, piece in pieces if not lent.isdisjoint(piece)}
-    learning = {keys[position] for position in lent if acts[position] and flows[position] is Flow.LIVE}
-    return [
-        position
-        for key, piece in pieces
-        if lent.isdisjoint(piece) and (not meets.isdisjoint(piece) or (key in learning and key not in blind))
-        for position in piece
-    ]
+    pieces = _pieces(stream, [*zip(keys, flows, strict=True)], open_)
+    blind = {keys[piece[0]] for piece in pieces if not lent.isdisjoint(piece)}
+    calls = {at for piece in pieces if not again.isdisjoint(piece) for at in piece}
+    able = {keys[position] for position in lent if acts[position] and flows[position] is Flow.LIVE}
+    answer: dict[int, Flow] = {}
+    for piece in pieces:
+        key = keys[piece[0]]
+        if lent.isdisjoint(piece) and (not meets.isdisjoint(piece) or (key in able and key not in blind)):
+            answer |= dict.fromkeys(piece, Flow.LIVE)
+        elif flows[piece[0]] is Flow.GHOST and _touches(stream, piece, calls, keys):
+            answer |= dict.fromkeys(piece, Flow.DEAD)
+    return answer
+
+
+def _touches(stream: Stream, piece: Sequence[int], others: Collection[int], keys: Sequence[Hashable]) -> bool:
+    """Whether a piece gives to others of its module, or takes from them."""
+    near = {at for here in piece for at in (*stream.before[here], *stream.after[here])} - set(piece)
+    return any(at in others and keys[at] == keys[piece[0]] for at in near)
 
 
 def _meeting(stream: Stream, flows: Sequence[Flow], keys: Sequence[Hashable], acts: Sequence[bool]) -> set[int]:

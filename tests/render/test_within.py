@@ -159,7 +159,35 @@ def test_a_module_without_parameters_that_is_called_with_and_without_gradient_is
     pooled = [s.op("mean", "net", "pool", given, live=live) for given, live in ((seeing, True), (blind, False))]
     s.loss(s.op("mse", "", "", *pooled))
     pools = {(box.flow, box.again) for box in module_boxes(s) if box.path == ("pool",)}
-    assert pools == {(Flow.LIVE, False), (Flow.GHOST, True)}
+    assert pools == {(Flow.LIVE, False), (Flow.GHOST, False)}, "behind the cut, beside the other"
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_call_without_gradient_behind_a_cut_is_one_way(depth):
+    s = build.Sketch()
+    start = detached(s)
+    weights = [s.node("parameter", "weight", "net", f"body.{at}.fc", uid=at, norm=0.1) for at in range(2)]
+    blind, seeing = (residual_call(s, weights, x, live) for x, live in ((start, False), (s.node("input", "y"), True)))
+    s.loss(s.op("mse", "", "", seeing, blind))
+    picture = fold(s.graph(), depth)
+
+    assert all(first is second for _, first, _, second in between(picture))
+    others = [box for box in picture.boxes if box.model == "net" and box.flow is not Flow.LIVE]
+    assert len(others) == (2 if depth == 2 else 1)
+    assert all(box.again for box in others)
+
+
+def test_what_a_part_that_is_cut_off_hands_on_is_behind_the_cut_and_no_other_call():
+    s = build.Sketch()
+    front = s.layer("net", "front.fc", s.node("input", "x", live=False), live=False)
+    fresh = s.op("mul", "net", "front", s.op("round", "net", "front", front, live=False), front, live=False)
+    s.cut(front, fresh - 1)
+    s.loss(s.layer("net", "back", fresh))
+    boxes = module_boxes(s, 0)
+    assert [(box.flow, box.part, box.again) for box in boxes] == [
+        (Flow.DEAD, True, False),
+        (Flow.LIVE, True, False),
+    ]
 
 
 @pytest.mark.parametrize("depth", [0, 1])
