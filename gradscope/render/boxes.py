@@ -201,7 +201,20 @@ class _Sorter:
                 self._count(position, source)
                 return
         draft = Draft(Kind.GLUE, model, place.path, flow, sources, leads, place.repeats)
-        self._join(position, ("glue", model, place.path, sources, flow, leads), draft)
+        fork = self._forks(position)
+        key = ("fork", fork, flow, leads) if fork else ("glue", model, place.path, sources, flow, leads)
+        self._join(position, key, draft)
+
+    def _forks(self, position: int) -> Location | None:
+        """The line of glue that takes from glue which leads elsewhere, too: all of it is one box.
+
+        That makes no ring, as nothing that it takes from comes after it.
+        """
+        node, here = self.stream.nodes[position], self.stream.leads[position]
+        before = [(self.stream.nodes[p], self.stream.leads[p]) for p in self.stream.before[position]]
+        after = any(leads == here or here & self.stream.bits.get(giver.model, 0) for giver, leads in before)
+        glue = any(not giver.model and giver.kind == "op" for giver, _ in before)
+        return node.location if glue and not node.model and not after else None
 
     def _latest_turn(self, position: int, model: str) -> Turn:
         """Of glue between the blocks of a run: it belongs to the last block that it takes from."""

@@ -37,6 +37,8 @@ class Stream:
     flow: list[Flow]
     leads: list[int]
     """Which losses and models a node leads to, one bit per `backward()` line and model."""
+    bits: dict[object, int]
+    """The bit of each model."""
 
 
 def prepare(graph: Graph) -> Stream:
@@ -52,8 +54,10 @@ def prepare(graph: Graph) -> Stream:
             after[source].append(target)
     order = _order(before, after)
     flows = _flows(nodes, edges, before, after)
+    bits: dict[object, int] = {}
+    leads = _leads(nodes, after, order, bits)
     names = [_op_name(node.label) for node in nodes]
-    return Stream(nodes, names, edges, before, after, order, flows, _leads(nodes, after, order))
+    return Stream(nodes, names, edges, before, after, order, flows, leads, bits)
 
 
 def _op_name(label: str) -> str:
@@ -79,8 +83,7 @@ def _order(before: list[list[int]], after: list[list[int]]) -> list[int]:
     return order
 
 
-def _leads(nodes: tuple[Node, ...], after: list[list[int]], order: list[int]) -> list[int]:
-    bits: dict[object, int] = {}
+def _leads(nodes: tuple[Node, ...], after: list[list[int]], order: list[int], bits: dict[object, int]) -> list[int]:
     reached = [0] * len(nodes)
     for position in reversed(order):
         node = nodes[position]

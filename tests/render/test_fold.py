@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gradscope.records import Edge, Graph, Node
+from gradscope.records import Edge, Graph, Location, Node
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import MAX_BOXES, MAX_LINKS, Folding, fold
 from gradscope.render.graph import draw_graph
@@ -403,3 +403,22 @@ def test_a_model_does_not_take_from_the_loss_it_shares_a_value_with():
 
     (critic,) = (at for at, box in enumerate(picture.boxes) if box.model == "critic")
     assert {picture.boxes[link.source].names for link in picture.links if link.target == critic} == {("tanh",)}
+
+
+def test_of_glue_that_forks_one_line_is_one_box():
+    """The density of a drawn action takes from mean, deviation and action, of which a critic takes the last alone."""
+    s = build.Sketch()
+    mean, wide = (s.layer("actor", name, s.node("input", "x", live=False)) for name in ("mean", "wide"))
+    wide = s.op("exp", "", "", wide)
+    action = s.op("add", "", "", wide, mean)
+    line = {"location": Location("policy.py", 20)}
+    parts = []
+    for label, sources in (("log", [wide]), ("sub", [action, mean]), ("pow", [wide])):
+        parts.append(s.node("op", label, **line))
+        s.edges += [Edge(source, parts[-1]) for source in sources]
+    density = s.op("div", "", "", *parts)
+    s.loss(s.op("sum", "", "", density, s.layer("critic", "", action)))
+    picture = fold(s.graph())
+
+    glue = [box.names for box in picture.boxes if box.kind is Kind.GLUE]
+    assert glue == [("exp",), ("add",), ("log", "pow", "sub", "div"), ("sum",)]
