@@ -244,6 +244,7 @@ class Report:
         """The traced step as a graph: models as clusters, the dead part grey, the cut in red with its line.
 
         Modules are folded to `depth` levels of their names: 0 is a box per model, 2 tells `layers.0` from `layers.1`.
+        What gets no gradient, a part or another call, is a box of its own.
 
         Raises GradscopeError for a depth below 0, and for another detail than `modules`: a report keeps no tensor to
         draw operations from.

@@ -42,8 +42,9 @@ class Draft:
     path: Fqn
     flow: Flow
     sources: frozenset[int] = frozenset()
-    losses: int = 0
-    """Of glue between models: which losses it leads to, one bit each, so that two losses do not share their glue."""
+    leads: int = 0
+    """Of glue between models: which losses and models it leads to, one bit each. Two losses do not share their glue,
+    nor does a loss what a model takes."""
     repeats: int = 1
     nodes: int = 0
     parameters: int = 0
@@ -52,6 +53,8 @@ class Draft:
     frozen: int = 0
     worth: Worth = Worth.SOUND
     some: dict[Worth, int] = field(default_factory=dict)
+    borrows: bool = False
+    """It computes with parameters."""
     calls: dict[str, int] = field(default_factory=dict)
     """Of a box that is one module, or several of one shape: how often each was called."""
     names: dict[str, None] = field(default_factory=dict)
@@ -100,6 +103,7 @@ class _Sorter:
         self.keys = [(node.model, path) for node, path in zip(stream.nodes, self.paths, strict=True)]
         self.inner = {(model, path[:i]) for model, path in set(self.keys) for i in range(len(path))}
         self.cut_ends = {end for source, target, edge in stream.edges if edge.cut for end in (source, target)}
+        self.borrowers = {target for source, target, _ in stream.edges if stream.nodes[source].kind == "parameter"}
         self.known: dict[Hashable, int] = {}
         self.result = Sorting([], [-1] * len(stream.nodes), [()] * len(stream.nodes))
         self.flow = self._module_flows()
@@ -144,8 +148,8 @@ class _Sorter:
             if node.kind != "parameter":
                 acting.setdefault(self.keys[position], set()).add(self.stream.flow[position])
         flows = list(self.stream.flow)
-        for position in whole_calls(self.stream, flows, self.keys, self.inner):
-            flows[position] = Flow.LIVE
+        for position, flow in whole_calls(self.stream, flows, self.keys, self.inner).items():
+            flows[position] = flow
         for position, node in enumerate(self.stream.nodes):
             if node.kind == "parameter" and self.keys[position] not in self.inner:
                 seen = acting.get(self.keys[position], set())
@@ -187,19 +191,30 @@ class _Sorter:
         if self.most is None:
             self._join(position, ("glue", model, flow), Draft(Kind.GLUE, model, (), flow))
             return
-        losses = 0 if model else self.stream.losses[position]
-        sources = frozenset(
-            box
-            for p in self.stream.before[position]
-            if (box := self.result.box[p]) >= 0 and self.result.turn[p][: len(place.turn)] == place.turn
-        )
-        given = any(self.stream.nodes[p].kind == "input" for p in self.stream.before[position])
+        leads = 0 if model else self.stream.leads[position]
+        before = self.stream.before[position]
+        same = [p for p in before if self.result.turn[p][: len(place.turn)] == place.turn]
+        sources = frozenset(box for p in same if (box := self.result.box[p]) >= 0)
+        given = len(same) < len(before) or any(self.stream.nodes[p].kind == "input" for p in before)
         for source in sorted(sources):
-            if self._absorbs(source, sources, model, flow, losses, given):
+            if self._absorbs(source, sources, model, flow, leads, given):
                 self._count(position, source)
                 return
-        draft = Draft(Kind.GLUE, model, place.path, flow, sources, losses, place.repeats)
-        self._join(position, ("glue", model, place.path, sources, flow, losses), draft)
+        draft = Draft(Kind.GLUE, model, place.path, flow, sources, leads, place.repeats)
+        fork = self._forks(position)
+        key = ("fork", fork, flow, leads) if fork else ("glue", model, place.path, sources, flow, leads)
+        self._join(position, key, draft)
+
+    def _forks(self, position: int) -> Location | None:
+        """The line of glue that takes from glue which leads elsewhere, too: all of it is one box.
+
+        That makes no ring, as nothing that it takes from comes after it.
+        """
+        node, here = self.stream.nodes[position], self.stream.leads[position]
+        before = [(self.stream.nodes[p], self.stream.leads[p]) for p in self.stream.before[position]]
+        after = any(leads == here or here & self.stream.bits.get(giver.model, 0) for giver, leads in before)
+        glue = any(not giver.model and giver.kind == "op" for giver, _ in before)
+        return node.location if glue and not node.model and not after else None
 
     def _latest_turn(self, position: int, model: str) -> Turn:
         """Of glue between the blocks of a run: it belongs to the last block that it takes from."""
@@ -208,12 +223,12 @@ class _Sorter:
         first = {turn[0][0] for turn in turns}
         return max(turns)[:1] if len(first) == 1 else ()
 
-    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, losses: int, given: bool) -> bool:
-        """Whether glue that takes from `sources`, and from data if `given`, belongs into one of them."""
+    def _absorbs(self, box: int, sources: frozenset[int], model: str, flow: Flow, leads: int, given: bool) -> bool:
+        """Whether glue that takes from `sources`, and if `given` from outside of its block, is in one of them."""
         draft = self.result.boxes[box]
         if draft.model != model or draft.flow is not flow or draft.kind not in (Kind.GLUE, Kind.MODULE):
             return False
-        if draft.kind is Kind.GLUE and draft.losses == losses:
+        if draft.kind is Kind.GLUE and draft.leads == leads:
             return sources <= draft.sources | {box}
         return draft.kind is Kind.MODULE and len(sources) == 1 and not given
 
@@ -233,6 +248,7 @@ class _Sorter:
         node, draft = self.stream.nodes[position], self.result.boxes[box]
         self.result.box[position] = box
         draft.nodes += 1
+        draft.borrows |= position in self.borrowers
         if node.model in self.facts.crowds:
             draft.members[node.module] = None
         if len(draft.names) <= MAX_NAMES and (node.kind != "parameter" or self.keys[position] in self.inner):

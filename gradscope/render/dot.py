@@ -14,7 +14,7 @@ from gradscope.render.known import Worth
 from gradscope.render.labels import badge_rows, mark_rows, place, quoted, rows, safe, small, tooltip
 from gradscope.render.legend import legend
 from gradscope.render.looks import (
-    GLUE,
+    BROKEN,
     WARNING,
     Cluster,
     Look,
@@ -24,6 +24,7 @@ from gradscope.render.looks import (
     cluster_look,
     cut_colour,
     cut_look,
+    link_colour,
     link_look,
     passes,
     plate_look,
@@ -121,10 +122,11 @@ def _node(index: int, box: Box, cluster: Cluster | None) -> str:
 
 def _edges(picture: Picture, clusters: Mapping[str, Cluster]) -> Iterable[str]:
     scale = Scale.of(picture.links)
+    broken = frozenset(box.model for box in picture.boxes if box.worth in BROKEN)
     labelled = sum(link.norm is not None for link in picture.links) <= MAX_EDGE_LABELS
     for link in picture.links:
-        ends = (picture.boxes[link.source].model, picture.boxes[link.target].model)
-        colour = next((clusters[name].colour for name in ends if name in clusters), GLUE)
+        models = (picture.boxes[link.source].model, picture.boxes[link.target].model)
+        colour = link_colour(link, models, broken, clusters)
         yield f"n{link.source} -> n{link.target} [{link_look(link, colour, scale, labelled)}];"
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
@@ -96,7 +97,7 @@ def _merge_rest(sorting: Sorting) -> Sorting:
 
 
 def _draw(stream: Stream, sorting: Sorting, known: Known) -> Picture:
-    boxes = _mark_other_calls(tuple(_box(draft) for draft in sorting.boxes))
+    boxes = _mark_parts(_mark_other_calls(sorting.boxes))
     marks = find_marks(stream, sorting, boxes)
     links = links_between(stream, sorting, boxes)
     boxes, links, marks, moved = drop_results(boxes, links, marks)
@@ -140,15 +141,30 @@ def _box(draft: Draft) -> Box:
     )
 
 
-def _mark_other_calls(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
-    """A module may run twice in a turn, once without gradient: its parameters are in the other box."""
+def _mark_other_calls(drafts: Sequence[Draft]) -> tuple[Box, ...]:
+    """A module may run twice in a turn, once without gradient: its parameters are in the other box.
+
+    What computes with none of them behind a cut is only that.
+    """
+    boxes = tuple(map(_box, drafts))
     live = {(box.model, box.path) for box in boxes if box.flow is Flow.LIVE and box.kind is Kind.MODULE}
 
-    def is_other(box: Box) -> bool:
+    def is_other(box: Box, draft: Draft) -> bool:
         idle = box.kind is Kind.MODULE and box.flow is not Flow.LIVE and not box.parameters
-        return idle and (box.model, box.path) in live
+        return idle and (box.flow is Flow.DEAD or draft.borrows) and (box.model, box.path) in live
 
-    return tuple(replace(box, again=True) if is_other(box) else box for box in boxes)
+    return tuple(
+        replace(box, again=True) if is_other(box, draft) else box for box, draft in zip(boxes, drafts, strict=True)
+    )
+
+
+def _mark_parts(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    """A module that is drawn whole may still be two boxes: what has a gradient, and what has none."""
+    holding = [box.kind is Kind.MODULE and box.parameters > 0 and not box.members for box in boxes]
+    amount = Counter((box.model, box.path) for box, holds in zip(boxes, holding, strict=True) if holds)
+    return tuple(
+        replace(box, part=holds and amount[box.model, box.path] > 1) for box, holds in zip(boxes, holding, strict=True)
+    )
 
 
 def _came(links: Sequence[Link], marks: Sequence[Mark]) -> dict[int, set[Worth]]:

@@ -57,6 +57,8 @@ class Box:
     location: Location | None = None
     inside: tuple[Fqn, ...] = ()
     """Of a box of a module or of what it does itself: the paths of all modules that share it."""
+    part: bool = False
+    """Another box holds the other parameters of its module: those with a gradient, or those without."""
 
 
 @dataclass(frozen=True, slots=True)

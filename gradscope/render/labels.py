@@ -43,7 +43,9 @@ def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
     if box.members:
         return [*_listed(box.members), *map(small, _gradient(box, passes))]
     own = box.own or (box.names if box.parameters == box.nodes else ())
-    title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path) or (box.classes or ("whole model",))[0]
+    title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path)
+    title = title or (box.classes or ("the model" if box.part else "whole model",))[0]
+    title = f"part of {title}" if box.part and not own else title
     detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
     if box.calls > 1:
         detail += ", " * bool(detail) + f"{box.calls} calls" + " each" * (box.repeats > 1)

@@ -6,7 +6,7 @@ from gradscope.render import escape
 from gradscope.render.boxes import Kind
 from gradscope.render.folded import Line, Picture
 from gradscope.render.known import Worth
-from gradscope.render.looks import GLUE, WARNING
+from gradscope.render.looks import BROKEN, GLUE, WARNING
 from gradscope.render.palette import CUT, DEAD, TEXT
 from gradscope.render.stream import Flow
 
@@ -37,7 +37,8 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
     cut = bool(cuts - {Worth.ZERO, Worth.NONFINITE})
     comes = "gradient comes back: width and number are its norm (of several the largest)"
     if all(link.norm is None for link in sound):
-        comes = "gradient comes back"
+        broken = any(box.worth in BROKEN for box in picture.boxes)
+        comes = "gradient comes back" + ": what it is worth stands in the boxes alone" * broken
     samples = [
         (bool(sound or behind - {Worth.SOUND}), _LINE, GLUE, comes),
         (Worth.ZERO in worths, "&#61;&#61;&#61;", TEXT, "the gradient that comes back is exactly zero"),

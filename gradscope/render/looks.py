@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ GLUE = "#6B7F99"
 WARNING = "#A8590A"
 """Findings that are no lost gradient; dark enough for text on its own tint."""
 HOLLOW = f"{ZERO}:{PAPER}:{ZERO}"
+BROKEN = (Worth.ZERO, Worth.NONFINITE)
 THIN, THICK = 1.0, 4.0
 LEAST_DECADES = 2.0
 _FAINT = shade(DEAD, 0.65)
@@ -109,6 +111,13 @@ class Scale:
     def width(self, norm: float) -> float:
         share = 1 + (math.log10(norm) - self.top) / self.span
         return THIN + (THICK - THIN) * min(max(share, 0.0), 1.0)
+
+
+def link_colour(link: Link, models: tuple[str, str], broken: frozenset[str], clusters: Mapping[str, Cluster]) -> str:
+    """The colour of a model, but not where it is not known what came back, and boxes of it tell of zeros or NaN."""
+    if link.norm is None and not broken.isdisjoint(models):
+        return GLUE
+    return next((clusters[model].colour for model in models if model in clusters), GLUE)
 
 
 def link_look(link: Link, colour: str, scale: Scale, labelled: bool) -> str:

@@ -35,8 +35,10 @@ class Stream:
     after: list[list[int]]
     order: list[int]
     flow: list[Flow]
-    losses: list[int]
-    """Which losses a node leads to, one bit per `backward()` line."""
+    leads: list[int]
+    """Which losses and models a node leads to, one bit per `backward()` line and model."""
+    bits: dict[object, int]
+    """The bit of each model."""
 
 
 def prepare(graph: Graph) -> Stream:
@@ -52,8 +54,10 @@ def prepare(graph: Graph) -> Stream:
             after[source].append(target)
     order = _order(before, after)
     flows = _flows(nodes, edges, before, after)
+    bits: dict[object, int] = {}
+    leads = _leads(nodes, after, order, bits)
     names = [_op_name(node.label) for node in nodes]
-    return Stream(nodes, names, edges, before, after, order, flows, _losses(nodes, after, order))
+    return Stream(nodes, names, edges, before, after, order, flows, leads, bits)
 
 
 def _op_name(label: str) -> str:
@@ -79,13 +83,14 @@ def _order(before: list[list[int]], after: list[list[int]]) -> list[int]:
     return order
 
 
-def _losses(nodes: tuple[Node, ...], after: list[list[int]], order: list[int]) -> list[int]:
-    bits: dict[object, int] = {}
+def _leads(nodes: tuple[Node, ...], after: list[list[int]], order: list[int], bits: dict[object, int]) -> list[int]:
     reached = [0] * len(nodes)
     for position in reversed(order):
         node = nodes[position]
         if node.kind == "loss":
             reached[position] = bits.setdefault((node.location, node.label), 1 << len(bits))
+        elif node.model:
+            reached[position] = bits.setdefault(node.model, 1 << len(bits))
         for following in after[position]:
             reached[position] |= reached[following]
     return reached

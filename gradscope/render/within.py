@@ -27,34 +27,70 @@ def users_of_parts(stream: Stream) -> dict[tuple[str, str], str]:
 
 def whole_calls(
     stream: Stream, flows: Sequence[Flow], keys: Sequence[Hashable], inner: Collection[Hashable]
-) -> list[int]:
-    """Operations in a call that carries a gradient, which carry none themselves: what prepares a detached input.
+) -> dict[int, Flow]:
+    """Flows of what runs in a call that carries a gradient, and carries none itself: what prepares a detached input.
 
-    They compute with nothing of the module. What does is another call of it, or a part that is cut off.
+    It computes with no parameter. What does is another call of the module, or a part of it that is cut off, with all
+    that hangs together with it: what another call behind a cut does itself is no piece of its own. Of a module that
+    has no parameters only what meets the gradient is in the same call.
     """
-    live = {key for key, flow in zip(keys, flows, strict=True) if flow is Flow.LIVE}
-    todo = [
+    acts = [node.model != "" and node.kind in ("op", "module") for node in stream.nodes]
+    live = {key for key, flow, acting in zip(keys, flows, acts, strict=True) if acting and flow is Flow.LIVE}
+    open_ = {
         position
-        for position, node in enumerate(stream.nodes)
-        if node.model and node.kind == "op" and flows[position] is not Flow.LIVE
-        and keys[position] in live and keys[position] not in inner
-    ]  # fmt: skip
-    open_ = set(todo)
-    lent = {target for source, target, _ in stream.edges if stream.nodes[source].kind == "parameter"}
-    answer: list[int] = []
-    while todo:
-        start = todo.pop()
-        if start not in open_:
-            continue
-        open_.discard(start)
-        together, at = [start], 0
-        while at < len(together):
-            here = together[at]
-            at += 1
-            for near in (*stream.before[here], *stream.after[here]):
-                if near in open_ and keys[near] == keys[start]:
-                    open_.discard(near)
-                    together.append(near)
-        if lent.isdisjoint(together):
-            answer += together
+        for position, key in enumerate(keys)
+        if acts[position] and flows[position] is not Flow.LIVE and key in live and key not in inner
+    }
+    loans = [(source, target) for source, target, _ in stream.edges if stream.nodes[source].kind == "parameter"]
+    lent = {target for _, target in loans}
+    learning = {source for source, target in loans if acts[target] and flows[target] is Flow.LIVE}
+    again = {target for source, target in loans if source in learning}
+    meets = _meeting(stream, flows, keys, acts)
+    pieces = _pieces(stream, [*zip(keys, flows, strict=True)], open_)
+    blind = {keys[piece[0]] for piece in pieces if not lent.isdisjoint(piece)}
+    calls = {at for piece in pieces if not again.isdisjoint(piece) for at in piece}
+    able = {keys[position] for position in lent if acts[position] and flows[position] is Flow.LIVE}
+    answer: dict[int, Flow] = {}
+    for piece in pieces:
+        key = keys[piece[0]]
+        if lent.isdisjoint(piece) and (not meets.isdisjoint(piece) or (key in able and key not in blind)):
+            answer |= dict.fromkeys(piece, Flow.LIVE)
+        elif flows[piece[0]] is Flow.GHOST and _touches(stream, piece, calls, keys):
+            answer |= dict.fromkeys(piece, Flow.DEAD)
     return answer
+
+
+def _touches(stream: Stream, piece: Sequence[int], others: Collection[int], keys: Sequence[Hashable]) -> bool:
+    """Whether a piece gives to others of its module, or takes from them."""
+    near = {at for here in piece for at in (*stream.before[here], *stream.after[here])} - set(piece)
+    return any(at in others and keys[at] == keys[piece[0]] for at in near)
+
+
+def _meeting(stream: Stream, flows: Sequence[Flow], keys: Sequence[Hashable], acts: Sequence[bool]) -> set[int]:
+    """What gives a value to something of its module that carries a gradient, or takes one from it."""
+    found: set[int] = set()
+    for source, target, _ in stream.edges:
+        if acts[source] and acts[target] and keys[source] == keys[target]:
+            if flows[source] is Flow.LIVE:
+                found.add(target)
+            if flows[target] is Flow.LIVE:
+                found.add(source)
+    return found
+
+
+def _pieces(stream: Stream, keys: Sequence[Hashable], open_: Collection[int]) -> list[list[int]]:
+    """Those that hang together within a module."""
+    left = set(open_)
+    pieces: list[list[int]] = []
+    for start in sorted(open_):
+        if start not in left:
+            continue
+        left.discard(start)
+        piece = [start]
+        for here in piece:
+            for near in (*stream.before[here], *stream.after[here]):
+                if near in left and keys[near] == keys[start]:
+                    left.discard(near)
+                    piece.append(near)
+        pieces.append(piece)
+    return pieces

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gradscope.records import Edge, Graph, Node
+from gradscope.records import Edge, Graph, Location, Node
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import MAX_BOXES, MAX_LINKS, Folding, fold
 from gradscope.render.graph import draw_graph
@@ -360,3 +360,65 @@ def test_passes_of_one_loss_are_counted_and_of_several_told_apart():
     drawn = draw_graph(build.report_of(s, {"net": "Net"})).source
     assert drawn.count("2 passes") == 1
     assert drawn.count("passes") == 1
+
+
+def residual(kind: str, count: int) -> Graph:
+    """Blocks whose own forward adds what they were given: first thing after the data, last thing before the head."""
+    s = build.Sketch()
+    h = s.node("input", "x", live=False)
+    for i in range(count):
+        block = f"layers.{i}"
+        inner = s.layer("net", f"{block}.fc", s.layer("net", f"{block}.norm", h))
+        h = s.op("add", "net", block, h, s.op("gelu", "net", block, inner))
+        if kind == "relu":
+            h = s.op("relu", "net", block, h)
+        elif kind == "two":
+            h = s.op("sum", "net", block, h, s.layer("net", f"{block}.mlp", h))
+    s.loss(s.layer("net", "out", h))
+    return s.graph()
+
+
+@pytest.mark.parametrize("kind", ["add", "relu", "two"])
+@pytest.mark.parametrize("count", [3, 6])
+def test_blocks_drawn_as_one_are_connected_like_one_block(kind, count):
+    def ways(graph):
+        picture = fold(graph, 3)
+        names = [(box.kind, *(name for name in box.path if not name[0].isdigit()), box.names) for box in picture.boxes]
+        return [(names[link.source], names[link.target]) for link in picture.links], picture
+
+    one, _ = ways(residual(kind, 1))
+    many, picture = ways(residual(kind, count))
+    assert sorted(many) == sorted(one)
+    inside = [box for box in picture.boxes if box.path[:1] == ("layers",)]
+    assert {box.repeats for box in inside} == {count}
+    assert all(box.nodes % count == 0 for box in inside)
+
+
+def test_a_model_does_not_take_from_the_loss_it_shares_a_value_with():
+    s = build.Sketch()
+    fake = s.op("tanh", "", "", s.layer("generator", "", s.node("input", "z", live=False)))
+    near = s.op("abs", "", "", s.op("sub", "", "", fake))
+    s.loss(s.op("add", "", "", near, s.op("bce", "", "", s.layer("critic", "", fake))))
+    picture = fold(s.graph())
+
+    (critic,) = (at for at, box in enumerate(picture.boxes) if box.model == "critic")
+    assert {picture.boxes[link.source].names for link in picture.links if link.target == critic} == {("tanh",)}
+
+
+def test_of_glue_that_forks_one_line_is_one_box():
+    """The density of a drawn action takes from mean, deviation and action, of which a critic takes the last alone."""
+    s = build.Sketch()
+    mean, wide = (s.layer("actor", name, s.node("input", "x", live=False)) for name in ("mean", "wide"))
+    wide = s.op("exp", "", "", wide)
+    action = s.op("add", "", "", wide, mean)
+    line = {"location": Location("policy.py", 20)}
+    parts = []
+    for label, sources in (("log", [wide]), ("sub", [action, mean]), ("pow", [wide])):
+        parts.append(s.node("op", label, **line))
+        s.edges += [Edge(source, parts[-1]) for source in sources]
+    density = s.op("div", "", "", *parts)
+    s.loss(s.op("sum", "", "", density, s.layer("critic", "", action)))
+    picture = fold(s.graph())
+
+    glue = [box.names for box in picture.boxes if box.kind is Kind.GLUE]
+    assert glue == [("exp",), ("add",), ("log", "pow", "sub", "div"), ("sum",)]

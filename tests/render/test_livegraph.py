@@ -84,6 +84,9 @@ def test_after_the_backward_of_a_watched_loop_it_tells_what_grad_holds(factor, w
     assert f"Sequential, {words}" in after
     assert "what .grad holds" in after
     assert not [text for text in (before, stepped, others) if ", norm" in text or "what .grad" in text]
+    lines = set(re.findall(r"n\d+ -> n\d+ \[color=\"(#\w+)\"", after))
+    assert (model_colour(0) in lines) == (factor == 1.0), "what comes back to a broken encoder is not known of a line"
+    assert ("gradient comes back: what it is worth stands in the boxes alone" in after) == (factor != 1.0)
 
 
 def test_frozen_parts_are_named_so():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gradscope.records import Location
 from gradscope.render.boxes import Kind
 from gradscope.render.fold import fold
@@ -111,3 +113,98 @@ def test_parameters_of_a_model_that_is_drawn_in_parts_keep_their_names():
     own = next(box for box in fold(s.graph(), 2).boxes if box.own)
     assert own.own == ("cls_token",)
     assert rows(own, passes=False)[0] == "<b>cls_token</b>"
+
+
+def residual_call(s, weights, h, live):
+    """A call of a net of two residual blocks; `weights` are those of each block."""
+    for at, weight in enumerate(weights):
+        inner = s.node("module", "Linear", "net", f"body.{at}.fc", live=live)
+        s.edges += [build.Edge(h, inner, live=live and s.nodes[h].live), build.Edge(weight, inner, live=live)]
+        h = s.op("add", "net", f"body.{at}", h, s.op("relu", "net", f"body.{at}", inner, live=live), live=live)
+    return h
+
+
+def between(picture, model="net"):
+    """Which boxes of a model feed each other: path and flow of both ends."""
+    ends = ((picture.boxes[link.source], picture.boxes[link.target]) for link in picture.links)
+    return {
+        (".".join(one.path), one.flow, ".".join(other.path), other.flow)
+        for one, other in ends
+        if one.model == other.model == model
+    }
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_a_call_without_gradient_is_never_drawn_through_the_one_with(depth):
+    s = build.Sketch()
+    x = s.node("input", "x", live=False)
+    weights = [s.node("parameter", "weight", "net", f"body.{at}.fc", uid=at, norm=0.1) for at in range(2)]
+    target, out = (residual_call(s, weights, x, live) for live in (False, True))
+    s.loss(s.op("mse", "", "", out, target))
+    picture = fold(s.graph(), depth)
+
+    ways = between(picture)
+    assert all(first is second for _, first, _, second in ways)
+    assert {(a, b) for a, flow, b, _ in ways if flow is Flow.LIVE} == {
+        (a, b) for a, flow, b, _ in ways if flow is Flow.DEAD
+    }
+    assert {box.again for box in picture.boxes if box.kind is Kind.MODULE and box.flow is Flow.DEAD} == {True}
+
+
+def test_a_module_without_parameters_that_is_called_with_and_without_gradient_is_two_boxes():
+    s = build.Sketch()
+    seeing = s.layer("front", "", s.node("input", "x", live=False))
+    blind = s.node("op", "detach", live=False)
+    s.cut(seeing, blind)
+    pooled = [s.op("mean", "net", "pool", given, live=live) for given, live in ((seeing, True), (blind, False))]
+    s.loss(s.op("mse", "", "", *pooled))
+    pools = {(box.flow, box.again) for box in module_boxes(s) if box.path == ("pool",)}
+    assert pools == {(Flow.LIVE, False), (Flow.GHOST, False)}, "behind the cut, beside the other"
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_call_without_gradient_behind_a_cut_is_one_way(depth):
+    s = build.Sketch()
+    start = detached(s)
+    weights = [s.node("parameter", "weight", "net", f"body.{at}.fc", uid=at, norm=0.1) for at in range(2)]
+    blind, seeing = (residual_call(s, weights, x, live) for x, live in ((start, False), (s.node("input", "y"), True)))
+    s.loss(s.op("mse", "", "", seeing, blind))
+    picture = fold(s.graph(), depth)
+
+    assert all(first is second for _, first, _, second in between(picture))
+    others = [box for box in picture.boxes if box.model == "net" and box.flow is not Flow.LIVE]
+    assert len(others) == (2 if depth == 2 else 1)
+    assert all(box.again for box in others)
+
+
+def test_what_a_part_that_is_cut_off_hands_on_is_behind_the_cut_and_no_other_call():
+    s = build.Sketch()
+    front = s.layer("net", "front.fc", s.node("input", "x", live=False), live=False)
+    fresh = s.op("mul", "net", "front", s.op("round", "net", "front", front, live=False), front, live=False)
+    s.cut(front, fresh - 1)
+    s.loss(s.layer("net", "back", fresh))
+    boxes = module_boxes(s, 0)
+    assert [(box.flow, box.part, box.again) for box in boxes] == [
+        (Flow.DEAD, True, False),
+        (Flow.LIVE, True, False),
+    ]
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_head_whose_output_nobody_uses_is_a_part_with_what_the_model_does_to_it(depth):
+    s = build.Sketch()
+    h = s.layer("net", "trunk.fc", s.node("input", "x", live=False))
+    head = s.node("module", "Linear", "net", "trunk.head", live=False)
+    weight = s.node("parameter", "weight", "net", "trunk.head", live=False, uid=77)
+    s.edges += [build.Edge(h, head, live=False), build.Edge(weight, head, live=False)]
+    value = s.op("squeeze", "net", "trunk", head, live=False)
+    s.cut(value, s.node("op", "never used", live=False), "unused_output")
+    s.loss(s.layer("net", "trunk.out", h))
+    picture = fold(s.graph(), depth)
+
+    name = "trunk" if depth else ""
+    assert between(picture) == {(name, Flow.LIVE, name, Flow.DEAD)}
+    (mark,) = picture.marks
+    assert picture.boxes[mark.source].flow is Flow.DEAD
+    parts = [rows(box, passes=False)[0] for box in picture.boxes if box.kind is Kind.MODULE]
+    assert parts == [f"<b>part of {name or 'the model'}</b>"] * 2
