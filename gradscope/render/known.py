@@ -53,6 +53,10 @@ class Blame:
         """What tells its plate from others of the model."""
         return self.code, str(self.location or self.cause)
 
+    def gathered(self, crowd: str) -> Blame:
+        """The same said of a crowd, of which its model is a part."""
+        return replace(self, model=crowd, whom=f"{self.model}.{self.whom}" if self.whom else self.model)
+
     @property
     def lost(self) -> bool:
         """It says where a gradient was lost, so that it belongs on the way to the loss."""
@@ -86,7 +90,7 @@ class Known:
 
     def gathered(self, crowds: Mapping[str, str]) -> Known:
         """The same with what is said of models in a crowd said of that; `crowds` has its name per model."""
-        blames = (replace(each, model=crowds.get(each.model, each.model)) for each in self.blames)
+        blames = (each.gathered(crowds[each.model]) if each.model in crowds else each for each in self.blames)
         return replace(self, blames=tuple(blames), crowds=frozenset(crowds.values()))
 
 

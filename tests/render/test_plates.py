@@ -14,7 +14,7 @@ from gradscope.diagnosis.finding import State
 from gradscope.records import Tally
 from gradscope.render.fold import fold
 from gradscope.render.graph import draw_graph
-from gradscope.render.known import Known
+from gradscope.render.known import Blame, Known
 from gradscope.render.labels import rows
 from gradscope.render.looks import WARNING
 from gradscope.report import Report
@@ -69,6 +69,15 @@ def test_an_expert_that_learns_at_times_is_not_among_those_that_are_never_used()
     assert re.search(r"experts\.1</b>.*no gradient in this step<", deep)
     for source in (deep, whole):
         assert re.search(r"b0 \[label=<<b>GS102 unused module</b><br/><font[^>]*>experts\.2-5</font>>", source)
+
+
+def test_a_plate_of_models_that_are_drawn_as_one_names_those_that_it_is_about():
+    parts = [Blame("GS101", "no-gradient", name, "none", "unknown", None, frozenset(), True, "fc") for name in "ab"]
+    whole = replace(parts[0], whom="")
+    many = Known(blames=(whole, parts[1])).gathered({"a": "2 more models"})
+
+    assert [(each.model, each.whom) for each in many.blames] == [("2 more models", "a"), ("b", "fc")]
+    assert Known(blames=(parts[0],)).gathered({"a": "crowd"}).blames[0].whom == "a.fc"
 
 
 @pytest.fixture
