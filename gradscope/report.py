@@ -140,7 +140,7 @@ class Report:
         return render_text(self, width=shutil.get_terminal_size().columns) if narrow else render_text(self)
 
     def __repr__(self) -> str:
-        from gradscope.render.words import verdict
+        from gradscope.render.verdict import verdict
 
         said = verdict(self)
         return f"<Report: {said.headline}; {said.counts}>"

@@ -41,7 +41,7 @@ class Step:
     norm: float | None = None
     """2-norm of what came in."""
     sent: dict[int, float | None] = field(default_factory=dict)
-    """2-norm of what was sent on, per input that others send to as well and that is no leaf."""
+    """2-norm of what was sent on, per input that others send to as well."""
     fired: bool = False
     cause: tuple[str, int] | None = None
     """Worked out while the saved values were there: (cause or question, operand)."""
@@ -149,7 +149,7 @@ class Recorder:
         step.out = [size(g) for g in grad_inputs]
         step.norm = norm_of(grad_outputs)
         for slot, (to, _) in enumerate(step.next[: len(grad_inputs)]):
-            if to >= 0 and to not in self.graph.leaves and len(self.graph.consumers[to]) > 1:
+            if to >= 0 and len(self.graph.consumers[to]) > 1:
                 step.sent[slot] = norm_of(grad_inputs[slot : slot + 1])
         alive = any(s for s in step.into if s is not None)
         born = any(not math.isfinite(s) for s in step.out if s is not None)

@@ -24,6 +24,8 @@ class Came:
     """The largest that any pass brought; one that brought something is believed."""
     shared: frozenset[int]
     """Operations whose result has several users that send a gradient back, in one pass or in several."""
+    lent: frozenset[int]
+    """Parameters that have several users in one pass."""
 
     @classmethod
     def of(cls, tape: Tape, sites: Sites, turn: Turn, measured: Mapping[int, Measured]) -> Came:
@@ -35,7 +37,8 @@ class Came:
         for each, split in passes:
             shared |= split | (each.sizes.keys() & sizes.keys())
             sizes.update({op: larger(n, sizes.get(op)) for op, n in each.sizes.items()})
-        return cls(tape, sites, turn.delivered(), passes, sizes, frozenset(shared))
+        lent = frozenset(uid for each in known for _, uid in each.lent)
+        return cls(tape, sites, turn.delivered(), passes, sizes, frozenset(shared), lent)
 
     @property
     def silent_ops(self) -> set[int]:
@@ -49,10 +52,14 @@ class Came:
 
     def share(self, user: int, i: int) -> float | None:
         """Of the gradient that came back to a value from one operation that uses it; None if that is not known."""
-        maker = self.tape.values[i].op
-        if self.tape.values[i].param >= 0 or maker not in self.shared:
-            return self.norm(i)
+        maker, uid = self.tape.values[i].op, self.tape.values[i].param
         found: float | None = None
+        if uid >= 0 and uid in self.lent:
+            for each, _ in self.passes:
+                found = larger(each.lent.get((user, uid)), found)
+            return found
+        if uid >= 0 or maker not in self.shared:
+            return self.norm(i)
         for each, split in self.passes:
             if maker in split:
                 found = larger(each.shares.get((user, maker)), found)

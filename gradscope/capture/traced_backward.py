@@ -128,4 +128,5 @@ class TracedBackward:
             return
         hooks = GradHooks(capture.tracer.hook_lines if capture.tracer else {}, capture.calls.modules)
         capture.origins.read(capture.tape, graph, event, root, hooks)
-        capture.sizes.add(event, measured_in(graph, capture.tape), capture.origins.steps())
+        uids = {number: capture.registry.uid(leaf) for number, leaf in graph.leaves.items()}
+        capture.sizes.add(event, measured_in(graph, capture.tape, uids), capture.origins.steps())

@@ -29,6 +29,8 @@ class Measured(NamedTuple):
 
     sizes: Sizes
     shares: Shares
+    lent: Shares
+    """The same per (user, uid of a parameter that several use)."""
 
 
 class SizeBook:
@@ -188,20 +190,30 @@ def _end(tape: Tape, last: int, following: int) -> int:
     return max(last, tape.steps[at]) if at >= 0 else last
 
 
-def measured_in(graph: GraphWalk, tape: Tape) -> Measured:
-    """What a recorded backward brought back to operations, and of that what came from which of several users."""
-    return Measured(_sizes(graph, tape), _shares(graph, tape))
+def measured_in(graph: GraphWalk, tape: Tape, uids: Mapping[int, int]) -> Measured:
+    """What a recorded backward brought back to operations, and of that what came from which of several users.
+
+    `uids`: the parameter of each leaf of the graph.
+    """
+    return Measured(_sizes(graph, tape), *_shares(graph, tape, uids))
 
 
-def _shares(graph: GraphWalk, tape: Tape) -> dict[tuple[int, int], float | None]:
+def _shares(graph: GraphWalk, tape: Tape, uids: Mapping[int, int]) -> tuple[Shares, Shares]:
+    """What came to results and to parameters. What a user's own function sent to these is of no operation."""
     shares: dict[tuple[int, int], float | None] = {}
+    lent: dict[tuple[int, int], float | None] = {}
     for step in graph.steps:
         user = tape.op_of_node(step.sequence) if step.sent else -1
         for slot, norm in step.sent.items():
-            maker = tape.op_of_node(graph.steps[step.next[slot][0]].sequence)
+            to = step.next[slot][0]
+            if to in graph.leaves:
+                at = (-1 if step.name.endswith("Backward") else user, uids.get(to, -1))
+                lent[at] = None if at in lent else norm
+                continue
+            maker = tape.op_of_node(graph.steps[to].sequence)
             if maker >= 0 and maker != user:
                 shares[user, maker] = None if (user, maker) in shares else norm
-    return shares
+    return shares, lent
 
 
 def _sizes(graph: GraphWalk, tape: Tape) -> dict[int, float | None]:

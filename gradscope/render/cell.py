@@ -15,7 +15,8 @@ from gradscope.render.markup import Markup, join, tag, words
 from gradscope.render.pictures import data_uri
 from gradscope.render.table import Cell, Column, Table, Tone, flow_table, models_table, place
 from gradscope.render.twins import Shown, folded, likewise_all
-from gradscope.render.words import census, split_models, verdict
+from gradscope.render.verdict import verdict
+from gradscope.render.words import census, split_models
 
 if TYPE_CHECKING:
     from gradscope.render.pictures import Drawn

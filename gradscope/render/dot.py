@@ -28,6 +28,7 @@ from gradscope.render.looks import (
     link_look,
     passes,
     plate_look,
+    tie_look,
 )
 from gradscope.render.marks import Badge, Mark
 from gradscope.render.palette import DEAD, INK, TEXT, shade
@@ -56,12 +57,13 @@ def to_dot(picture: Picture, clusters: Sequence[Cluster]) -> str:
             home = ""
         inside.setdefault(home if home in known else "", []).append(_badge(index, badge))
         edges += [_badge_edge(index, badge, source) for source in badge.sources]
-    warned = {badge.blame.model: index for index, badge in reversed(list(enumerate(picture.badges)))}
+    warned = {badge.blame.model for badge in picture.badges if not badge.blame.lost}
     entries = _entries(picture)
     lines = ["digraph gradscope {", *_head(picture)]
     for index, cluster in enumerate(clusters):
         tops = [f"n{entry}" for entry in entries.get(cluster.name, [])]
-        lines += _cluster(index, cluster, inside.get(cluster.name, []), tops, warned.get(cluster.name))
+        free = [b for b, badge in enumerate(picture.badges) if badge.blame.model == cluster.name and not badge.sources]
+        lines += _cluster(index, cluster, inside.get(cluster.name, []), tops, free, warned=cluster.name in warned)
     lines += [f"  {line}" for line in [*inside.get("", []), *edges]]
     return "\n".join([*lines, "}", ""])
 
@@ -89,8 +91,13 @@ def _entries(picture: Picture) -> dict[str, list[int]]:
     return found
 
 
-def _cluster(index: int, cluster: Cluster, nodes: list[str], tops: list[str], warned: int | None) -> list[str]:
-    """A model. Its title is a node above the first boxes: lines go around nodes, but straight through titles."""
+def _cluster(
+    index: int, cluster: Cluster, nodes: list[str], tops: list[str], free: list[int], *, warned: bool
+) -> list[str]:
+    """A model. Its title is a node above the first boxes: lines go around nodes, but straight through titles.
+
+    `free` are the plates that are about all of it, which stand right below.
+    """
     title = f"<b>{safe(cluster.name)}</b>"
     if facts := ", ".join(part for part in (cluster.class_name, cluster.state) if part):
         title += f"<br/>{small(facts)}"
@@ -99,15 +106,14 @@ def _cluster(index: int, cluster: Cluster, nodes: list[str], tops: list[str], wa
         look = f'style="rounded,dashed", color="{DEAD}", fontcolor="{shade(DEAD, 0.65)}"'
         nodes = [f'e{index} [label="not in the traced step", {look}];', *nodes]
         tops = [f"e{index}"]
-    badges = [node.partition(" ")[0] for node in nodes if node.startswith("b")]
     return [
         f"  subgraph cluster_{index} {{",
-        f'    graph [label="", {cluster_look(cluster, warned is not None)}, margin=10,'
-        f' tooltip="{quoted(cluster.name)}"];',
+        f'    graph [label="", {cluster_look(cluster, warned)}, margin=10, tooltip="{quoted(cluster.name)}"];',
         f"    t{index} [label=<{title}>, style=solid, color=none, fontsize=14, margin=0, height=0.2,"
         f' fontcolor="{shade(ink, 0.6)}", tooltip="{quoted(cluster.name)}"];',
         *(f"    {node}" for node in nodes),
-        *(f"    t{index} -> {top} [style=invis, weight=0];" for top in [*tops, *badges]),
+        *(f"    t{index} -> b{badge} [style=invis, weight=2];" for badge in free),
+        *(f"    t{index} -> {top} [style=invis, weight=0{', minlen=2' * bool(free)}];" for top in tops),
         "  }",
     ]
 
@@ -168,13 +174,18 @@ def _cut_edges(index: int, marks: Sequence[Mark]) -> list[str]:
 
 def _badge(index: int, badge: Badge) -> str:
     """A finding as a plate: red where a gradient is lost, else in the colour of warnings."""
-    look = plate_look(cut_colour(_worth(badge)) if badge.blame.lost else WARNING, bold=True)
+    look = plate_look(_colour(badge), bold=True)
     tip = quoted(f"{badge.blame.code} {place(badge.blame.location)}")
-    return f'b{index} [label=<{"<br/>".join(badge_rows(badge.blame))}>, {look}, tooltip="{tip}"];'
+    return f'b{index} [label=<{"<br/>".join(badge_rows(badge))}>, {look}, tooltip="{tip}"];'
 
 
 def _badge_edge(index: int, badge: Badge, source: int) -> str:
-    return f"n{source} -> b{index} [{cut_look(_worth(badge), bold=True)}];"
+    look = cut_look(_worth(badge), bold=True) if badge.cuts else tie_look(_colour(badge))
+    return f"n{source} -> b{index} [{look}];"
+
+
+def _colour(badge: Badge) -> str:
+    return cut_colour(_worth(badge)) if badge.blame.lost else WARNING
 
 
 def _worth(badge: Badge) -> Worth:

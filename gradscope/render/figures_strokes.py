@@ -113,8 +113,19 @@ def _draw_line(ax: Axes, line: Line, holes: Sequence[Span], *, medians: bool) ->
         ax.plot([xs[i] for i in alone], [ys[i] for i in alone], marker, markersize=2, color=looks["color"])
     remark = line.remark if line.is_there else line.missing
     words = style.name(line.words, 32) + (f" ({remark})" if remark else "")
-    marker = marker if line.is_there else ""
+    if not line.is_there:
+        return _absent(ax, line, words)
     return Line2D([], [], label=words, marker=marker, markersize=3.5, linewidth=THIN if medians else THICK, **looks)
+
+
+def _absent(ax: Axes, line: Line, words: str) -> Artist:
+    """What the legend shows of a line that is not there: its hatched bar, else nothing."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if not line.silences:
+        return Line2D([], [], label=words, linestyle="")
+    return Patch(label=words, **style.absent_looks(ax) | {"edgecolor": model_colour(line.model)})
 
 
 def _path(series: Series, holes: Sequence[Span]) -> tuple[list[float], list[float]]:

@@ -27,6 +27,7 @@ from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
 from gradscope.render.shapes import Key
+from gradscope.render.tied import tied, tied_words
 from gradscope.render.words import STATE_WORDS, drawn_steps, is_split, listing, number
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Views:
         step = () if traced is None else (f"Norms are those of {drawn_steps(traced)}{part}.",)
         which = UNTRACED if traced is None else step * (report.run.steps > 1)
         within = [f"{name} is drawn as a part of {listing(homes, 2)}." for name, homes in parts.items()]
-        remarks = (*picture.remarks, *([] if self._crowds else within), *which)
+        one = tied_words(tied(report.run, parts))
+        remarks = (*picture.remarks, *([] if self._crowds else [*within, *one]), *which)
         return picture, Drawing(to_dot(replace(picture, remarks=remarks), clusters))
 
 

@@ -17,7 +17,7 @@ from gradscope.render.cell import cell
 from gradscope.render.markup import Markup, join, tag
 from gradscope.render.night import graph_rules
 from gradscope.render.pictures import graph
-from gradscope.render.words import verdict
+from gradscope.render.verdict import verdict
 
 if TYPE_CHECKING:
     from gradscope.render.pictures import Drawn

@@ -6,12 +6,13 @@ The picture must not contradict the text: what findings say of parameters and li
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import Finding, Severity
+from gradscope.diagnosis.rules.common import subject
 from gradscope.records import Location, Owner, Run
 
 if TYPE_CHECKING:
@@ -44,6 +45,17 @@ class Blame:
     location: Location | None
     uids: frozenset[int]
     error: bool
+    whom: str = ""
+    """The part of the model that it is about; empty if that is all of it."""
+
+    @property
+    def plate(self) -> tuple[str, str]:
+        """What tells its plate from others of the model."""
+        return self.code, str(self.location or self.cause)
+
+    def gathered(self, crowd: str) -> Blame:
+        """The same said of a crowd, of which its model is a part."""
+        return replace(self, model=crowd, whom=f"{self.model}.{self.whom}" if self.whom else self.model)
 
     @property
     def lost(self) -> bool:
@@ -61,6 +73,8 @@ class Known:
     fed: frozenset[int] = frozenset()
     """Parameters that received a gradient at some time of the run."""
     blames: tuple[Blame, ...] = ()
+    blamed: Mapping[int, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """The plates that are about a parameter."""
     frozen: frozenset[int] = frozenset()
     """Parameters that require no gradient."""
     crowds: frozenset[str] = frozenset()
@@ -70,9 +84,13 @@ class Known:
         """The class of a module, known by its model and path; "" where that is not known."""
         return self.classes.get((module[0], ".".join(module[1])), "")
 
+    def told_of(self, uid: int | None) -> tuple[Hashable, ...]:
+        """What a box says of a parameter: modules that differ in it share none."""
+        return (uid in self.frozen, uid in self.fed, self.blamed.get(uid)) if uid is not None else ()
+
     def gathered(self, crowds: Mapping[str, str]) -> Known:
         """The same with what is said of models in a crowd said of that; `crowds` has its name per model."""
-        blames = (replace(each, model=crowds.get(each.model, each.model)) for each in self.blames)
+        blames = (each.gathered(crowds[each.model]) if each.model in crowds else each for each in self.blames)
         return replace(self, blames=tuple(blames), crowds=frozenset(crowds.values()))
 
 
@@ -91,10 +109,17 @@ def known_of(report: Report) -> Known:
         if finding.state in set(Worth) and not (spared and finding.state == Worth.NONFINITE):
             told |= dict.fromkeys(uids, Worth(finding.state))
         if not spared:
-            blames.append(_blame(finding, uids))
+            blames.append(_blame(run, finding, uids))
     fed = frozenset(uid for uid, tally in run.tallies.items() if tally.backwards)
     frozen = frozenset(uid for uid, parameter in run.parameters.items() if not parameter.trainable)
-    return Known(_classes(run), told, fed, tuple(blames), frozen)
+    return Known(_classes(run), told, fed, tuple(blames), _blamed(blames), frozen)
+
+
+def _blamed(blames: Sequence[Blame]) -> dict[int, frozenset[tuple[str, str]]]:
+    plates: dict[int, frozenset[tuple[str, str]]] = {}
+    for each in blames:
+        plates |= {uid: plates.get(uid, frozenset()) | {each.plate} for uid in each.uids}
+    return plates
 
 
 def worth_of(norm: float | None) -> Worth:
@@ -106,7 +131,8 @@ def worth_of(norm: float | None) -> Worth:
     return Worth.ZERO if norm == 0 else Worth.SOUND
 
 
-def _blame(finding: Finding, uids: frozenset[int]) -> Blame:
+def _blame(run: Run, finding: Finding, uids: frozenset[int]) -> Blame:
+    whom = subject(run, finding.model, sorted(uids)).words
     return Blame(
         finding.code,
         finding.name,
@@ -116,6 +142,7 @@ def _blame(finding: Finding, uids: frozenset[int]) -> Blame:
         finding.location,
         uids,
         finding.severity is Severity.ERROR,
+        "" if whom == finding.model else whom.removeprefix(f"{finding.model}."),
     )
 
 

@@ -14,11 +14,11 @@ from gradscope.records import Location
 from gradscope.render import escape
 from gradscope.render.boxes import Kind
 from gradscope.render.folded import Box
-from gradscope.render.known import Blame, Worth
-from gradscope.render.marks import Mark
+from gradscope.render.known import Worth
+from gradscope.render.marks import Badge, Mark
 from gradscope.render.shorten import shorten
 from gradscope.render.stream import Flow
-from gradscope.render.words import count, number
+from gradscope.render.words import count, listing, number
 
 MAX_CHARACTERS = 56
 MAX_TOOLTIP = 160
@@ -43,10 +43,10 @@ def rows(box: Box, passes: bool, frozen: bool = False) -> list[str]:
     if box.members:
         return [*_listed(box.members), *map(small, _gradient(box, passes))]
     own = box.own or (box.names if box.parameters == box.nodes else ())
-    title = ".".join((*box.path, ", ".join(own[:3])) if own else box.path)
+    title = ".".join((*box.path, _few(own)) if own else box.path)
     title = title or (box.classes or ("the model" if box.part else "whole model",))[0]
     title = f"part of {title}" if box.part and not own else title
-    detail = ", ".join(box.classes or box.names[:3]) if box.path and not own else ""
+    detail = _few(box.classes or box.names) if box.path and not own else ""
     if box.calls > 1:
         detail += ", " * bool(detail) + f"{box.calls} calls" + " each" * (box.repeats > 1)
     told = _gradient(box, passes)
@@ -124,15 +124,17 @@ def mark_rows(mark: Mark) -> list[str]:
     return [f"<b>{safe(cause + where)}</b>", *filter(None, [code(mark.location)])]
 
 
-def badge_rows(blame: Blame) -> list[str]:
-    """The lines of a finding: code and rule in bold, then cause and line, the line's code."""
+def badge_rows(badge: Badge) -> list[str]:
+    """The lines of a finding: code and rule in bold, then cause and line, the line's code, the part it is about."""
+    blame = badge.blame
     cause = cause_words(blame.cause) if blame.cause != "unknown" else "cause not found"
     rule = blame.name.replace("-", " ")
     parts = [f"<b>{safe(f'{blame.code} {rule}')}</b>"]
     if cause != rule or blame.location:
         where = f" at {place(blame.location)}" if blame.location else ""
         parts.append(f"<b>{safe((cause if cause != rule else '') + where)}</b>")
-    return [*parts, *filter(None, [code(blame.location)])]
+    whom = [] if "" in badge.whom else [small(listing(badge.whom, 2))]
+    return [*parts, *filter(None, [code(blame.location)]), *whom]
 
 
 def place(location: Location | None) -> str:
@@ -149,8 +151,12 @@ def _times(box: Box) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3]) or "?"
-    return safe(shown + (", \u2026" if len(names) > 3 else ""))
+    return safe(_few(names) or "?")
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first of these, and whether there are more."""
+    return ", ".join(names[:3]) + (", \u2026" if len(names) > 3 else "")
 
 
 def tooltip(box: Box) -> str:

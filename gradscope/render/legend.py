@@ -32,8 +32,10 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
     cuts = {mark.worth for mark in picture.marks}
     behind = {mark.worth for mark in picture.marks if mark.targets}
     sound = [link for link in live if link.worth is Worth.SOUND]
-    ends = {badge.blame.state for badge in picture.badges if badge.blame.lost and badge.sources}
-    nothing = "no gradient comes" if ends <= {"none"} else "no sound gradient comes"
+    hung = [badge for badge in picture.badges if badge.blame.lost and badge.sources]
+    ends = {badge.blame.state for badge in hung if badge.cuts}
+    ties = {badge.blame.state for badge in hung if not badge.cuts}
+    nothing = _nothing(ends)
     cut = bool(cuts - {Worth.ZERO, Worth.NONFINITE})
     comes = "gradient comes back: width and number are its norm (of several the largest)"
     if all(link.norm is None for link in sound):
@@ -45,8 +47,9 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
         (Worth.NONFINITE in worths, _LINE, CUT, "the gradient that comes back is NaN or Inf"),
         (Line.DEAD in lines, "- - -", DEAD, "no gradient comes back"),
         (cut and not ends, "&#8212;|", CUT, "the gradient is cut here"),
-        (bool(ends) and not cut, "&#8212;|", CUT, f"{nothing}, for the reason on the plate"),
+        (bool(ends) and not cut, "&#8212;|", _ink(ends), f"{nothing}, for the reason on the plate"),
         (cut and bool(ends), "&#8212;|", CUT, f"the gradient is cut here, or {nothing} for the reason on the plate"),
+        (bool(ties), "&#8212;", _ink(ties), f"{_nothing(ties)}, for the reason on the plate"),
         (Worth.ZERO in cuts, "&#61;|", TEXT, "the gradient becomes exactly zero here"),
         (Worth.NONFINITE in cuts, "&#8212;|", CUT, "the gradient becomes NaN or Inf here"),
         (
@@ -60,10 +63,21 @@ def _lines(picture: Picture) -> list[tuple[str, str, str]]:
     return [sample[1:] for sample in samples if sample[0]]
 
 
+def _nothing(states: set[str]) -> str:
+    return "no gradient comes" if states <= {"none"} else "no sound gradient comes"
+
+
+def _ink(states: set[str]) -> str:
+    return TEXT if states == {Worth.ZERO} else CUT
+
+
 def _boxes(picture: Picture) -> list[tuple[str, str, str]]:
     live = [box for box in picture.boxes if box.flow is Flow.LIVE and box.kind in (Kind.MODULE, Kind.GLUE)]
     worths = {box.worth for box in live}
+    dead = any(box.flow is Flow.DEAD and box.kind is Kind.MODULE for box in picture.boxes)
+    told = any(link.line is Line.DEAD for link in picture.links)
     samples = [
+        (dead and not told, _BOX, DEAD, "grey, dashed: no gradient comes"),
         (Worth.ZERO in worths, _BOX, TEXT, "white, dark border: its gradient is exactly zero"),
         (Worth.NONFINITE in worths, "&#9632;", CUT, "its gradient is NaN or Inf"),
         (Worth.EXPLODING in worths, "&#9632;", CUT, "its gradient explodes"),

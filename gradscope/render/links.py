@@ -47,13 +47,17 @@ def _is_drawn(stream: Stream, sorting: Sorting, boxes: tuple[Box, ...], source: 
 
 
 def _norm(edge: Edge, source: Node, target: int, users: Mapping[int, int]) -> float | None:
-    """What comes back from a box to what a node made: all where no other box uses it, else the part of one user."""
+    """What comes back from a box to what a node made: all where no other box uses it, else the part of one user.
+
+    Of a parameter without a total it is what its uses brought together.
+    """
     if not edge.live:
         return edge.norm
     if len(users) == 1:
         whole = edge.norm if edge.total is None else edge.total
         return source.norm if whole is None and source.kind == "op" else whole
-    return edge.norm if users[target] == 1 else None
+    alone = users[target] == 1 and not (source.kind == "parameter" and edge.total is None)
+    return edge.norm if alone else None
 
 
 def _larger(first: float, second: float) -> float:

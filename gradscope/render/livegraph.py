@@ -23,6 +23,7 @@ from gradscope.render.known import Known, Worth, worth_of
 from gradscope.render.labels import WORTH_WORDS
 from gradscope.render.looks import Cluster, Look
 from gradscope.render.palette import model_colour
+from gradscope.render.tied import equals, tied_words
 from gradscope.render.words import count, listing, number
 
 MAX_NODES = 400_000
@@ -63,8 +64,7 @@ def live_graph(
         remarks.append(f"No way leads from this loss to {listing(missed, 3)}: gradscope.explain finds the line.")
     if any(cluster.state == "frozen" for cluster in clusters):
         remarks.append("What is frozen is not in autograd's graph: gradscope.explain shows where it stands.")
-    if tied := [_names_of(leaf) for leaf in leaves.values() if len(leaf.holders) > 1]:
-        remarks.append(f"One parameter: {listing(tied, 2)}.")
+    remarks += tied_words([_names_of(leaf) for leaf in leaves.values() if len(leaf.holders) > 1])
     if norms:
         remarks.append("Norms are of what .grad holds after the backward.")
     clusters = [*shown(clusters, crowds), *crowd_clusters(crowds, picture, len(clusters))]
@@ -131,7 +131,7 @@ def _held(models: Mapping[str, Any]) -> Iterator[tuple[Holder, str, Any]]:
 
 def _names_of(leaf: Leaf) -> str:
     """All names of a parameter that several modules hold."""
-    return " = ".join(".".join((holder.home[0], *holder.home[1], leaf.name)) for holder in leaf.holders[:3])
+    return equals([".".join((holder.home[0], *holder.home[1], leaf.name)) for holder in leaf.holders])
 
 
 def _classes(models: Mapping[str, Any]) -> dict[tuple[str, str], str]:

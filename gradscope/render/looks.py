@@ -154,6 +154,11 @@ def cut_look(worth: Worth, bold: bool, value: str = "") -> str:
     return f'color="{drawn}", penwidth={width}, arrowhead=tee, arrowsize=1.2{words}'
 
 
+def tie_look(colour: str) -> str:
+    """Attributes of the line between a plate and what it is about."""
+    return f'color="{colour}", penwidth=1.4, dir=none'
+
+
 def behind_look(worth: Worth) -> str:
     """Attributes of the line out of a plate. A gradient that becomes zero or NaN at the plate does come back to it."""
     if worth is Worth.SOUND:

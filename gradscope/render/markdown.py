@@ -9,7 +9,8 @@ from gradscope.render.escape import longest_run, markdown, markdown_cell_code, m
 from gradscope.render.flows import flow_words
 from gradscope.render.table import Cell, Column, Table, flow_table, models_table, place, ranks_table
 from gradscope.render.twins import Shown, folded, likewise_all
-from gradscope.render.words import ABSENT, callers, fold, gap, listing, seen, verdict, victims
+from gradscope.render.verdict import verdict
+from gradscope.render.words import ABSENT, callers, fold, gap, listing, seen, victims
 
 if TYPE_CHECKING:
     from gradscope.report import Report

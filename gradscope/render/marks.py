@@ -3,7 +3,8 @@
 * A box that is nothing but the result of a cut (the output of `detach`) is left out: the mark says it already.
 * A finding about a lost gradient makes the cut at its line bold. Where the trace shows that cut at another line of
   the same cause (the forward of a function whose backward is to blame), the line of the finding is the one told.
-* Any other finding, and one whose cut is not in the drawn step, is a badge in its model.
+* Any other finding, and one whose cut is not in the drawn step, is a badge in its model, which says what part of it
+  is meant.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ MAX_BADGES = 8
 """Per model; the report has them all."""
 MAX_SOURCES = 6
 """Lines into one badge."""
+MAX_TIES = 3
+"""Boxes with a line to the plate that is about them; of more the plate says whom it is about."""
 FROZEN = "requires_grad_false"
 """What was frozen, and is not blamed for it, was meant to be: its box says that it gets none."""
 
@@ -48,10 +51,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A finding of a model; `sources` are the boxes whose gradient it says was lost."""
+    """A finding of a model; `sources` are the boxes that have a line to it, `whom` the parts that it is about."""
 
     blame: Blame
     sources: tuple[int, ...] = ()
+    whom: tuple[str, ...] = ()
+
+    @property
+    def cuts(self) -> bool:
+        """The gradient of its sources ends at the line it names. One that names no line is no cut at a place."""
+        return self.blame.lost and self.blame.location is not None
 
 
 def find_marks(stream: Stream, sorting: Sorting, boxes: Sequence[Box]) -> tuple[Mark, ...]:
@@ -127,9 +136,10 @@ def blame(
             found[index] = replace(found[index], location=each.location or found[index].location)
         guilty.update(same)
         if not same:
-            key = (each.model, each.code, str(each.location or each.cause))
-            exits = (*badges.get(key, Badge(each)).sources, *_exits(each, victims, links, boxes))
-            badges[key] = Badge(badges.get(key, Badge(each)).blame, tuple(dict.fromkeys(exits))[:MAX_SOURCES])
+            before = badges.get(key := (each.model, *each.plate), Badge(each))
+            sources = dict.fromkeys((*before.sources, *_sources(each, victims, links, boxes)))
+            whom = dict.fromkeys((*before.whom, each.whom))
+            badges[key] = Badge(before.blame, tuple(sources)[:MAX_SOURCES], tuple(whom))
     bold = (replace(mark, harmful=True) if index in guilty else mark for index, mark in enumerate(found))
     drawn = (mark for index, mark in enumerate(bold) if index in guilty or mark.cause != FROZEN)
     return tuple(drawn), tuple(badges.values())
@@ -164,10 +174,15 @@ def _same(mark: Mark, each: Blame, victims: set[int], boxes: Sequence[Box]) -> b
     return mark.source in victims or (bool(each.model) and boxes[mark.source].model == each.model)
 
 
-def _exits(each: Blame, victims: set[int], links: Sequence[Link], boxes: Sequence[Box]) -> tuple[int, ...]:
+def _sources(each: Blame, victims: set[int], links: Sequence[Link], boxes: Sequence[Box]) -> tuple[int, ...]:
+    """Boxes that a plate hangs on: where a gradient is lost, else the few of a part that it is about."""
+    if each.lost and (each.location is not None or each.state == "none"):
+        return _exits(victims, links, boxes)
+    return tuple(sorted(victims)) if each.whom and len(victims) <= MAX_TIES else ()
+
+
+def _exits(victims: set[int], links: Sequence[Link], boxes: Sequence[Box]) -> tuple[int, ...]:
     """Boxes with lost gradients that lead to no other of them."""
-    if not each.lost:
-        return ()
     after: dict[int, set[int]] = {}
     for link in links:
         after.setdefault(link.source, set()).add(link.target)

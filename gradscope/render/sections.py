@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradscope.diagnosis.finding import Severity
+from gradscope.diagnosis.finding import Severity, State
+from gradscope.diagnosis.idle import stopped
 from gradscope.render.findings import anchor, article
 from gradscope.render.flows import flow_words
 from gradscope.render.markup import Markup, join, table, tag, words
@@ -21,7 +22,8 @@ from gradscope.render.table import (
     turned_flow_table,
 )
 from gradscope.render.twins import folded
-from gradscope.render.words import census, count, drawn_steps, known_words, number, split_models, verdict
+from gradscope.render.verdict import verdict
+from gradscope.render.words import census, count, drawn_steps, known_words, number, split_models
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -111,7 +113,7 @@ def _card(report: Report, model: ModelSummary) -> Markup:
     tone = STATE_TONES[model.state]
     if tone is Tone.GOOD and any(finding.severity is Severity.ERROR for _, finding in found):
         tone = Tone.NONE
-    held = f"{model.flowing} of {count(model.trainable, 'parameter')} flowing"
+    held = f"{model.flowing} of {count(model.trainable, 'parameter')} flowing{_at_times(report, model)}"
     if not model.trainable:
         held = f"{count(model.parameters, 'parameter')}, none trainable"
     frozen = model.parameters - model.trainable if model.trainable else 0
@@ -127,6 +129,14 @@ def _card(report: Report, model: ModelSummary) -> Markup:
         tag("ul", *links, class_="links") if links else "",
         class_=f"card b-{tone}",
     )
+
+
+def _at_times(report: Report, model: ModelSummary) -> str:
+    """How many of those that flow are intermittent, and how many are so no more: the rest gets one at each step."""
+    mine = next((each.parameters for each in report.run.models if each.name == model.name), ())
+    sometimes = sum(report.states[uid] is State.INTERMITTENT for uid in mine)
+    over = sum(report.states[uid] is State.INTERMITTENT and uid in stopped(report.run) for uid in mine)
+    return f" ({sometimes - over} intermittent)" * (sometimes > over) + f", {over} no more" * (over > 0)
 
 
 def _link(index: int, finding: Finding) -> Markup:
@@ -251,7 +261,9 @@ def _seen(report: Report) -> Markup:
     ]
     idle = [model.name for model in run.models if model.expected_idle]
     facts += [f"{name} was declared to get no gradient" for name in idle]
-    states = tag("p", "Parameters: ", census(report.states.values()), class_="quiet") if report.states else ""
+    over = sum(report.states[uid] is State.INTERMITTENT for uid in stopped(run))
+    counted = census(report.states.values()) + f"; {over} of the intermittent no more" * (over > 0)
+    states = tag("p", "All parameters: ", counted, class_="quiet") if report.states else ""
     lists = [tag("ul", *(tag("li", fact) for fact in facts)), states]
     if run.notes:
         lists += [tag("h3", "Not seen"), tag("ul", *(tag("li", words(note)) for note in run.notes))]

@@ -41,7 +41,7 @@ def find_repeats(
         if node.kind != "parameter" or stream.after[position] or position in ends:
             shapes.busy.add(path)
         if node.kind == "parameter":
-            whole.add(("parameter", node.live, node.uid in known.frozen))
+            whole.add(("parameter", node.live, *known.told_of(node.uid)))
         elif (name := known.class_of(key)) or node.kind == "op":
             kind.add(name or stream.names[position])
             whole.add(("class", name or stream.names[position]))

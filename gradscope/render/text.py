@@ -19,6 +19,7 @@ from gradscope.render.flows import flow_words
 from gradscope.render.grid import Paint, grid, shortened
 from gradscope.render.table import Tone, flow_table, models_table, place, ranks_table, turned_flow_table
 from gradscope.render.twins import Shown, folded, likewise_all
+from gradscope.render.verdict import verdict
 from gradscope.render.words import (
     callers,
     census,
@@ -28,7 +29,6 @@ from gradscope.render.words import (
     listing,
     seen,
     split_models,
-    verdict,
     victims,
 )
 

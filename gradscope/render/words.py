@@ -1,19 +1,18 @@
-"""The words of the report: numbers, states, counts and the verdict, the same in every output."""
+"""The words of the report: numbers, states and counts, the same in every output."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from gradscope.diagnosis.finding import SEVERITY_ORDER, Finding, Severity, State
+from gradscope.diagnosis.finding import Finding, Severity, State
 from gradscope.records.columns import is_measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gradscope.records import Graph, Job, Location, RankRow, Run
+    from gradscope.records import Graph, Location, Run
     from gradscope.report import FlowRow, ModelSummary, Report
 
 STATE_WORDS = {
@@ -37,22 +36,6 @@ _FRAMES = (2, 5)
 
 _FEW_CALLS, _OVER = 5, 0.05
 """Calls, and share of all calls, from which it is told that a line reached a model no more."""
-_OF_RANKS = "GS6"
-"""Codes of findings about ranks, whose sentence says which."""
-_HEADLINES = {
-    State.NONE: "No gradient reaches",
-    State.ZERO: "Only zero gradients reach",
-    State.NONFINITE: "NaN or Inf gradients reach",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The first thing the reader sees. `worst` is None when all is well; an info if some model got no more gradient."""
-
-    worst: Severity | None
-    headline: str
-    counts: str
 
 
 def drawn_steps(graph: Graph) -> str:
@@ -185,101 +168,3 @@ def fold(frames: Sequence[Location]) -> list[Location | int]:
 def gap(hidden: int) -> str:
     """What stands for the frames that `fold` left out."""
     return f"... {hidden} more frames ..."
-
-
-def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdict:
-    """What the report, or the given findings of it, come down to."""
-    chosen = report.findings if findings is None else tuple(findings)
-    loud = [f for f in chosen if f.severity is not Severity.INFO] if findings is None else list(chosen)
-    worst = min((f.severity for f in loud), key=SEVERITY_ORDER.index, default=None)
-    said = [count(n, s.value) for s in SEVERITY_ORDER if (n := sum(f.severity is s for f in chosen))]
-    run = report.run
-    ran = [count(run.steps, "step"), count(run.backwards, "backward pass", "backward passes")]
-    if run.traced:
-        ran.append(f"{run.traced} traced")
-    if report.passed:
-        said.append(f"{count(report.passed, 'finding')} let pass")
-    facts = "; ".join(", ".join(part) for part in (said, ran) if part)
-    if worst is None:
-        unheard = run.job.unheard if run.job is not None else None
-        if unheard is not None:
-            why = f"{unheard.missing}{_uneven(report.run.job, unheard)}"
-            return Verdict(Severity.WARNING, f"{_calm(report)}; rank {unheard.rank}: {why}", facts)
-        return Verdict(Severity.INFO if _stopped(report) else None, _calm(report), facts)
-    return Verdict(worst, _alarm(report, [f for f in loud if f.severity is worst]), facts)
-
-
-def _calm(report: Report) -> str:
-    if not report.models:
-        return "No model was seen"
-    if not report.run.trained:
-        return "No backward pass was seen"
-    stopped = _stopped(report)
-    frozen = {m.name for m in report.models if m.state is State.INTERMITTENT and not m.trainable}
-    gone = stopped | frozen
-    flowing = [m.name for m in report.models if m.state in (State.FLOWING, State.INTERMITTENT) and m.name not in gone]
-    if len(flowing) == len(report.models):
-        return f"Gradients flow in {_all(len(flowing))}"
-    states = {m.name: STATE_WORDS[m.state] for m in report.models}
-    states |= dict.fromkeys(frozen, "frozen since it was trained") | dict.fromkeys(stopped, "none any more")
-    states = {
-        name: said + (_frozen_at(report, name) if said.startswith("frozen") else "") for name, said in states.items()
-    }
-    others = listing([f"{name}: {state}" for name, state in states.items() if name not in flowing], 3)
-    start = "Gradients" if report.passed or gone or not flowing else "Nothing wrong: gradients"
-    return f"{start} flow in {len(flowing)} of {count(len(report.models), 'model')}; {others}"
-
-
-def _frozen_at(report: Report, name: str) -> str:
-    """The line that froze all of a model, where one did and was seen."""
-    uids = next((model.parameters for model in report.run.models if model.name == name), ())
-    lines = {p.frozen_at[-1:] for uid in uids if not (p := report.run.parameters[uid]).trainable}
-    line = lines.pop() if len(lines) == 1 else ()
-    return f" at {brief(line[0])}" if line else ""
-
-
-def _uneven(job: Job | None, failed: RankRow) -> str:
-    """That a rank failed in a pass that no other had, all of which came to their end."""
-    others = [row for row in job.rows if row.rank != failed.rank] if job is not None else []
-    most = max((row.backwards for row in others), default=0)
-    if not most or any(row.missing for row in others) or failed.backwards <= most:
-        return ""
-    return (
-        f", in backward pass {failed.backwards} when the others had ended after {most}: give all ranks as many batches"
-        " (DistributedSampler, drop_last=True), or use Join"
-    )
-
-
-def _stopped(report: Report) -> set[str]:
-    """Models that get no gradient any more, as an info says of all that is trainable in them."""
-    trainable = {m.name: m.trainable or m.parameters for m in report.models}
-    return {
-        f.model for f in report.findings if f.state == State.NONE and f.severity is Severity.INFO
-        and f.code == "GS104" and len(f.parameters) == trainable.get(f.model)
-    }  # fmt: skip
-
-
-def _all(models: int) -> str:
-    few = {1: "the model", 2: "both models"}
-    return few.get(models, f"all {models} models")
-
-
-def _alarm(report: Report, findings: list[Finding]) -> str:
-    first = findings[0]
-    start = _HEADLINES.get(State(first.state)) if first.state in set(State) else None
-    if start is None or not first.model or first.code.startswith(_OF_RANKS):
-        return first.message.rstrip(".")
-    alike = list(dict.fromkeys(_whom(report, f) for f in findings if f.state == first.state and f.model))
-    said = f"{start} {listing(alike, 3)}"
-    broken = [f for f in findings if f.state == State.NONFINITE and f.model and not f.code.startswith(_OF_RANKS)]
-    if broken and first.state != State.NONFINITE:  # nothing may hide that a model is lost
-        alike = list(dict.fromkeys(_whom(report, f) for f in broken))
-        said += f"; {_HEADLINES[State.NONFINITE]} {listing(alike, 3)}"
-    return said
-
-
-def _whom(report: Report, finding: Finding) -> str:
-    part = victims(report, finding)
-    model = f"an earlier {finding.model}" if finding.earlier else finding.model
-    whom = f"{part} of {model}" if " of " in part else model
-    return f"{whom} ({brief(finding.location)})" if finding.location else whom

@@ -90,7 +90,9 @@ def test_absence_is_a_gap_in_the_norms():
     ax = figures.plot_norms(on_one_line(report_for_figures())).axes[0]
     decoder, critic = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 12]
 
-    assert "encoder (no gradient)" in [t.get_text() for t in ax.get_legend().get_texts()]
+    looks = dict(zip([t.get_text() for t in ax.get_legend().get_texts()], ax.get_legend().legend_handles, strict=True))
+    assert not isinstance(absent := looks["encoder (no gradient)"], Line2D) or absent.get_linestyle() == "None"
+    assert looks["decoder"].get_linestyle() == "-"
     assert np.isfinite(decoder).all()
     assert [i for i, y in enumerate(critic) if np.isfinite(y)] == [0, 3, 9]  # NaN at 6, absent elsewhere
     assert not (np.nan_to_num(critic, nan=1) == 0).any()

@@ -209,3 +209,15 @@ def test_a_card_tells_what_was_applied_where_it_is_something_else():
 
     assert "applied" not in render_page(builders.make_report(run, []), sources={})
     assert ", applied 1" in render_page(builders.make_report(replace(run, events=tuple(halved)), []), sources={})
+
+
+def test_a_card_says_how_many_flow_at_some_steps_only_as_the_page_counts_them():
+    run = builders.make_run({"moe": {"a": 0.1, "b": 0.1, "c": 0.1, "d": 0.1}, "head": {"a": 0.2}})
+    at_times = replace(run.tallies[0], steps=8, steps_none=3, none_streak=0)
+    stopped = replace(run.tallies[0], steps=8, steps_none=6, none_streak=6)
+    run = replace(run, tallies={**run.tallies, 0: at_times, 1: at_times, 2: stopped})
+    text = "".join(Page(render_page(builders.make_report(run))).text)
+
+    assert "3 of 4 parameters flowing (2 intermittent), 1 no more" in text
+    assert "1 of 1 parameter flowing" in text
+    assert "2 flowing, 3 intermittent; 1 of the intermittent no more" in text

@@ -9,7 +9,8 @@ import pytest
 
 from gradscope.diagnosis.finding import Severity
 from gradscope.records import Location
-from gradscope.render.words import brief, number, verdict
+from gradscope.render.verdict import verdict
+from gradscope.render.words import brief, number
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,25 @@ def test_a_verdict_names_every_model_of_the_worst_kind():
 
     assert verdict(builders.make_report(run, findings)).headline == (
         "No gradient reaches encoder (extractor.py:14), 1 of 2 parameters of critic (extractor.py:14)"
+    )
+
+
+def test_a_headline_counts_all_that_is_lost_in_a_model_and_says_what_its_line_is_to_blame_for():
+    run = builders.make_run({"moe": ("router", "a", "b", "c"), "net": ("a", "b")})
+    findings = [
+        builders.make_finding("moe", ("router",)),
+        builders.make_finding("net", ("a",)),
+        builders.make_finding("moe", ("a", "b"), code="GS102", severity=Severity.WARNING, path=()),
+        builders.make_finding("net", ("b",), severity=Severity.WARNING, path=()),
+        builders.make_finding("moe", ("c",), severity=Severity.INFO, path=()),
+    ]
+
+    assert verdict(builders.make_report(run, findings)).headline == (
+        "No gradient reaches 3 of 4 parameters of moe (1 of them at extractor.py:14), "
+        "net (1 of its parameters at extractor.py:14)"
+    )
+    assert verdict(builders.make_report(run, findings), findings[:1]).headline == (
+        "No gradient reaches 1 of 4 parameters of moe (extractor.py:14)"
     )
 
 
