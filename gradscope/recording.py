@@ -166,7 +166,7 @@ class RunRecorder:
         joined = self._gap or self._shape() != self._known
         due = step >= self._renew_step and now >= self._renew_time
         renews = due or (joined and (self._joins < FREE_JOINS or now >= self._join_time))
-        renews = renews and not (inside and (watcher._open or watcher._late))
+        renews = renews and not (inside and (watcher._open or watcher.passing.late))
         if renews and not inside:
             watcher.catch_up()
         events = self._fresh()
@@ -183,7 +183,7 @@ class RunRecorder:
         """The events that were not handed over, up to the first whose norms are still on their way."""
         assert self._capture is not None
         watcher = self._capture.watcher
-        late = watcher._late[0].clock if watcher._late is not None else None
+        late = watcher.passing.late[0].clock if watcher.passing.late is not None else None
         kept = watcher.log.events()
         first = len(kept)
         while first and kept[first - 1].clock > self._clock:

@@ -15,6 +15,8 @@ from torch.optim import optimizer as torch_optimizer
 
 import gradscope
 from gradscope.capture import failure
+from gradscope.capture.hooks import Watcher
+from gradscope.capture.passing import PassProbe
 from gradscope.errors import GradscopeError, NameClashError, NothingWatchedError, NotTrainableError, ProbeWarning
 from gradscope.records import Backward
 
@@ -549,14 +551,14 @@ def test_explain_traces_and_leaves_nothing(parts):
 # --- when we fail -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["_log_backward", "_measure", "path"])
-def test_a_failing_probe_warns_once_and_training_goes_on(parts, where, monkeypatch):
+@pytest.mark.parametrize(("of", "where"), [(PassProbe, "log"), (PassProbe, "_measure"), (Watcher, "path")])
+def test_a_failing_probe_warns_once_and_training_goes_on(parts, of, where, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("broken on purpose")
 
     before = parts[0].weight.clone()
     with gradscope.watch(encoder=parts[0], decoder=parts[1]) as scope:
-        monkeypatch.setattr(type(scope._capture.watcher), where, broken)
+        monkeypatch.setattr(of, where, broken)
         with pytest.warns(ProbeWarning, match="broken on purpose") as told:
             [step(*parts) for _ in range(3)]
         assert len(told) == 1

@@ -48,3 +48,24 @@ def test_the_step_of_the_first_nan_is_kept():
 def test_a_count_has_what_a_tally_has():
     assert Count().freeze() == Tally()
     assert Count.since(Tally(backwards=3, norm_last=0.5)).freeze() == Tally(backwards=3, norm_last=0.5)
+
+
+MIXED = {
+    "healthy": [(0, (1.0, 2.0)), (1, (3.0, 4.0)), (0, (5.0, 6.0)), (1, (7.0, 8.0))] * 3,
+    "the last ones not measured": [(1, (1.0, 2.0)), (0, (3.0, 4.0)), (1, (None, None)), (0, (None, None))],
+    "zeros between": [(0, (0.0, 2.0)), (1, (1.0, 0.0)), (0, (0.0, 2.0)), (0, (0.0, 1.0)), (1, (0.0, 0.0))],
+    "not a number between": [(0, (1.0, 2.0)), (1, (float("nan"), 4.0)), (0, (5.0, 6.0)), (1, (7.0, 8.0))] * 2,
+}
+
+
+@pytest.mark.parametrize("passes", MIXED.values(), ids=MIXED)
+def test_passes_of_two_kinds_in_turn_are_counted_as_one_by_one(passes):
+    """As of a GAN: both reach parameter 1."""
+    cohorts = Cohort((0, 1)), Cohort((1, 2))
+    log, counts = Log(), {uid: Count() for uid in (0, 1, 2)}
+    for index, (kind, norms) in enumerate(passes):
+        column = Column(cohorts[kind], norms)
+        log.delivered(index, index, column)
+        for uid, norm in column.items():
+            counts[uid].delivered(index, index, norm)
+    assert log.tallies() == {uid: count.freeze() for uid, count in counts.items()}

@@ -77,4 +77,4 @@ def _extent(capture: Capture) -> tuple[int, ...]:
     registry, watcher = capture.registry, capture.watcher
     held = sum(len(known.uids) for known in watcher.book.known)
     names = len(registry.models), len(registry.entries), registry.freezes
-    return (*names, len(watcher.book.known), held, len(watcher.cohorts), *capture.origins.extent())
+    return (*names, len(watcher.book.known), held, len(watcher.passing.cohorts), *capture.origins.extent())

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradscope.capture.rows import Row, together
 from gradscope.capture.sample import Sample, Samples
 from gradscope.records import Arrivals, Backward, Clear, Event, OptimizerStep, Passes, Tally
 from gradscope.records.columns import Column, is_measured
@@ -27,7 +28,8 @@ BETWEEN = 400
 NUMBERS = 1_000_000
 """... or fewer, so that each half keeps about this many norms: 8 MB."""
 ROWS = 64
-"""Backward passes that are counted at once."""
+"""Backward passes that are counted at once, and events that are filed at once: between two steps of a training all of
+our code has to be fetched from memory again, which takes longer than running it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +53,8 @@ class Log:
     bad: frozenset[int] = frozenset()
     """Parameters whose last measured gradient is NaN or Inf."""
     _counts: dict[int, Count] = field(default_factory=dict)
+    _new: list[Event | tuple[type[Event], tuple[Any, ...]]] = field(default_factory=list)
+    """The newest, which are not filed yet, and some of them not made."""
     _head: list[Event] = field(default_factory=list)
     _tail: deque[Event] = field(default_factory=deque)
     _head_numbers: int = 0
@@ -62,7 +66,7 @@ class Log:
     _updates: Sample[Event] = field(default_factory=lambda: Sample(_numbers, BETWEEN, NUMBERS))
     _widened: Clear | None = None
     _wide: set[int] = field(default_factory=set)
-    _rows: list[tuple[int, int, Column]] = field(default_factory=list)
+    _rows: list[Row] = field(default_factory=list)
     _steps: dict[int, tuple[StepKind, int]] = field(default_factory=dict)
 
     def tick(self) -> int:
@@ -72,16 +76,37 @@ class Log:
     # --- events ----------------------------------------------------------------------------------------------
 
     def append(self, event: Event) -> None:
+        if self._widened is not None:
+            self._narrow()
+        self._new.append(event)
+        if len(self._new) >= ROWS:
+            self._file()
+
+    def note(self, kind: type[Event], *fields: Any) -> None:
+        """Append an event that is made when somebody asks for it."""
+        if self._widened is not None:
+            self._narrow()
+        self._new.append((kind, fields))
+        if len(self._new) >= ROWS:
+            self._file()
+
+    def _file(self) -> None:
+        """Put the new events to the others, and those that nobody keeps out."""
         self._narrow()
-        if isinstance(event, Backward):
-            self._lines.add(event)
-        size = _numbers(event)
-        if not self._tail and len(self._head) < HEAD and self._head_numbers + size <= NUMBERS:
-            self._head.append(event)
-            self._head_numbers += size
-            return
-        self._tail.append(event)
-        self._tail_numbers += size
+        new, self._new = self._new, []
+        for event in map(_made, new):
+            if isinstance(event, Backward):
+                self._lines.add(event)
+            size = _numbers(event)
+            if not self._tail and len(self._head) < HEAD and self._head_numbers + size <= NUMBERS:
+                self._head.append(event)
+                self._head_numbers += size
+                continue
+            self._tail.append(event)
+            self._tail_numbers += size
+            self._let_go()
+
+    def _let_go(self) -> None:
         while len(self._tail) > 1 and (len(self._tail) > TAIL or self._tail_numbers > NUMBERS):
             event = self._tail.popleft()
             self._tail_numbers -= _numbers(event)
@@ -92,13 +117,14 @@ class Log:
                 self._updates.add(event.step, event)
 
     def replace_last(self, event: Event) -> None:
-        self._put(event, self._tail or self._head, -1)
+        self._put(event, self._new or self._tail or self._head, -1)
 
     def _put(self, event: Event, events: Any, place: int) -> None:
-        """Put an event in the place of one in the head or the tail."""
-        more = _numbers(event) - _numbers(events[place])
-        self._tail_numbers += more * (events is self._tail)
-        self._head_numbers += more * (events is self._head)
+        """Put an event in the place of one in the head or the tail, or among the new ones."""
+        if events is not self._new:
+            more = _numbers(event) - _numbers(events[place])
+            self._tail_numbers += more * (events is self._tail)
+            self._head_numbers += more * (events is self._head)
         events[place] = event
 
     def widen(self, event: Clear, more: frozenset[int]) -> None:
@@ -115,7 +141,8 @@ class Log:
 
     def replace(self, old: Event, new: Event) -> None:
         """Put an event in the place of one that is not far back, if that is still kept."""
-        for events in (self._tail, self._head):
+        events: Any
+        for events in (self._new, self._tail, self._head):
             for index in range(len(events) - 1, max(len(events) - 20, -1), -1):
                 if events[index] is old:
                     self._put(new, events, index)
@@ -128,23 +155,36 @@ class Log:
         return self.step + 1 if last is not None and last.step == self.step else self.step
 
     def last(self) -> Event | None:
+        if self._new:
+            self._new[-1] = event = _made(self._new[-1])
+            return event
         return self._tail[-1] if self._tail else self._head[-1] if self._head else None
 
+    def last_norms(self) -> Column | None:
+        """Those of the last event, if that is a backward pass."""
+        last = self._new[-1] if self._new else self.last()
+        if isinstance(last, tuple):
+            return last[1][_NORMS] if last[0] is Backward else None
+        return last.norms if isinstance(last, Backward) and isinstance(last.norms, Column) else None
+
     def events(self) -> tuple[Event, ...]:
-        self._narrow()
+        self._file()
         return (*self._head, *self._tail)
 
     def between(self) -> tuple[Event, ...]:
         """Of the passes and sampled updates that lie between, a sample in order."""
+        self._file()
         kept = (event for _, event in (*self._passes.kept, *self._updates.kept))
         return tuple(sorted(kept, key=lambda event: event.clock))
 
     def lines(self) -> tuple[Passes, ...]:
         """How often each line ran a pass, and what it ever reached."""
+        self._file()
         return self._lines.freeze()
 
     def arrivals(self) -> Arrivals:
         """Which parameters were reached when, by all passes whose norms have come."""
+        self._settle_rows()
         return self._spread.freeze()
 
     # --- tallies ---------------------------------------------------------------------------------------------
@@ -168,8 +208,7 @@ class Log:
 
     def delivered(self, backward: int, step: int, norms: Column) -> None:
         """A backward pass, in this step, delivered gradients with these norms."""
-        self._spread.add(norms.cohort, measured=is_measured(norms))
-        if self._rows and (norms.cohort is not self._rows[-1][2].cohort or len(self._rows) >= ROWS):
+        if len(self._rows) >= ROWS:
             self._settle_rows()
         self._rows.append((backward, step, norms))
         if self.bad or not norms.finite:
@@ -195,6 +234,12 @@ class Log:
 
     def _settle_rows(self) -> None:
         rows, self._rows = self._rows, []
+        for *_, norms in rows:
+            self._spread.add(norms.cohort, measured=norms.is_measured)
+        for group in together(rows):
+            self._settle_group(group)
+
+    def _settle_group(self, rows: list[Row]) -> None:
         if len(rows) > 2 and all(norms.row or len(norms.missing) == len(norms) for *_, norms in rows):
             first, last = rows[0][0], rows[-1][0]
             uids = rows[0][2].cohort.uids
@@ -226,6 +271,13 @@ class Log:
 
     def tallies(self) -> dict[int, Tally]:
         return {uid: count.freeze() for uid, count in self.counts.items()}
+
+
+_NORMS = list(Backward.__dataclass_fields__).index("norms")
+
+
+def _made(event: Event | tuple[type[Event], tuple[Any, ...]]) -> Event:
+    return event[0](*event[1]) if isinstance(event, tuple) else event
 
 
 def _numbers(event: Event) -> int:

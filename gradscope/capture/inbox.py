@@ -1,7 +1,9 @@
 """Who received a gradient: one tiny hook per parameter, and which backward pass it belongs to.
 
-* The hook appends a number to a list; everything else is done once per pass. The hooks hold this inbox, and the inbox
-  holds the watcher weakly, so a forgotten scope is collected although torch keeps the hooks.
+* The hook notes who received which gradient, in its which version, while all of that is at hand: to look for it again
+  when the pass is over costs several times as much. Everything else is done once per pass.
+* The hooks hold this inbox, and the inbox holds the watcher weakly, so a forgotten scope is collected although torch
+  keeps the hooks. Of gradients there are weak references only.
 * A pass is known by the engine's task number. A checkpoint's inner pass has its own and belongs to the outer one;
   a pass that an exception ended is noticed when the next one begins.
 * Parameters that cannot be hooked yet are waited for: lazy ones until their module ran, frozen ones until they
@@ -14,34 +16,53 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.autograd import Variable
 from torch.nn.parameter import is_lazy
 
+from gradscope.capture.left import Arrived, Reference
 from gradscope.capture.parameters import Registry
 
 _task: Callable[[], int] = torch._C._current_graph_task_id
+_queue: Callable[[Callable[[], None]], None] = Variable._execution_engine.queue_callback
+_ref = weakref.ref
 
 EXPECTED = 64
 """Nameless parameters that are hooked; one that the pass reaches is enough."""
 
 
+class Listener(Protocol):
+    """Who is told of passes."""
+
+    def begins(self, uid: int) -> bool:
+        """The first gradient of an engine task arrives; returns whether the end of that task ends the pass."""
+
+    def ends(self) -> None:
+        """The pass is over."""
+
+
 class Inbox:
     """Hooks on parameters, and what they have gathered since the last pass was taken out."""
 
-    def __init__(self, registry: Registry, begins: Callable[[int], bool], ends: Callable[[], None]) -> None:
+    def __init__(self, registry: Registry, listener: Listener) -> None:
         self.registry = registry
-        self.uids: list[int] = []
+        self._uids: list[int] = []
+        self._marks: list[Reference | int] = []
+        self._versions: list[int] = []
+        self.light = False
+        """Gradients of the running pass are noted by their ids."""
+        self.doubly = False
+        """The running pass builds a graph of itself."""
         self.waiting: set[int] = set()
         """Parameters that do not require a gradient yet."""
         self.task = -1
         self._tasks: set[int] = set()
         self._hook = _hook(self)
-        self._begins = weakref.WeakMethod(begins)
-        self._ends = weakref.WeakMethod(ends)
+        self._listener = weakref.ref(listener)
+        self._ends = _ends(self._listener)
         self._handles: dict[int, tuple[weakref.ref[torch.Tensor], Any]] = {}
         self._lazy: dict[int, Any] = {}
         self._expected: list[Any] = []
@@ -83,6 +104,11 @@ class Inbox:
             self._expect_no_more()
         return fresh
 
+    def thawed(self) -> list[int]:
+        """Those of the waiting that require a gradient by now, or are gone."""
+        tensors = [(uid, self.registry.entries[uid].ref()) for uid in self.waiting]
+        return [uid for uid, tensor in tensors if tensor is None or tensor.requires_grad]
+
     def _expect_no_more(self) -> None:
         for handle in self._expected:
             handle.remove()
@@ -117,45 +143,58 @@ class Inbox:
     def switch(self, task: int, uid: int = -1) -> None:
         """A gradient arrives from another engine task than the last one, of this parameter."""
         if task not in self._tasks:
-            begins = self._begins()
-            if begins is not None and begins(uid):
-                self._queue()
+            listener = self._listener()
+            if listener is not None and listener.begins(uid):
+                _queue(self._ends)
             self._tasks.add(task)
         self.task = task
 
-    def _queue(self) -> None:
-        self.afterwards(self._ends)
-
-    def afterwards(self, ends: Callable[[], None] | weakref.WeakMethod[Callable[[], None]]) -> None:
+    def afterwards(self, method: Callable[[], None]) -> None:
         """Call a method when the running pass is over, behind what is queued already."""
-        weak = ends if isinstance(ends, weakref.WeakMethod) else weakref.WeakMethod(ends)
+        weak = weakref.WeakMethod(method)
 
-        def done() -> None:
-            end = weak()
-            if end is not None:
-                end()
+        def call() -> None:
+            found = weak()
+            if found is not None:
+                found()
 
-        Variable._execution_engine.queue_callback(done)
+        _queue(call)
 
-    def take(self) -> list[int]:
-        """The uids of the pass that is over, in order of arrival."""
-        uids, self.uids[:] = list(self.uids), []
+    def take(self) -> Arrived:
+        """What the pass that is over has brought."""
+        uids, marks, versions = self._uids, self._marks, self._versions
+        taken = Arrived(uids.copy(), marks.copy(), versions.copy(), self.light, self.doubly)
+        uids.clear()
+        marks.clear()
+        versions.clear()
         self.task = -1
         self._tasks.clear()
-        return uids
+        return taken
+
+
+def _ends(listener: weakref.ref[Listener]) -> Callable[[], None]:
+    def ends() -> None:
+        found = listener()
+        if found is not None:
+            found.ends()
+
+    return ends
 
 
 def _hook(inbox: Inbox) -> Callable[[int, torch.Tensor], None]:
     """One function for all parameters: what the garbage collector has to look at per parameter is little."""
-    add = inbox.uids.append
+    add, mark, stamp = inbox._uids.append, inbox._marks.append, inbox._versions.append
 
     def hook(uid: int, parameter: torch.Tensor) -> None:
         if _task() != inbox.task:
             inbox.switch(_task(), uid)
         # Now: it is called for a custom function that returned None, too; and a hook of the user's, called after it,
         # may step and free the gradient at once.
-        if parameter.grad is not None:
+        gradient = parameter.grad
+        if gradient is not None:
             add(uid)
+            mark(id(gradient) if inbox.light else _ref(gradient))
+            stamp(gradient._version)
 
     return hook
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 from gradscope.capture.events import Log
-from gradscope.capture.gradients import Fate, Gradients
+from gradscope.capture.gradients import Gradients
+from gradscope.capture.left import Fate
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import Stack, call_path
 from gradscope.records import Clear, Path, Write
@@ -24,6 +26,7 @@ class Ledger:
         self.sees_clears = False
         """Tracing tells when gradients are cleared; without it that is read off the gradients."""
         self._paths: dict[tuple[Any, ...], Path] = {}
+        self._recent: deque[tuple[tuple[Any, ...], Path]] = deque(maxlen=8)
 
     def finish_backward(self) -> None:
         """Close the open backward pass."""
@@ -35,30 +38,38 @@ class Ledger:
 
     def path(self, stack: Stack) -> Path:
         """The lines of a stack; the same stack gives the same path. Each backward() of a line has a path of its own."""
-        known = self._paths.get(stack.frames)
-        if known is None:
+        frames = stack.frames
+        for known, path in self._recent:  # to compare two takes less than to look up one
+            if known == frames:
+                return path
+        found = self._paths.get(frames)
+        if found is None:
             if len(self._paths) > 4096:
                 self._paths.clear()
-            known = self._paths[stack.frames] = call_path(stack, "backward")
-        return known
+            found = self._paths[frames] = call_path(stack, "backward")
+        self._recent.appendleft((frames, found))
+        return found
 
     def uid_of_grad(self, tensor: torch.Tensor) -> int:
         """The parameter whose gradient a tensor is, or -1."""
         return self.gradients.owner(tensor)
 
     def log_clears(self, fate: Fate) -> None:
-        for gone, to_none in ((fate.gone, True), (fate.zeroed, False)):
-            if gone:
-                self.log.append(Clear(self.log.tick(), self.log.step, gone, (), to_none))
+        if fate.gone:
+            self.log.note(Clear, self.log.tick(), self.log.step, fate.gone, (), True)
+        if fate.zeroed:
+            self.log.note(Clear, self.log.tick(), self.log.step, fate.zeroed, (), False)
 
     def reconcile(self) -> None:
         """Look for gradients that were cleared since the last look, before clearing is told."""
         self.catch_up()
         uids = sorted(self.gradients.holding)
         tensors = [self.registry.tensor(uid) for uid in uids]
-        fate = self.gradients.compared(uids, [None if tensor is None else tensor.grad for tensor in tensors])
+        grads = [None if tensor is None else tensor.grad for tensor in tensors]
+        fate = self.gradients.compared(uids, grads)
+        self.gradients.note(uids, grads)
         self.log_clears(fate)
-        self.gradients.holding -= fate.gone | fate.zeroed
+        self.gradients.let_go(fate.gone | fate.zeroed)
 
     def cleared(self, uids: Iterable[int], stack: Stack, *, to_none: bool) -> None:
         """Gradients were set to None or zero."""
@@ -66,7 +77,7 @@ class Ledger:
         gone = frozenset(uid for uid in uids if uid in self.gradients.holding)
         if not gone:
             return
-        self.gradients.holding -= gone
+        self.gradients.let_go(gone)
         path = self.path(stack)
         last = self.log.last()
         if isinstance(last, Clear) and last.path == path and last.to_none == to_none:

@@ -34,7 +34,7 @@ class Loop:
         self.whole = False
         """... and nothing of the turn lies outside of the steps so marked."""
         self.on_step: list[Callable[[int], None]] = []
-        self._stepped: set[int] = set()
+        self.done: set[int] = set()
         """Optimizers that stepped in this turn."""
         self._first: Path = ()
         """The backward line that began this turn."""
@@ -44,13 +44,13 @@ class Loop:
 
     def steps(self, optimizer: int) -> None:
         """An optimizer is about to step."""
-        if optimizer in self._stepped and not self.explicit:
+        if optimizer in self.done and not self.explicit:
             self.turn()
         self.stop_at_limit()
 
     def stepped(self, optimizer: int) -> None:
         """An optimizer has stepped."""
-        self._stepped.add(optimizer)
+        self.done.add(optimizer)
 
     def backward(self, path: Path, *, by_hand: bool, waited_for: Callable[[set[int]], bool]) -> None:
         """A pass at a line. `by_hand`: there is no optimizer, and something was cleared or written since the last.
@@ -59,16 +59,16 @@ class Loop:
         have.
         """
         again = path == self._first and not self.explicit
-        if again and self._stepped and waited_for(self._stepped):
+        if again and self.done and waited_for(self.done):
             return
-        if again and (self._stepped or (by_hand and self._log.backwards > self._passes)):
+        if again and (self.done or (by_hand and self._log.backwards > self._passes)):
             self.turn()
         if not self._first:
             self._first = path
 
     def turn(self) -> None:
         """A turn of the loop is over."""
-        self._stepped.clear()
+        self.done.clear()
         self._first = ()
         self._passes = self._log.backwards
         step = self._log.step

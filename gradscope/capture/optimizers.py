@@ -34,6 +34,10 @@ class Known:
     """The same as a set."""
     ids: list[list[int]] = field(default_factory=list)
     """Per group: the ids of its tensors, by which a change is noticed."""
+    lrs: tuple[float | None, ...] = ()
+    """Per group: its rate, as a number."""
+    rates: list[tuple[Any, Any]] = field(default_factory=list)
+    """Per group: its rate now and at first, by which a change of these is noticed."""
     entries: int = 0
     """How many parameters there were when its groups were read: a new one may have the id of one that is gone."""
     past: frozenset[int] = frozenset()
@@ -115,7 +119,12 @@ class OptimizerBook:
             if only_known and not any(self.registry.uid(p) >= 0 for p in params):
                 return -1
             number = self._add(optimizer)
-        self.read(number)
+        known = self.known[number]
+        groups = optimizer.param_groups
+        ids = [list(map(id, group["params"])) for group in groups]
+        entries = len(self.registry.entries)
+        if ids != known.ids or entries != known.entries or [*map(_raw_rates, groups)] != known.rates:
+            self.read(number)
         return number
 
     def read(self, number: int) -> None:
@@ -133,6 +142,10 @@ class OptimizerBook:
         else:
             self._read_groups(known, optimizer)
             known.ids, known.entries = ids, len(self.registry.entries)
+        known.lrs = tuple(group.lr for group in known.groups)
+        rates = [*map(_raw_rates, optimizer.param_groups)]
+        # A tensor is written to, and would have to be waited for: it is never said to be the rate that it was.
+        known.rates = [] if any(isinstance(rate, torch.Tensor) for pair in rates for rate in pair) else rates
         # LRScheduler writes the rate it started from into every group.
         known.scheduled = known.scheduled or any("initial_lr" in group for group in optimizer.param_groups)
         eps = optimizer.defaults.get("eps") if isinstance(optimizer.defaults, dict) else None
@@ -164,6 +177,8 @@ class OptimizerBook:
 
     def others_hold(self, uids: Collection[int], stepped: Collection[int]) -> bool:
         """Whether these parameters are in none of the optimizers that stepped, and in one that steps as often."""
+        if len(stepped) == len(self.known):
+            return False
         reached = frozenset(uids)
         if not reached or any(not reached.isdisjoint(self.known[number].held) for number in stepped):
             return False
@@ -247,6 +262,10 @@ class OptimizerBook:
         return (lines.built,) * first + lines.added if lines.added and first > 0 else ()
 
 
+def _raw_rates(group: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What the rate is and, with a scheduler, what it was at first."""
+    return group.get("lr"), group.get("initial_lr")
+
+
 def _rates(group: Mapping[str, Any]) -> tuple[float | None, ...]:
-    """What it is and, with a scheduler, what it was at first."""
-    return tuple(float(rate) if rate is not None else None for rate in map(group.get, ("lr", "initial_lr")))
+    return tuple(float(rate) if rate is not None else None for rate in _raw_rates(group))

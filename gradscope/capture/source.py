@@ -15,6 +15,7 @@ import linecache
 import os
 import sys
 import sysconfig
+from collections import deque
 from dataclasses import replace
 from types import CodeType, FrameType
 from typing import NamedTuple
@@ -68,7 +69,7 @@ _MARKS = {
     ("torch/_tensor_str.py", "*"): "print",
     ("torch/serialization.py", "*"): "serialize",
 }
-_RUNNER = "runner"
+_RUNNER, _BETWEEN = "runner", "between"
 THIRD_PARTY = "third_party"
 """Mark of a package other than torch, if an operation ran in its code and not in the user's."""
 _ITSELF = ("torch", "functorch", "torchgen", "numpy")
@@ -127,6 +128,8 @@ def _classify(code: CodeType) -> str | None:
         return None
     if code.co_filename.endswith(_RUNNERS):
         return _RUNNER
+    if code.co_filename.startswith(_PLUMBING):
+        return _BETWEEN
     name = code.co_filename.replace(os.sep, "/")
     for (suffix, function), mark in _MARKS.items():
         if name.endswith(suffix) and function in (code.co_name, "*"):
@@ -160,13 +163,39 @@ def snapshot(frame: FrameType | None) -> Stack:
             frames.append((code, frame.f_lasti))
         elif kind is _RUNNER:
             break
-        else:
+        elif kind is not _BETWEEN:
             if kind and not (kind is THIRD_PARTY and (frames or (THIRD_PARTY, 0) in marks)):
                 marks.append((kind, len(frames)))
-            if library is None and not frames and not code.co_filename.startswith(_PLUMBING):
+            if library is None and not frames:
                 library = (code, frame.f_lasti)
         frame = frame.f_back
     return Stack(tuple(frames), tuple(marks), library)
+
+
+class Places:
+    """Snapshots where the stack is mostly one of the last few: to see that takes half as long as to read it anew."""
+
+    def __init__(self) -> None:
+        self._known: deque[tuple[list[tuple[CodeType, int]], bool, Stack]] = deque(maxlen=4)
+        """All frames of a stack as far as they were read, and whether there were no more."""
+
+    def snapshot(self, frame: FrameType) -> Stack:
+        """`snapshot(frame)`; of the same stack the same object."""
+        for frames, ends, stack in self._known:
+            at: FrameType | None = frame
+            for code, lasti in frames:
+                if at is None or at.f_code is not code or at.f_lasti != lasti:
+                    break
+                at = at.f_back
+            else:
+                if at is None or not ends:
+                    return stack
+        stack, frames, at = snapshot(frame), [], frame
+        while at is not None and (not frames or _codes[id(frames[-1][0])][0] is not _RUNNER):
+            frames.append((at.f_code, at.f_lasti))
+            at = at.f_back
+        self._known.appendleft((frames, at is None, stack))
+        return stack
 
 
 def here() -> Stack:

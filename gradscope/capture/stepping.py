@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
 from gradscope.capture.optimizers import steps_inside
-from gradscope.capture.source import Stack, snapshot
+from gradscope.capture.source import Places, Stack
 from gradscope.capture.updates import Changes, Left, Snapshot
+from gradscope.capture.usual import Usual, UsualSteps
 from gradscope.errors import StopRun
-from gradscope.records import Backward, OptimizerStep, Write
+from gradscope.records import OptimizerStep, Write
 from gradscope.records.columns import Cohort, Column
 from gradscope.tallies import KEPT
 
@@ -35,17 +37,6 @@ FAINT = 1e-6
 """Norm of a gradient that may well change nothing: a step with no more says nothing about precision."""
 _NO_CHANGES = Changes({}, {}, frozenset(), frozenset())
 _NOTHING_LEFT = Left({}, frozenset())
-
-
-@dataclass(slots=True, eq=False)
-class Usual:
-    """What an optimizer found at its last step; mostly it finds the same again."""
-
-    uids: tuple[int, ...]
-    present: list[bool]
-    trainable: list[bool]
-    cohort: Cohort
-    kind: StepKind
 
 
 @dataclass(slots=True, eq=False)
@@ -70,10 +61,11 @@ class StepProbe:
         """Per optimizer, if its last step was looked at."""
         self._due: dict[int, int] = {}
         """Per optimizer the step at which it is looked at again."""
-        self._usual: dict[int, Usual] = {}
+        self._usual = UsualSteps(watcher.registry)
         self._hooked: dict[int, tuple[int, ...]] = {}
         """Per optimizer the parameters that were hooked because it holds them."""
         self._drift = Drift(watcher.registry)
+        self._places = Places()
         self._handles: list[Any] = []
 
     def attach(self) -> None:
@@ -100,7 +92,7 @@ class StepProbe:
             closure = len(args) > 1 or bool(kwargs.get("closure"))
             for probe in self.watcher.before_optimizer:
                 probe(optimizer, closure)
-            self._open(optimizer, snapshot(sys._getframe(1)), closure=closure)
+            self._open(optimizer, self._places.snapshot(sys._getframe(1)), closure=closure)
         except StopRun:
             raise
         except Exception as error:  # noqa: BLE001 - shields the user's step
@@ -131,7 +123,7 @@ class StepProbe:
         watcher.loop.steps(uid)
         before = self._sampled.pop(uid, None)
         left = before.left() if before is not None else _NOTHING_LEFT
-        first = FIRST if left.least > KEPT else UNDONE
+        first = FIRST if before is None or left.least > KEPT else UNDONE
         samples = watcher.measure_updates or known.steps < first or known.steps >= self._due.get(uid, 0)
         opened = self._opened[uid] = Opened(stack, closure, self._sample(optimizer) if samples else None, left)
         if opened.snapshot is not None:  # else the budget forbade it: at the next step, or another always comes first
@@ -155,42 +147,37 @@ class StepProbe:
         watcher = self.watcher
         params = _held(optimizer)
         grads = [param.grad for param in params]
-        usual = self._as_usual(uid, params, grads)
+        uids = watcher.book.known[uid].uids
+        usual = self._usual.whole(uid, uids)
+        if usual is not None and watcher.gradients.as_left(grads, uids):
+            here, strange = grads, False
+        else:
+            usual = self._usual.find(uid, uids, params, grads)
+            here, strange = self._look_closely(usual, grads)
+        opened.kind = usual.kind
+        measure = opened.snapshot is not None or (strange and watcher.budget.due(watcher.log.optimizer_steps))
+        opened.norms = self._norms(usual.cohort, here, measure=measure, unscaled=opened.stack.has(SCALED))
+
+    def _look_closely(self, usual: Usual, grads: list[torch.Tensor | None]) -> tuple[Sequence[torch.Tensor], bool]:
+        """Those that are there, and whether some came from elsewhere: not all is what the last pass has left."""
+        watcher = self.watcher
         fate, strange = watcher.gradients.seen(usual.uids, grads)
         if not watcher.sees_clears:
             watcher.log_clears(fate)
-        watcher.gradients.holding -= fate.gone
+        if fate.gone:
+            watcher.gradients.let_go(fate.gone)
         here = [grad for grad in grads if grad is not None]
         if len(here) > len(usual.cohort.uids):  # it was given a parameter twice
             here = list(dict(zip(usual.cohort.order, here, strict=True)).values())
         if strange:
             self._from_elsewhere(usual, strange, grads)
-        opened.kind = usual.kind
-        opened.norms = self._norms(
-            usual.cohort,
-            here,
-            measure=opened.snapshot is not None or (bool(strange) and watcher.budget.due(watcher.log.optimizer_steps)),
-            unscaled=opened.stack.has(SCALED),
-        )
-
-    def _as_usual(self, uid: int, params: list[torch.Tensor], grads: list[torch.Tensor | None]) -> Usual:
-        uids = self.watcher.book.known[uid].uids
-        present = [grad is not None for grad in grads]
-        trainable = [param.requires_grad for param in params]
-        usual = self._usual.get(uid)
-        if usual is None or usual.uids is not uids or usual.present != present or usual.trainable != trainable:
-            cohort = Cohort(u for u, there in zip(uids, present, strict=True) if there)
-            can = frozenset(u for u, there in zip(uids, trainable, strict=True) if there)
-            usual = Usual(uids, present, trainable, cohort, StepKind(uids, cohort.everyone, can))
-            self._usual[uid] = usual
-            for u in can:
-                self.watcher.registry.entries[u].thawed = True
-        return usual
+        return here, bool(strange)
 
     def _from_elsewhere(self, usual: Usual, strange: list[int], grads: list[torch.Tensor | None]) -> None:
         """Gradients that no watched pass delivered: of parameters that were not hooked yet, or written by hand."""
         watcher = self.watcher
         places = {uid: place for place, uid in enumerate(usual.uids)}
+        watcher.passing.alike = 0
         watcher.attach_parameters(strange)
         fresh = watcher.unseen.intersection(strange)
         watcher.unseen -= fresh
@@ -207,28 +194,27 @@ class StepProbe:
         watcher.gradients.holding.update(strange)
         watcher.gradients.note(strange, [grads[places[uid]] for uid in strange])
 
-    def _norms(self, cohort: Cohort, grads: list[torch.Tensor], *, measure: bool, unscaled: bool) -> Column:
+    def _norms(self, cohort: Cohort, grads: Sequence[torch.Tensor], *, measure: bool, unscaled: bool) -> Column:
         """The norms that are applied: those of the last pass if nobody wrote to the gradients since.
 
         A GradScaler writes to them, and torch does not count that as a new version of the tensor.
         """
         watcher = self.watcher
-        last = watcher.log.last()
+        last = watcher.log.last_norms()
         if (
-            isinstance(last, Backward)
+            last is not None
+            and last.row
             and not unscaled
             and not watcher.ranks.averages
-            and isinstance(last.norms, Column)
-            and last.norms.row
-            and last.norms.cohort.everyone == cohort.everyone
+            and last.cohort.everyone == cohort.everyone
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
-            return last.norms
-        return self._measured(cohort, grads) if measure and grads else Column(cohort)
+            return last
+        return self._measured(cohort, grads) if measure and grads else cohort.blank
 
-    def _measured(self, cohort: Cohort, grads: list[torch.Tensor]) -> Column:
+    def _measured(self, cohort: Cohort, grads: Sequence[torch.Tensor]) -> Column:
         if any(grad.is_meta for grad in grads):  # shapes without values
-            return Column(cohort)
+            return cohort.blank
         return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads)))
 
     # --- after -----------------------------------------------------------------------------------------------
@@ -263,17 +249,17 @@ class StepProbe:
             self._sampled = {u: s for u, s in self._sampled.items() if watcher.book.known[u].ref() is not None}
             self._sampled[uid] = opened.snapshot
             watcher.budget.sampled(started)
-        event = OptimizerStep(
-            log.tick(), log.step, log.optimizer_steps, uid, watcher.path(opened.stack), opened.norms,
-            tuple(_number(group.get("lr")) for group in optimizer.param_groups),
+        log.note(
+            OptimizerStep, log.tick(), log.step, log.optimizer_steps, uid, watcher.path(opened.stack), opened.norms,
+            watcher.book.known[uid].lrs,
             changes.ratios, changes.unchanged, changes.moved, changes.weights, opened.left.kept, opened.left.bound,
         )  # fmt: skip
-        log.append(event)
         log.optimizer_steps += 1
         log.stepped(uid, opened.kind, opened.norms)
         watcher.book.stepped(uid)
         watcher.suspicions.stepped(log, opened.kind)
-        watcher.suspicions.undone(opened.left.kept)
+        if opened.left.kept:
+            watcher.suspicions.undone(opened.left.kept)
         if opened.snapshot is not None:
             for param, ratio in changes.ratios.items():
                 count = log.count(param)
@@ -294,7 +280,3 @@ def _held(optimizer: Any) -> list[torch.Tensor]:
     for group in optimizer.param_groups:
         found += group["params"]
     return found
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None else None

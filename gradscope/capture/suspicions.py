@@ -50,6 +50,8 @@ class Suspicions:
         if added and self._pass is not None and _doubled(self._pass, norms):
             self._suspect("double", norms.cohort.uids[0])
         self._pass = norms
+        if not norms.is_measured:
+            return
         if norms.row and min(norms.row) < ZERO:
             for uid, norm in norms.items():
                 if norm is not None and norm < ZERO and log.count(uid).zero_streak >= ZEROS:

@@ -20,7 +20,7 @@ import torch
 from torch.overrides import TorchFunctionMode, _get_current_function_mode, _pop_mode, _push_mode
 
 from gradscope.capture.fast_paths import FastPaths
-from gradscope.capture.source import Stack, snapshot
+from gradscope.capture.source import Places, Stack, snapshot
 
 TWICE = 2
 """Passes in a row in other threads after which one that has trained is left: threads may take turns."""
@@ -70,9 +70,9 @@ def here() -> int:
         return token.number
 
 
-def caller(frame: FrameType) -> tuple[Stack, int]:
+def caller(frame: FrameType, places: Places) -> tuple[Stack, int]:
     """The stack that called backward, and its thread; on a device's engine thread, those of the one that waits."""
-    stack = snapshot(frame)
+    stack = places.snapshot(frame)
     if stack.frames:
         return stack, here()
     frames = sys._current_frames()

@@ -11,7 +11,7 @@ from typing import Any
 class Cohort:
     """Parameters that receive gradients together, again and again."""
 
-    __slots__ = ("_ascending", "everyone", "order", "places", "plan", "uids")
+    __slots__ = ("_ascending", "blank", "everyone", "order", "places", "plan", "uids")
 
     def __init__(self, uids: Iterable[int]) -> None:
         self.order = tuple(uids)
@@ -20,6 +20,8 @@ class Cohort:
         self.places = {uid: place for place, uid in enumerate(self.uids)}
         self.everyone = frozenset(self.uids)
         self._ascending: array[int] | None = None
+        self.blank = Column(self)
+        """What is said of it wherever no norm was measured."""
         self.plan: Any = None
         """How whoever measures their gradients goes about it: shapes and types, no tensors."""
 

@@ -58,9 +58,8 @@ class Count:
     def delivered(self, backward: int, step: int, norm: float | None) -> None:
         """One backward pass left a gradient of this norm (None: not measured)."""
         self.backwards += 1
-        if self.first_backward is None:
-            self.first_backward = backward
-        self.last_backward = backward
+        self.first_backward = backward if self.first_backward is None else min(backward, self.first_backward)
+        self.last_backward = backward if self.last_backward is None else max(backward, self.last_backward)
         if norm is None:
             return
         self.measured += 1
@@ -88,9 +87,8 @@ class Count:
             self.norm_max = largest if self.norm_max is None or largest > self.norm_max else self.norm_max
             self.zero_streak = 0
         self.backwards += passes
-        if self.first_backward is None:
-            self.first_backward = first
-        self.last_backward = last
+        self.first_backward = first if self.first_backward is None else min(first, self.first_backward)
+        self.last_backward = last if self.last_backward is None else max(last, self.last_backward)
         return True
 
     def freeze(self) -> Tally:
