@@ -190,9 +190,7 @@ def size(grad: torch.Tensor | None) -> float | None:
     """Largest absolute value of a gradient; NaN if it holds one; None if there is none."""
     if grad is None:
         return None
-    grad = grad.detach()
-    if grad.layout is torch.sparse_coo:
-        grad = grad.coalesce().values()
+    grad = _stored(grad.detach())
     grad = getattr(grad, "_local_tensor", grad)
     if grad.numel() == 0:
         return 0.0
@@ -202,9 +200,18 @@ def size(grad: torch.Tensor | None) -> float | None:
     return abs(max(float(high), -float(low)))
 
 
+def _stored(grad: torch.Tensor) -> torch.Tensor:
+    """The numbers of a sparse or nested tensor."""
+    if grad.layout is torch.sparse_coo:
+        return grad.coalesce().values()
+    if grad.is_nested and grad.layout is torch.strided:
+        return torch.cat([part.reshape(-1) for part in grad.unbind()])
+    return grad.values() if grad.layout is not torch.strided and hasattr(grad, "values") else grad
+
+
 def norm_of(grads: Any) -> float | None:
     """2-norm over some gradients; None if there is none, or none that is stored densely."""
-    found = [g.detach() for g in grads if g is not None and g.layout is torch.strided and g.numel()]
+    found = [g.detach() for g in grads if g is not None and g.layout is torch.strided and not g.is_nested and g.numel()]
     if not found:
         return None
     return math.hypot(*(_norm(getattr(g, "_local_tensor", g)) for g in found))

@@ -56,6 +56,9 @@ def size(tensor: torch.Tensor) -> float:
         return 0.0
     if type(tensor) not in (torch.Tensor, nn.Parameter) or tensor.layout is not torch.strided or has_no_memory(tensor):
         return 0.0
+    if tensor.is_nested:
+        parts = [size(part) for part in tensor.detach().unbind()]
+        return next((part for part in parts if part != part), max(parts, default=0.0))
     return float(tensor.detach().abs().max())
 
 
