@@ -3,8 +3,9 @@
 * A child process for pygraphviz as well: a layout that hangs or crashes in C must not take the user's program along.
 * `AGraph.draw(..., prog="dot")` in one step; `layout()` and then `draw()` crashes in pygraphviz 2.0 (seen 12 of 12).
 * The limit counts what the engine computes where the system can tell (Linux), so that a busy machine costs time but
-  no picture; a machine that gives it nothing at all is waited for `PATIENCE` times as long, a sleeping engine is not:
+  no picture; on the clock it may be `PATIENCE` times as long. All tries share it. A sleeping engine is not waited for:
   it hangs, the next one is asked, and it is not asked again by this process.
+* A PNG of a very large graph is drawn smaller: its pixels took a minute and 3 GB, and no program showed them.
 * Nothing here raises for a missing, failing or slow engine: the caller gets a sentence instead of a picture.
 """
 
@@ -33,10 +34,12 @@ HANGS = 5.0
 """Seconds after which an engine that sleeps is given up."""
 TRIES = 3
 """How often an engine may crash over one picture."""
-PATIENCE = 4
+PATIENCE = 2
 LOOK, LOOKS = 0.25, 3
 """Seconds between looks at what the engine does, and how many in a row it has to sleep to be given up."""
 PNG_DPI = 144
+PNG_PIXELS = 8_000
+"""The longer side of a PNG at most."""
 _hanging: set[str] = set()
 """Engines that hung in this process."""
 
@@ -66,15 +69,19 @@ class _AsleepError(subprocess.TimeoutExpired):
 def layout(source: str, form: str, seconds: float = SECONDS) -> Layout:
     """Lay out DOT text as `svg`, `png` or `pdf`."""
     failures = []
+    left = seconds
     for name, command in _engines(form):
         if name in _hanging:
             failures.append(f"{name} hung at an earlier picture")
             continue
-        result = _run(name, command, source, seconds)
+        start = time.monotonic()
+        result = _run(name, command, source, left)
         if result.data:
             return result
         if result.hangs:
             _hanging.add(name)
+        else:
+            left = _left(left, start)
         failures.append(result.reason or name)
         if result.slow:
             break  # the other engine runs the same algorithm: it would only double the wait
@@ -87,17 +94,19 @@ def layout(source: str, form: str, seconds: float = SECONDS) -> Layout:
 
 def _engines(form: str) -> list[tuple[str, list[str]]]:
     engines = []
-    options = f"-Gdpi={PNG_DPI}" if form == "png" else ""
+    most = PNG_PIXELS / PNG_DPI  # Graphviz shrinks what is larger
+    options = [f"-Gdpi={PNG_DPI}", f"-Gsize={most:.2f},{most:.2f}"] if form == "png" else []
     if dot := shutil.which("dot"):
-        engines.append(("dot", [dot, f"-T{form}", *([options] if options else [])]))
+        engines.append(("dot", [dot, f"-T{form}", *options]))
     if sys.executable and importlib.util.find_spec("pygraphviz"):
         # -P: a file in the working directory must not stand in for a module of the standard library.
-        engines.append(("pygraphviz", [sys.executable, "-P", "-c", _CHILD, form, options]))
+        engines.append(("pygraphviz", [sys.executable, "-P", "-c", _CHILD, form, " ".join(options)]))
     return engines
 
 
 def _run(name: str, command: list[str], source: str, seconds: float, tries: int = TRIES) -> Layout:
     counted = hasattr(resource, "prlimit")
+    start = time.monotonic()
     try:
         # No shell, the program is dot or this Python, and the DOT text goes in by a pipe: nothing foreign is executed.
         with subprocess.Popen(  # noqa: S603
@@ -119,9 +128,9 @@ def _run(name: str, command: list[str], source: str, seconds: float, tries: int 
     if child.returncode == 0 and out:
         return Layout(out)
     if counted and child.returncode == -signal.SIGXCPU:
-        return _late(name, seconds)
+        return _late(name, seconds, " of computing")
     if child.returncode < 0 and tries > 1:  # the same text is laid out by the next process: it depends on addresses
-        return _run(name, command, source, seconds, tries - 1)
+        return _run(name, command, source, _left(seconds, start), tries - 1)
     return Layout(None, _failure(name, child.returncode, err.decode("utf-8", "replace")))
 
 
@@ -155,8 +164,13 @@ def _doing(process: int) -> tuple[str, float]:
         return "", 0.0
 
 
-def _late(name: str, seconds: float) -> Layout:
-    return Layout(None, f"{name} did not finish within {seconds:g} s", slow=True)
+def _left(seconds: float, start: float) -> float:
+    """What is left of the limit for the next try."""
+    return max(seconds - (time.monotonic() - start), 1.0)
+
+
+def _late(name: str, seconds: float, of: str = "") -> Layout:
+    return Layout(None, f"{name} did not finish within {seconds:.3g} s{of}", slow=True)
 
 
 def _failure(name: str, status: int, said: str) -> str:

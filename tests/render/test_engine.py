@@ -146,14 +146,41 @@ def test_hanging_dot_falls_back_to_the_bundled_engine(tmp_path, monkeypatch):
 @no_scripts
 @pytest.mark.skipif(not hasattr(engine.resource, "prlimit"), reason="the system cannot count what a process computes")
 def test_waiting_is_not_counted_and_computing_is(only_dot, tmp_path, monkeypatch):
-    late = "(sleep 1.5; kill -CONT $$) > /dev/null 2>&1 & kill -STOP $$"
+    late = "(sleep 2.5; kill -CONT $$) > /dev/null 2>&1 & kill -STOP $$"
     fake_dot(tmp_path, monkeypatch, f"cat > /dev/null; {late}; echo '<svg/>'")
-    assert engine.layout(SOURCE, "svg", seconds=1).data
+    assert engine.layout(SOURCE, "svg", seconds=2).data
 
     fake_dot(tmp_path, monkeypatch, "while :; do :; done")
     assert re.fullmatch(
-        r"No picture: dot did not finish within [14] s\.", engine.layout(SOURCE, "svg", seconds=1).reason
+        r"No picture: dot did not finish within (1 s of computing|2 s)\.",
+        engine.layout(SOURCE, "svg", seconds=1).reason,
     )
+
+
+@no_scripts
+@pytest.mark.skipif(not hasattr(engine.resource, "prlimit"), reason="the system cannot count what a process computes")
+def test_tries_share_the_limit(only_dot, tmp_path, monkeypatch):
+    log = tmp_path / "tries"
+    busy = f"cat > /dev/null; echo x >> {log}; [ $(wc -l < {log}) -gt 1 ] && while :; do :; done"
+    fake_dot(tmp_path, monkeypatch, f"{busy}; sleep 2; kill -SEGV $$")
+
+    assert re.fullmatch(
+        r"No picture: dot did not finish within (1(\.\d+)? s of computing|[23](\.\d+)? s)\.",
+        engine.layout(SOURCE, "svg", seconds=3).reason,
+    )
+
+
+@pytest.mark.parametrize(("count", "most"), [(3, 1_000), (2_000, engine.PNG_PIXELS)])
+@pytest.mark.parametrize("fixture", ["only_dot", pytest.param("no_dot", marks=bundled)])
+def test_a_png_is_not_larger_than_can_be_shown(request, fixture, count, most):
+    if fixture == "only_dot" and not shutil.which("dot"):
+        pytest.skip("no dot on PATH")
+    request.getfixturevalue(fixture)
+    chain = "digraph { " + " ".join(f"n{i} -> n{i + 1};" for i in range(count)) + " }"
+    data = engine.layout(chain, "png").data
+    sides = [int.from_bytes(data[at : at + 4]) for at in (16, 20)]
+
+    assert most / 4 < max(sides) <= most
 
 
 @no_scripts
