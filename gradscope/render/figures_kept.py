@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.finding import State
+from gradscope.records import OptimizerStep
 from gradscope.render import figures_style as style
 from gradscope.render.words import known_words
 
@@ -25,6 +26,8 @@ FEWEST = 24
 SPARE = 0.05
 LONG = 4
 """A gap so many times as long as usual is missing data."""
+TOGETHER = 0.01
+"""Share of a run: two gaps with less between them are seen as one."""
 ENOUGH = 3
 """Of fewer gaps none is usual."""
 
@@ -71,6 +74,19 @@ def gaps_of(places: Sequence[int], total: int | None = None) -> list[Span]:
     return [(a + 1, b) for a, b in pairwise(ends) if b - a > LONG * max(usual, 2)]
 
 
+def uncompared(run: Run, compared: Sequence[int], total: int) -> list[Span]:
+    """Where optimizers stepped, and no update was compared: of many short stretches that are close, one long one."""
+    taken = {event.step for event in (*run.events, *run.between) if isinstance(event, OptimizerStep)}
+    idle = {event.step for event in run.events} - taken
+    ends = pairwise((-1, *compared, total))
+    found = [(a + 1, b) for a, b in ends if b > a + 1 and not idle.issuperset(range(a + 1, b))]
+    spans: list[Span] = []
+    for start, end in found:
+        close = bool(spans) and start - spans[-1][1] <= TOGETHER * total
+        spans.append((spans.pop()[0] if close else start, end))
+    return spans
+
+
 def unfed(report: Report, uids: Iterable[int]) -> str:
     """Why there is nothing to draw of parameters that never received a gradient."""
     return "frozen" if {report.states.get(uid) for uid in uids} == {State.FROZEN} else "no gradient"
@@ -85,7 +101,7 @@ def mark_holes(ax: Axes, holes: Sequence[Span], words: str) -> list[Patch]:
     """Bands over what is not known, and their entry in the legend."""
     from matplotlib.patches import Patch
 
-    looks = style.unknown_looks(ax)
+    looks = style.unknown_looks(ax) | {"facecolor": "none"}  # a band of what is usual goes on below
     for start, end in holes:
         ax.axvspan(start - 0.5, end - 0.5, zorder=0.4, **looks)
     return [Patch(label=words, **looks)] if holes else []

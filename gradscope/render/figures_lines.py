@@ -12,7 +12,7 @@ from gradscope.records.former import ever
 from gradscope.records.sizes import median
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import gaps_of, of_passes, unfed
+from gradscope.render.figures_kept import gaps_of, of_passes, uncompared, unfed
 from gradscope.render.figures_silence import over, silences
 from gradscope.render.figures_strokes import MAX_LINES, Line, Series, draw
 from gradscope.render.palette import DEAD
@@ -68,7 +68,8 @@ def plot_updates(report: Report, ax: Axes | None = None) -> Figure:
         ax.text(0.995, HEALTHY_RATIO[1], "usual", ha="right", va="top", color=look.text, fontsize=8, transform=across)
     sampled = sorted({e.step for e in events})
     words = _steps_shown(ax, sampled, run.steps)
-    handles = draw(ax, lines, report, gaps_of(sampled), "No update was sampled.", medians=True)
+    holes = uncompared(run, sampled, max(run.steps, sampled[-1] + 1)) if sampled else []
+    handles = draw(ax, lines, report, holes, "No update was sampled.", medians=True)
     _dress(ax, words, "update / weight (2-norms, median)")
     room.head(ax, "Size of the updates", handles)
     return figure

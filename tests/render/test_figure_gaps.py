@@ -152,6 +152,45 @@ def test_updates_of_every_step_need_no_note():
     assert ax.get_xlabel() == "step"
 
 
+def dotted(ax):
+    """From and to of the bands over what is not known, in steps."""
+    found = [p for p in ax.patches if p.get_hatch() == figures_style.UNKNOWN_HATCH]
+    return [(round(p.get_x() + 0.5), round(p.get_x() + p.get_width() + 0.5)) for p in found]
+
+
+@pytest.mark.parametrize(
+    ("total", "compared", "bands"),
+    [
+        (40, (0, 1, 2), [(3, 40)]),
+        (20, (0, 1, 2, 9), [(3, 9), (10, 20)]),
+        (99, (0, 1, 2, 50, 51, 90), [(3, 50), (52, 90), (91, 99)]),
+        (300, (0, *range(49, 300, 50)), [(1, 299)]),  # a step alone is narrower than can be seen
+        (12, range(12), []),
+    ],
+)
+def test_wherever_steps_were_not_compared_it_is_said(total, compared, bands):
+    run = report_for_figures(("net", "other"), 2, total, (), strange=False).run
+    events = tuple(e if isinstance(e, Backward) or e.step in compared else replace(e, ratios={}) for e in run.events)
+    ax = figures.plot_updates(Report(replace(run, events=events))).axes[0]
+    line = next(line for line in ax.lines if line.get_marker() == "o")
+    points = [(x, y) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    joined = [(a, b) for (a, p), (b, q) in itertools.pairwise(points) if np.isfinite([p, q]).all()]
+
+    assert dotted(ax) == bands
+    assert ("not compared" in legend(ax)) == bool(bands)
+    assert all(b - a == 1 for a, b in joined)
+    assert [x for x, y in points if np.isfinite(y)] == list(compared)
+
+
+def test_steps_of_the_loop_at_which_no_optimizer_stepped_are_not_missing():
+    run = report_for_figures(("net", "other"), 2, 40, (), strange=False).run
+    events = tuple(e for e in run.events if isinstance(e, Backward) or not e.step % 4)
+    ax = figures.plot_updates(Report(replace(run, events=events))).axes[0]
+
+    assert dotted(ax) == []
+    assert "not compared" not in legend(ax)
+
+
 def test_a_line_crosses_a_hole_only_where_it_leads_over_it():
     holes = [(10, 20), (40, 41)]
 
