@@ -18,6 +18,9 @@ NOT_KEPT = -2.0
 FROZEN = -3.0
 """In a matrix of norms: received nothing and was not to."""
 
+ELSEWHERE = -4.0
+"""In a matrix of norms: received nothing, as only lines ran that never reach it."""
+
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 

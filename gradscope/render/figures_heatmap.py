@@ -14,6 +14,7 @@ from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, col
 from gradscope.render.figures_kept import Kept, kept_of, of_passes
 from gradscope.render.figures_matrix import NAME, paint
 from gradscope.render.figures_silence import silent_cells
+from gradscope.render.figures_turns import lines_of, mark_others, turn_of
 from gradscope.render.palette import model_colour
 from gradscope.render.words import UNKNOWN, UNMEASURED, is_thinned
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from gradscope.records import Backward, Run
     from gradscope.report import Report
+
+Row = tuple[int, str, int]
+"""A parameter: uid, name in its model, number of its model."""
 
 HEATMAP = "Gradient norm of every parameter"
 ROWS_PER_INCH = 6.5
@@ -44,7 +48,7 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
         room.head(ax, HEATMAP)
         return figure
     kept = kept_of([event.index for event in events], run.backwards)
-    norms = _cells(run, rows, events, kept)
+    norms, widest = _cells(run, rows, events, kept)
     norms[(norms == ABSENT) & [[report.states.get(uid) is State.FROZEN] for uid, _, _ in rows]] = FROZEN
     longest = max(len(style.name(model.name, NAME)) for model in run.models)
     room.give_room(ax, right=12 + 5 * longest)
@@ -56,7 +60,8 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     values = MaxNLocator(max(1, min(8, int(3 * room.inches(ax)[0]))), integer=True).tick_values(0, kept.total - 1)
     places = sorted({int(value) for value in values if 0 <= value < kept.total})
     ax.set_xticks([(place + 0.5) / kept.narrow - 0.5 for place in places], [str(place) for place in places])
-    of = f"; each colour is the median over {kept.width:,} passes" if kept.width > 1 else ""
+    most = "up to " * (widest > kept.width)
+    of = f"; each colour is the median over {most}{widest:,} passes" if widest > 1 else ""
     ax.set_xlabel(of_passes(run, f"backward pass{of}"))
     models = style.boundaries(rows)
     row = 72 * room.inches(ax)[1] / len(rows)
@@ -92,11 +97,27 @@ def _well(state: State | None) -> bool:
     return state in (State.FLOWING, State.FROZEN)
 
 
-def _cells(run: Run, rows: list[tuple[int, str, int]], events: list[Backward], kept: Kept) -> Matrix:
-    """Per parameter and narrow column what is known of it.
+def _cells(run: Run, rows: list[Row], events: list[Backward], kept: Kept) -> tuple[Matrix, int]:
+    """Per parameter and narrow column what is known of it, and over how many passes a colour is the median at most.
 
-    A norm is the median of a wider column, and is shown only where something came. That nothing came is believed where
-    it was counted, or where all passes were kept.
+    Parameters that other lines reach have columns of their own width.
+    """
+    norms = np.full((len(rows), -(-kept.total // kept.narrow)), ABSENT)
+    starts = kept.narrow * np.arange(norms.shape[1])
+    widest = 1
+    for lines, places in lines_of(run, [uid for uid, _, _ in rows]).items():
+        own = kept_of([event.index for event in events], kept.total, turn_of(run, lines))
+        found = _known(run, [rows[place] for place in places], events, own)
+        mark_others(found, events, own, lines)
+        norms[places] = found[:, starts // own.narrow]
+        widest = max(widest, own.width)
+    return norms, widest
+
+
+def _known(run: Run, rows: list[Row], events: list[Backward], kept: Kept) -> Matrix:
+    """A norm is the median of a wider column, and is shown only where something came.
+
+    That nothing came is believed where it was counted, or where all passes were kept.
     """
     wide, narrow = columns_of(rows, events, kept), kept.narrow
     columns = -(-kept.total // narrow)

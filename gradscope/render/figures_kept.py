@@ -48,10 +48,10 @@ class Kept:
         return -(-self.total // self.width)
 
 
-def kept_of(indexes: Sequence[int], total: int) -> Kept:
-    """Columns as narrow as can be drawn, and columns as narrow as the kept passes can fill."""
+def kept_of(indexes: Sequence[int], total: int, least: int = 1) -> Kept:
+    """Columns as narrow as can be drawn, of `least` passes, and columns as narrow as the kept passes can fill."""
     total = max(total, indexes[-1] + 1 if indexes else 1)
-    widths = [-(-total // COLUMNS)]
+    widths = [max(-(-total // COLUMNS), least)]
     while total // (2 * widths[-1]) >= FEWEST:
         widths.append(2 * widths[-1])
     empty = {w: 1 - len({i // w for i in indexes}) / -(-total // w) for w in widths}

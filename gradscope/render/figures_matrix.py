@@ -12,7 +12,7 @@ import numpy as np
 from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, flow_value
+from gradscope.render.figures_cells import ABSENT, ELSEWHERE, FROZEN, NOT_KEPT, Matrix, flow_value
 from gradscope.render.figures_kept import of_passes
 from gradscope.render.flows import flow_lines, flow_number
 from gradscope.render.palette import DEAD, INK, PAPER
@@ -105,7 +105,7 @@ def paint(
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import Patch, Rectangle
 
     finite = norms[np.isfinite(norms) & (norms > 0)]
     low, high = (math.log10(finite.min()), math.log10(finite.max())) if finite.size else (-1.0, 0.0)
@@ -115,29 +115,38 @@ def paint(
     mapped = ScalarMappable(Normalize(low - 0.15 * (high - low), high), COLOURS)
     logs = np.log10(np.where(np.isfinite(norms) & (norms > 0), norms, 1.0))
     pixels = mapped.to_rgba(logs)
-    absent, hidden, frozen = norms == ABSENT, norms == NOT_KEPT, norms == FROZEN
+    absent, hidden, frozen, blank = (norms == kind for kind in (ABSENT, NOT_KEPT, FROZEN, ELSEWHERE))
     zero, broken = norms == 0, ~np.isfinite(norms)
     pixels[zero] = to_rgba(style.look(ax).zero)
     pixels[broken] = to_rgba(style.NONFINITE)  # under the patches, of which there may be too many
     if broken.any():
         _ground(ax, broken, style.NONFINITE_LOOKS | {"zorder": 1.5})
-    pixels[absent | hidden | frozen] = (0, 0, 0, 0)
+    pixels[absent | hidden | frozen | blank] = (0, 0, 0, 0)
     height, width = norms.shape
     if absent.any():
         ax.add_patch(Rectangle((-0.5, -0.5), width, height, zorder=0, **style.absent_looks(ax)))
     if frozen.any():  # no pixels: a dark page changes the colour of patches only
         _ground(ax, frozen, style.frozen_looks(ax))
-    if hidden.any() and not _ground(ax, hidden, style.unknown_looks(ax)):
-        pixels[hidden] = to_rgba(style.look(ax).paper)
+    for cells, looks in ((hidden, style.unknown_looks(ax)), (blank, _blank_looks(ax))):
+        if cells.any() and not _ground(ax, cells, looks | {"linewidth": 0}):
+            pixels[cells] = to_rgba(style.look(ax).paper)
     if over is not None and over.any():
         _ground(ax, over, style.OVER_LOOKS | {"zorder": 1.5})
     ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
     bars = [_draw_bar(figure, ax, mapped, (low, high), bar)] if finite.size else []
     shown = bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown * bool(hidden.any()), bool(frozen.any())
-    past = Rectangle((0, 0), 1, 1, label="none any more", **style.OVER_LOOKS | {"facecolor": DEAD})
-    states = [*style.state_patches(ax, *shown), *([past] if over is not None and over.any() else [])]
+    states = style.state_patches(ax, *shown)
+    if over is not None and over.any():
+        states.append(Patch(label="none any more", **style.OVER_LOOKS | {"facecolor": DEAD}))
+    if blank.any():
+        states.append(Patch(label="its line did not run", **_blank_looks(ax)))
     return mapped, bars, states
+
+
+def _blank_looks(ax: Axes) -> dict[str, Any]:
+    """How the ground looks where nothing was to come."""
+    return {"facecolor": style.look(ax).paper, "edgecolor": DEAD, "linewidth": 0.8}
 
 
 def _ground(ax: Axes, cells: Flags, looks: dict[str, Any]) -> bool:
