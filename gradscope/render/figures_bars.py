@@ -71,7 +71,7 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     marks += _mark_frozen(ax, [i for i, frozen in silent if frozen])
     marks += _mark_absent(ax, [i for i, frozen in silent if not frozen], len(rows))
     marks += _mark_past(ax, past, bottom, crowded=crowded)
-    shown = style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
+    shown = [] if room.is_small(ax) else style.thin(len(rows), int(room.inches(ax)[0] * LABELS_PER_INCH))
     ax.set_xticks(shown, [style.name(rows[i][1], 24) for i in shown], rotation=90, fontsize=7.5)
     ax.set_xlim(-0.7, len(rows) - 0.3)
     below = f"parameter, in the order {'in which modules ran' if ran else 'of its model'}"
@@ -79,14 +79,14 @@ def plot_depth(report: Report, ax: Axes | None = None) -> Figure:
     ax.grid(axis="y")
     if not sizes:  # no norm has a size that an axis could be of
         ax.yaxis.set_major_locator(NullLocator())
-    above = _name_models(ax, report, models)
+    above, named = _name_models(ax, report, models)
     states = style.state_patches(
         ax,
         False,
         any(norm == 0 for norm in norms),
         any(norm is not None and not math.isfinite(norm) for norm in norms),
     )
-    room.head(ax, TITLE, [*marks, *states], above=above)
+    room.head(ax, "Gradient along the depth" if room.is_tiny(ax) else TITLE, [*marks, *states, *named], above=above)
     return figure
 
 
@@ -185,14 +185,21 @@ def _ground(
     return stretches
 
 
-def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -> float:
-    """The name of each model over its bars, slanted where they are narrow; returns how many points they are high."""
-    look = style.look(ax)
+def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -> tuple[float, list[Patch]]:
+    """The name of each model over its bars, slanted where they are narrow; in small axes in the legend then.
+
+    Returns how many points they are high, and what the legend has to tell.
+    """
+    look, small = style.look(ax), room.is_small(ax)
     texts: list[Annotation] = []
     for model, start, end in models:
         if start:
             ax.axvline(start - 0.5, color=DEAD, linewidth=0.8)
-        looks: dict[str, Any] = {"weight": "bold", "fontsize": 8.5, "color": look.of_model(model_colour(model))}
+        looks: dict[str, Any] = {
+            "weight": "bold",
+            "fontsize": room.SMALL_LETTERS if small else 8.5,
+            "color": look.of_model(model_colour(model)),
+        }
         place = ((start + end - 1) / 2, 1.0)
         across = ax.get_xaxis_transform()
         words = style.name(report.run.models[model].name, 24)
@@ -212,8 +219,19 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]]) -
         for text, (_, start, end) in zip(texts, models, strict=True):  # over its own bars again
             text.set(ha="center")
             text.xy = ((start + end - 1) / 2, 1.0)
+        if small:
+            return 0.0, _names_in_legend(report, texts, models)
         boxes = _slant(texts, _by_health(report, [model for model, _, _ in models]))
-    return room.points(ax, max(box.height for box in boxes)) + 4
+    return room.points(ax, max(box.height for box in boxes)) + 4, []
+
+
+def _names_in_legend(report: Report, texts: list[Annotation], models: list[tuple[int, int, int]]) -> list[Patch]:
+    """No names over the bars."""
+    from matplotlib.patches import Patch
+
+    for text in texts:
+        text.set_visible(False)
+    return [Patch(color=model_colour(m), label=style.name(report.run.models[m].name, 16)) for m, _, _ in models]
 
 
 def _by_health(report: Report, models: list[int]) -> list[int]:

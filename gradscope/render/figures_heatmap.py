@@ -12,7 +12,7 @@ from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_cells import ABSENT, FROZEN, NOT_KEPT, Matrix, columns_of
 from gradscope.render.figures_kept import Kept, kept_of, of_passes
-from gradscope.render.figures_matrix import NAME, paint
+from gradscope.render.figures_matrix import NAME, SHORTER, SHORTEST, paint
 from gradscope.render.figures_silence import silent_cells
 from gradscope.render.figures_turns import lines_of, mark_others, turn_of
 from gradscope.render.palette import model_colour
@@ -50,33 +50,35 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     kept = kept_of([event.index for event in events], run.backwards)
     norms, widest = _cells(run, rows, events, kept)
     norms[(norms == ABSENT) & [[report.states.get(uid) is State.FROZEN] for uid, _, _ in rows]] = FROZEN
-    longest = max(len(style.name(model.name, NAME)) for model in run.models)
-    room.give_room(ax, right=12 + 5 * longest)
+    small = room.is_small(ax)
+    longest = max(len(style.name(model.name, _most(ax))) for model in run.models)
+    room.give_room(ax, right=12 + (4 if small else 5) * longest)
     unknown = UNMEASURED if is_thinned(run) else UNKNOWN
     _, bars, states = paint(figure, ax, norms, bar="bottom", unknown=unknown)
     room.settle(ax, *bars)
-    shown = style.thin(len(rows), int(room.inches(ax)[1] * ROWS_PER_INCH))
-    ax.set_yticks(shown, [style.name(rows[i][1], 30) for i in shown], fontsize=7.5)
+    names = 0.0 if room.is_tiny(ax) else room.inches(ax)[1] * ROWS_PER_INCH * (0.6 if small else 1.0)
+    shown = style.thin(len(rows), int(names)) if names >= 1 else []
+    ax.set_yticks(shown, [style.name(rows[i][1], SHORTER if small else 30) for i in shown], fontsize=7.5)
     values = MaxNLocator(max(1, min(8, int(3 * room.inches(ax)[0]))), integer=True).tick_values(0, kept.total - 1)
     places = sorted({int(value) for value in values if 0 <= value < kept.total})
     ax.set_xticks([(place + 0.5) / kept.narrow - 0.5 for place in places], [str(place) for place in places])
     most = "up to " * (widest > kept.width)
     of = f"; each colour is the median over {most}{widest:,} passes" if widest > 1 else ""
-    ax.set_xlabel(of_passes(run, f"backward pass{of}"))
+    ax.set_xlabel("" if room.is_tiny(ax) else of_passes(run, f"backward pass{of}"))
     models = style.boundaries(rows)
     row = 72 * room.inches(ax)[1] / len(rows)
     if row > THICK_ROW:
         for _, start, _ in models[1:]:
             ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=min(2.5, row / 4))
     _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
-    room.head(ax, HEATMAP, states, beside=bars)
+    room.head(ax, "Gradient norms" if room.is_tiny(ax) else HEATMAP, states, beside=bars)
     return figure
 
 
 def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]], least: float) -> None:
     """Bars in the models' colours along their rows, with the names that have room: those that are not well first."""
     across = ax.get_yaxis_transform()
-    look = style.look(ax)
+    look, small = style.look(ax), room.is_small(ax)
     states = {model.name: model.state for model in report.models}
     taken: list[float] = []
     middles = [(start + end - 1) / 2 for _, start, end in models]
@@ -89,8 +91,15 @@ def _name_models(ax: Axes, report: Report, models: list[tuple[int, int, int]], l
         if any(abs(middles[place] - other) < least for other in taken):
             continue
         taken.append(middles[place])
-        words = style.name(report.run.models[index].name, NAME)
-        ax.text(1.026, middles[place], words, va="center", fontsize=8, color=look.of_model(colour), transform=across)
+        words = style.name(report.run.models[index].name, _most(ax))
+        looks: dict[str, Any] = {"va": "center", "fontsize": room.SMALL_LETTERS if small else 8}
+        at: dict[str, Any] = {"xytext": (6, 0), "xycoords": across, "textcoords": "offset points"}
+        ax.annotate(words, (1.012, middles[place]), **at, **looks, color=look.of_model(colour), annotation_clip=False)
+
+
+def _most(ax: Axes) -> int:
+    """Characters of the name of a model."""
+    return SHORTEST if room.is_tiny(ax) else SHORTER if room.is_small(ax) else NAME
 
 
 def _well(state: State | None) -> bool:

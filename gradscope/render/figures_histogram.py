@@ -156,7 +156,7 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int, said: str) ->
     ax.set_xlabel(words if len(words) < room.inches(ax)[0] * TITLE_PER_INCH else "gradient value (log)")
     ax.grid(axis="y")
     late = "" if entries.step == last else ", the last sampled"
-    bars = f"; each bar is a factor of {2**wide:,}" if wide > 1 else ""
+    bars = f"; each bar is a factor of {2**wide:,}" if wide > 1 and not room.is_small(ax) else ""
     says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}{bars}"
     small = style.look(ax).text
     lines = textwrap.wrap(says, max(20, int(room.inches(ax)[0] * SMALL_PER_INCH)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-    from gradscope.records import Run
+    from gradscope.records import Backward, Run
     from gradscope.report import Report
 
 COLUMNS = 480
@@ -28,6 +28,10 @@ LONG = 4
 """A gap so many times as long as usual is missing data."""
 TOGETHER = 0.01
 """Share of a run: two gaps with less between them are seen as one."""
+RARE = 0.05
+"""Share of passes that is not told of."""
+ADDED = "+ earlier"
+ADDED_SAYS = f"{ADDED}: with what earlier passes had left in .grad"
 ENOUGH = 3
 """Of fewer gaps none is usual."""
 
@@ -62,6 +66,12 @@ def kept_of(indexes: Sequence[int], total: int, least: int = 1) -> Kept:
 def of_passes(run: Run, below: str) -> str:
     """A label for an axis, and under it for how many passes norms are there, if not for all."""
     return "\n".join(filter(None, (below, known_words(run))))
+
+
+def is_added(events: Iterable[Backward], uids: Set[int]) -> bool:
+    """Whether passes add to what earlier ones had left in `.grad`: a norm after them is of the sum."""
+    reached = [event for event in events if not uids.isdisjoint(event.norms)]
+    return sum(not uids.isdisjoint(event.added) for event in reached) > RARE * len(reached)
 
 
 def gaps_of(places: Sequence[int], total: int | None = None) -> list[Span]:

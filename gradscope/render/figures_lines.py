@@ -12,7 +12,7 @@ from gradscope.records.former import ever
 from gradscope.records.sizes import median
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import gaps_of, of_passes, uncompared, unfed
+from gradscope.render.figures_kept import ADDED_SAYS, gaps_of, is_added, of_passes, uncompared, unfed
 from gradscope.render.figures_silence import over, silences
 from gradscope.render.figures_strokes import MAX_LINES, Line, Series, draw
 from gradscope.render.palette import DEAD
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HEALTHY_RATIO = (3e-4, 3e-3)
 """Around 1e-3: the rule of thumb of Karpathy's lecture notes (CS231n, "Ratio of weights:updates")."""
+TICKS_PER_INCH = 2.5
 
 
 @style.styled
@@ -41,7 +42,8 @@ def plot_norms(report: Report, ax: Axes | None = None) -> Figure:
     figure, ax = style.axes_of(ax, 8.0, 4.0)
     _show_all(ax, max(run.backwards, *indexes[-1:], 1))
     handles = draw(ax, lines, report, gaps_of(indexes, run.backwards), "No gradient was measured.")
-    _dress(ax, of_passes(run, "backward pass"), "gradient norm (2-norm)")
+    below = of_passes(run, "backward pass") + f"\n{ADDED_SAYS}" * any(line.added for line in lines)
+    _dress(ax, below, "gradient norm (2-norm)")
     room.head(ax, "Gradient norm of each model", handles)
     return figure
 
@@ -112,13 +114,15 @@ def _lines_of(report: Report, index: int, events: Sequence[Backward]) -> list[Li
     several = len(reached) > 1
     return [
         Line(
-            f"{words} ({_place(at)})" if several else words,
+            words,
             index,
             nth,
             _series(found, model.parameters),
             "not measured",
             silent,
             remark,
+            _place(at) if several else "",
+            is_added(found, members),
         )
         for nth, (at, found) in enumerate(reached.items())
     ]
@@ -163,4 +167,5 @@ def _dress(ax: Axes, below: str, beside: str) -> None:
     ax.set_xlabel(below)
     ax.set_ylabel(beside)
     ax.grid(axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ticks = max(2, min(10, int(TICKS_PER_INCH * room.inches(ax)[0])))
+    ax.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=1))

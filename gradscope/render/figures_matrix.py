@@ -13,7 +13,7 @@ from gradscope.diagnosis.finding import State
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_cells import ABSENT, ELSEWHERE, FROZEN, NOT_KEPT, Matrix, flow_value
-from gradscope.render.figures_kept import of_passes
+from gradscope.render.figures_kept import ADDED, ADDED_SAYS, is_added, of_passes
 from gradscope.render.flows import flow_lines, flow_number
 from gradscope.render.palette import DEAD, INK, PAPER
 from gradscope.render.words import UNKNOWN, calls_without, number
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    from gradscope.records import Backward, Location
     from gradscope.report import Report
 
 FLOW = "Which backward reaches which model"
@@ -42,9 +43,19 @@ WORDS = 1.0
 """Inches of a cell that has room for words below its number."""
 MOST_PATCHES = 5_000
 """More take seconds to draw."""
+PAD, SMALL_PAD, TINY_PAD = 0.6, 0.36, 0.21
+"""Inches between axes and the scale under them."""
+ONE_TICK = 0.8
+"""Inches of a scale that has room for one number."""
+TWO_LINES = 0.3
+"""Inches of a cell that is high enough for them."""
+SHORTER, SHORTEST = 12, 9
+SMALLER, SMALLEST = 1.3, 1.5
+"""Times as many characters an inch has of the small letters, and of those in small cells."""
 NAME = 20
 """Characters of the name of a model beside its rows."""
 
+Side = Literal["right", "bottom", "none"]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -63,28 +74,50 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     norms = np.array([[flow_value(row, m.name) for m in models] for row in rows])
     norms[(norms == ABSENT) & [m.state is State.FROZEN for m in models]] = FROZEN
     over = [[calls_without(row, m.name) for m in models] for row in rows]
-    mapped, bars, states = paint(figure, ax, norms, over=np.array(over) > 0)
+    added = _added(report)
+    small = room.is_small(ax)
+    mapped, bars, states = paint(figure, ax, norms, bar="none" if small else "right", over=np.array(over) > 0)
     lines = style.thin(len(rows))
-    ax.set_yticks(lines, [f"{names[i]}  x{rows[i].count}" for i in lines])
-    ax.set_xlabel(of_passes(report.run, "model"))
-    ax.set_ylabel("backward() line, calls")
+    if small:
+        names = [f":{row.location.line}" if row.location else "?" for row in rows] if room.is_tiny(ax) else names
+        names = [style.name(name, SHORT) for name in names]
+    ax.set_yticks(lines, [names[i] if small else f"{names[i]}  x{rows[i].count}" for i in lines])
+    ax.set_xlabel("" if small else of_passes(report.run, "model") + f"\n{ADDED_SAYS}" * any(map(any, added)))
+    ax.set_ylabel("" if small else "backward() line, calls")
     room.settle(ax, *bars)
     room.lay_out(ax)
-    _name_columns(ax, [style.name(model.name, NAME) for model in models])
+    _name_columns(ax, [style.name(model.name, SHORTER if small else NAME) for model in models])
     room.head(ax, FLOW, states, beside=bars)
-    wide, tall = room.inches(ax)
-    if wide / len(models) > CELL[0] and tall / len(rows) > CELL[1]:
-        cells = ((y, x, row, model.name) for y, row in enumerate(rows) for x, model in enumerate(models))
-        said = {(y, x): flow_number(row, name) for y, x, row, name in cells}
-        _write_numbers(ax, norms, mapped, said, over if wide / len(models) > WORDS else None)
+    wide, tall = (length / count for length, count in zip(room.inches(ax), (len(models), len(rows)), strict=True))
+    sign = "" if small else f"\n{ADDED}" if wide > WORDS and tall > TWO_LINES else " +"
+    said = {
+        (y, x): flow_number(row, model.name) + sign * added[y][x]
+        for y, row in enumerate(rows)
+        for x, model in enumerate(models)
+    }
+    least = max(map(len, said.values())) / (SMALLEST * CHARACTERS_PER_INCH) if small else CELL[0]
+    if wide > least and tall > CELL[1]:
+        _write_numbers(ax, norms, mapped, said, over if wide > WORDS else None)
+    elif small:
+        room.settle(ax, _draw_bar(figure, ax, mapped, mapped.get_clim(), "right"))
     return figure
+
+
+def _added(report: Report) -> list[list[bool]]:
+    """Per line and model, whether its norm is of a sum with what earlier passes had left."""
+    passes: dict[Location | None, list[Backward]] = {}
+    for event in report.run.passes:
+        passes.setdefault(event.location, []).append(event)
+    members = [set(model.parameters) for model in report.run.models]
+    return [[is_added(passes.get(row.location, ()), uids) for uids in members] for row in report.flow]
 
 
 def _name_columns(ax: Axes, names: list[str]) -> None:
     """The names below their columns, turned as far as they must be."""
     shown = style.thin(len(names))
     column = room.inches(ax)[0] / len(shown)
-    slanted = max(len(names[i]) for i in shown) / CHARACTERS_PER_INCH > column
+    letters = CHARACTERS_PER_INCH * (SMALLER if room.is_small(ax) else 1)
+    slanted = max(len(names[i]) for i in shown) / letters > column
     looks: dict[str, Any] = {"rotation": 30, "ha": "right"} if column > SLANTED else {"rotation": 90, "ha": "center"}
     ax.set_xticks(shown, [names[i] for i in shown], **(looks if slanted else {}))
 
@@ -94,7 +127,7 @@ def paint(
     ax: Axes,
     norms: Matrix,
     *,
-    bar: Literal["right", "bottom"] = "right",
+    bar: Side = "right",
     unknown: str = UNKNOWN,
     over: Flags | None = None,
 ) -> tuple[ScalarMappable, list[Axes], list[Patch]]:
@@ -105,7 +138,7 @@ def paint(
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
-    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.patches import Rectangle
 
     finite = norms[np.isfinite(norms) & (norms > 0)]
     low, high = (math.log10(finite.min()), math.log10(finite.max())) if finite.size else (-1.0, 0.0)
@@ -134,14 +167,18 @@ def paint(
         _ground(ax, over, style.OVER_LOOKS | {"zorder": 1.5})
     ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
-    bars = [_draw_bar(figure, ax, mapped, (low, high), bar)] if finite.size else []
+    bars = [_draw_bar(figure, ax, mapped, (low, high), bar)] if finite.size and bar != "none" else []
     shown = bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown * bool(hidden.any()), bool(frozen.any())
-    states = style.state_patches(ax, *shown)
-    if over is not None and over.any():
-        states.append(Patch(label="none any more", **style.OVER_LOOKS | {"facecolor": DEAD}))
-    if blank.any():
-        states.append(Patch(label="its line did not run", **_blank_looks(ax)))
-    return mapped, bars, states
+    past = over is not None and bool(over.any())
+    return mapped, bars, [*style.state_patches(ax, *shown), *_rare_patches(ax, past=past, blank=bool(blank.any()))]
+
+
+def _rare_patches(ax: Axes, *, past: bool, blank: bool) -> list[Patch]:
+    """Legend entries of what occurs in few matrices."""
+    from matplotlib.patches import Patch
+
+    over = Patch(label="none any more", **style.OVER_LOOKS | {"facecolor": DEAD})
+    return [over] * past + [Patch(label="its line did not run", **_blank_looks(ax))] * blank
 
 
 def _blank_looks(ax: Axes) -> dict[str, Any]:
@@ -177,21 +214,24 @@ def _draw_bar(
     flat = side == "bottom"
     wide, tall = room.inches(ax)
     ticks = max(1 if wide < NARROW else 2, min(6, int(0.9 * wide))) if flat else 6
-    pad = 0.02 if room.is_constrained(ax) else 0.6 / tall
+    tight = room.is_small(ax) and room.is_fixed(ax)
+    below = TINY_PAD if tight and room.is_tiny(ax) else SMALL_PAD if tight else PAD
+    pad = 0.02 if room.is_constrained(ax) else below / tall
     drawn = figure.colorbar(
         mapped,
         ax=ax,
-        label="gradient norm",
+        label="" if room.is_small(ax) else "gradient norm",
         location=side,
         pad=pad if flat else 0.06,
+        fraction=0.08 if tight else 0.15,
         use_gridspec=not room.is_fixed(ax),
         aspect=50 if flat else 24,
         shrink=0.6 if flat and wide > NARROW else 1.0,
         format=FuncFormatter(lambda value, _: number(10**value)),
-        ticks=MaxNLocator(ticks, integer=True),
+        ticks=[float(math.floor(ends[1]))] if wide < ONE_TICK and flat else MaxNLocator(ticks, integer=True),
     )
-    if flat and wide < NARROW:
-        drawn.ax.tick_params(labelsize=8)
+    if room.is_small(ax) or (flat and wide < NARROW):
+        drawn.ax.tick_params(labelsize=room.SMALL_LETTERS if room.is_small(ax) else 8)
     if room.is_fixed(ax):  # it goes with the axes, whatever their form
         drawn.ax.apply_aspect()
         place = drawn.ax.get_position()
@@ -215,10 +255,11 @@ def _write_numbers(
         empty = norm in (ABSENT, NOT_KEPT, FROZEN)
         words = {ABSENT: "none", NOT_KEPT: UNKNOWN, FROZEN: "frozen"}.get(float(norm), said[row, column])
         words += f"\nlast {calls:,}: none" * bool(calls)
-        colour = look.ink if empty or calls else INK if _is_bright(float(norm), mapped) else PAPER
-        ground = look.paper if empty or calls else None if math.isfinite(norm) else style.NONFINITE
+        hatched = empty or bool(calls) or not math.isfinite(norm)
+        colour = look.ink if hatched else INK if _is_bright(float(norm), mapped) else PAPER
+        ground = look.paper if hatched else None
         box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5} if ground else None
-        size = 7 if calls else 8
+        size = 6 if room.is_small(ax) else 7 if calls else 8
         ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=size, bbox=box)
 
 

@@ -24,6 +24,12 @@ Entry: TypeAlias = "Artist | tuple[Artist, ...]"
 MAX_LEGEND_ROWS = 4
 FEW = 2
 """In so few columns, twice as many rows."""
+SMALL = (4.6, 3.6)
+"""Inches of a share: what is narrower or lower has to do with less around the data."""
+TINY = 2.2
+SMALL_LETTERS, SMALL_LABEL, SMALL_TITLE = 7.0, 8.5, 9.0
+SMALL_ROWS = 3
+"""Rows of a legend over small axes."""
 MARGIN = 7
 """Points of the share that stay empty: letters are not equally wide at every resolution."""
 LEAST_LINE = 8
@@ -43,6 +49,19 @@ def inches(ax: Axes) -> tuple[float, float]:
 def points(ax: Axes, pixels: float) -> float:
     """A length on these axes as it is printed."""
     return pixels * 72 / _figure(ax).dpi
+
+
+def is_small(ax: Axes) -> bool:
+    """Axes among others of the user's that have no room for notes, or for a name on each tick."""
+    if getattr(_figure(ax).figure, "is_sheet", False):
+        return False
+    share, dpi = _share(ax), _figure(ax).dpi
+    return bool(share.width < SMALL[0] * dpi or share.height < SMALL[1] * dpi)
+
+
+def is_tiny(ax: Axes) -> bool:
+    """Small axes that have no room for long names beside them either."""
+    return is_small(ax) and _share(ax).width < TINY * _figure(ax).dpi
 
 
 def is_fixed(ax: Axes) -> bool:
@@ -77,8 +96,13 @@ def head(
     if shown:
         above += _legend(ax, shown, above)
     give_room(ax, top=above)
-    _wrap(ax, ax.set_title(words, pad=above + 6), ax.xaxis.label)
-    settle(ax, *beside)
+    title = ax.set_title(words, pad=above + (3 if is_small(ax) else 6))
+    if is_small(ax):
+        title.set_fontsize(min(title.get_fontsize(), SMALL_TITLE))
+        if is_fixed(ax) and title.get_window_extent().width > _across(ax):
+            title.set_x(_middle(ax))
+    _wrap(ax, title, ax.xaxis.label)
+    _fit(ax, *beside)
 
 
 def lay_out(ax: Axes) -> None:
@@ -91,6 +115,12 @@ def lay_out(ax: Axes) -> None:
 
 def settle(ax: Axes, *beside: Axes) -> None:
     """Make the user's axes, and those that go with them, so small that nothing around them leaves their share."""
+    if is_small(ax):
+        _shorten(ax)
+    _fit(ax, *beside)
+
+
+def _fit(ax: Axes, *beside: Axes) -> None:
     if not is_fixed(ax):
         return
     from matplotlib.transforms import Bbox
@@ -108,6 +138,32 @@ def settle(ax: Axes, *beside: Axes) -> None:
         each.set_position(
             (place[0] / page.width, place[1] / page.height, place[2] / page.width, place[3] / page.height)
         )
+
+
+def _shorten(ax: Axes) -> None:
+    """Small letters at the ticks, and of the names of the axes only what has room: no note below."""
+    ax.tick_params(labelsize=SMALL_LETTERS, length=2.5, pad=2.5)
+    ax.xaxis.labelpad = 2.0
+    lay_out(ax)
+    for label, most in ((ax.xaxis.label, _across(ax)), (ax.yaxis.label, 0.75 * ax.bbox.height)):
+        label.set_fontsize(min(label.get_fontsize(), SMALL_LABEL))
+        label.set_text(label.get_text().partition("\n")[0])
+        for end in (";", " (", ","):
+            box = label.get_window_extent()
+            if max(box.width, box.height) > most:
+                label.set_text(label.get_text().partition(end)[0])
+
+
+def _across(ax: Axes) -> float:
+    """How wide something may be that stands in the middle over or under the axes."""
+    share, middle = _share(ax), (ax.bbox.x0 + ax.bbox.x1) / 2
+    return 2 * float(min(middle - share.x0, share.x1 - middle))
+
+
+def _middle(ax: Axes) -> float:
+    """The middle of the share, in widths of the axes."""
+    share = _share(ax)
+    return float(((share.x0 + share.x1) / 2 - ax.bbox.x0) / ax.bbox.width)
 
 
 def _trimmed(first: float, last: float, length: float) -> tuple[float, float]:
@@ -145,9 +201,9 @@ def _wrap(ax: Axes, *texts: Text) -> None:
     if all(text.get_window_extent().width < share.width / 2 for text in texts):
         return
     lay_out(ax)
-    middle = (ax.bbox.x0 + ax.bbox.x1) / 2
     for text in texts:
         left = text.get_horizontalalignment() == "left"
+        middle = text.get_window_extent().get_points()[:, 0].mean()
         room = share.x1 - ax.bbox.x0 if left else 2 * min(middle - share.x0, share.x1 - middle)
         words = text.get_text()
         most = int(len(words) * room / text.get_window_extent().width) if words else 0
@@ -162,17 +218,31 @@ def _legend(ax: Axes, shown: list[Entry], above: float) -> float:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import ScaledTranslation
 
+    small = is_small(ax)
     up = ax.transAxes + ScaledTranslation(0, above / 72, _figure(ax).dpi_scale_trans)
-    looks: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "bbox_transform": up}
+    looks: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "bbox_transform": up, "fontsize": 8}
+    if small:
+        looks |= {
+            "fontsize": SMALL_LETTERS,
+            "columnspacing": 1.0,
+            "handlelength": 1.5,
+            "labelspacing": 0.1,
+            "borderpad": 0.2,
+        }
+    most_wide = ax.bbox.width * (1.0 if is_fixed(ax) else SPILL)
+    if small and is_fixed(ax):
+        looks |= {"loc": "lower center", "bbox_to_anchor": (_middle(ax), 1.0)}
+        most_wide = _share(ax).width
     for columns in range(min(len(shown), 6), 0, -1):
-        most = columns * (MAX_LEGEND_ROWS if columns > FEW else 2 * MAX_LEGEND_ROWS)
+        rows = SMALL_ROWS + (columns == 1) if small else MAX_LEGEND_ROWS if columns > FEW else 2 * MAX_LEGEND_ROWS
+        most = columns * rows
         fitting = shown
         if len(shown) > most:
-            fitting = [*shown[: most - 1], Line2D([], [], linestyle="", label=f"{len(shown) - most + 1} more")]
+            fitting = [*shown[: most - 1], Line2D([], [], linestyle="", label=f"and {len(shown) - most + 1} more")]
         labels = [str((each if isinstance(each, Artist) else each[0]).get_label()) for each in fitting]
-        legend = ax.legend(fitting, labels, ncols=columns, borderaxespad=0.2, frameon=False, fontsize=8, **looks)
+        legend = ax.legend(fitting, labels, ncols=columns, borderaxespad=0.2, frameon=False, **looks)
         box = legend.get_window_extent()
-        if box.width <= ax.bbox.width * (1.0 if is_fixed(ax) else SPILL):
+        if box.width <= most_wide:
             break
     return points(ax, box.height) + 2
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradscope.diagnosis.finding import State
+from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
-from gradscope.render.figures_kept import Span, crosses, mark_holes
+from gradscope.render.figures_kept import ADDED, Span, crosses, mark_holes
 from gradscope.render.palette import DEAD, MODEL_COLOURS, model_colour
 from gradscope.render.words import UNKNOWN, count
 
@@ -50,6 +51,10 @@ class Line:
     """Where it is known that the model received nothing for long."""
     remark: str = ""
     """What to say if there is something to draw."""
+    place: str = ""
+    """Which of its `backward()` lines, where there are several."""
+    added: bool = False
+    """Its norms are of sums with what earlier passes had left."""
 
     @property
     def is_there(self) -> bool:
@@ -67,7 +72,8 @@ def draw(
         style.nothing(ax, empty)
         return []
     single, crowd = _split(lines, report)
-    handles: list[Artist] = [_draw_line(ax, line, holes, medians=medians) for line in single]
+    drawn = [(line, _draw_line(ax, line, holes, medians=medians)) for line in single]
+    handles: list[Artist] = [handle for line, handle in drawn if not (line.nth and room.is_small(ax))]
     if crowd:
         handles.append(_draw_band(ax, crowd, holes))
     silent = _silent(single)
@@ -112,7 +118,10 @@ def _draw_line(ax: Axes, line: Line, holes: Sequence[Span], *, medians: bool) ->
         alone = [i for i in range(len(xs)) if all(away[i + s] or not _there(ys, i + 2 * s - 1) for s in (0, 1))]
         ax.plot([xs[i] for i in alone], [ys[i] for i in alone], marker, markersize=2, color=looks["color"])
     remark = line.remark if line.is_there else line.missing
-    words = style.name(line.words, 32) + (f" ({remark})" if remark else "")
+    words = f"{line.words} ({line.place})" if line.place else line.words
+    words = style.name(words, 32) + f" {ADDED}" * line.added + (f" ({remark})" if remark else "")
+    if room.is_small(ax):
+        words = style.name(line.words, 16) + (f" ({remark})" if remark and not line.is_there else "")
     if not line.is_there:
         return _absent(ax, line, words)
     return Line2D([], [], label=words, marker=marker, markersize=3.5, linewidth=THIN if medians else THICK, **looks)

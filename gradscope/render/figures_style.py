@@ -140,6 +140,8 @@ def _sheet_class() -> type[Figure]:
         style that holds then: the user's may be white on black.
         """
 
+        is_sheet = True
+
         def draw(self, renderer: Any) -> None:
             with _gradscope_style():
                 super().draw(renderer)

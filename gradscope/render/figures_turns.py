@@ -1,7 +1,7 @@
 """Losses that take turns: a pass of another line is no absence of a gradient.
 
-In a GAN each `backward()` line reaches other models. What a line never reaches is not looked for in its passes: a row of
-the heat map has columns as wide as it takes until one of its own lines runs again.
+In a GAN each `backward()` line reaches other models. What a line never reaches is not looked for in its passes: a row
+of the heat map has columns as wide as it takes until one of its own lines runs again.
 """
 
 from __future__ import annotations

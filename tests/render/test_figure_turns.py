@@ -89,3 +89,46 @@ def test_lines_that_are_not_all_known_tell_nothing():
 
     assert not opaque[0].all()
     assert "no gradient" in legend(ax)
+
+
+def adding(report, every=1):
+    """What the last line leaves in the critics is a sum with what their own lines had left."""
+    run = report.run
+    critics = frozenset(u for m in run.models[1:] for u in m.parameters)
+    added = [
+        replace(e, added=critics) if e.location == LINES["g"] and not e.index // 3 % every else e for e in run.events
+    ]
+    return Report(replace(run, events=tuple(added)))
+
+
+def test_norms_say_where_they_are_of_sums():
+    ax = figures.plot_norms(adding(alternating(GAN))).axes[0]
+
+    assert legend(ax) == [
+        "generator",
+        "critic (gan.py:26)",
+        "critic (gan.py:28) + earlier",
+        "other_critic (gan.py:27)",
+        "other_critic (gan.py:28) + earlier",
+    ]
+    assert ax.get_xlabel() == "backward pass\n+ earlier: with what earlier passes had left in .grad"
+
+
+def test_the_flow_says_where_norms_are_of_sums():
+    ax = figures.plot_flow(adding(alternating(GAN))).axes[0]
+    marked = [t.get_position() for t in ax.texts if "+ earlier" in t.get_text()]
+
+    assert marked == [(1, 2), (2, 2)]
+    assert "+ earlier: with what earlier passes had left in .grad" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize("report", [alternating(GAN), adding(alternating(GAN), every=30)], ids=["never", "seldom"])
+@pytest.mark.parametrize("plot", [figures.plot_norms, figures.plot_flow], ids=lambda p: p.__name__)
+def test_nothing_is_said_where_gradients_are_cleared(plot, report):
+    ax = plot(report).axes[0]
+
+    assert "earlier" not in ax.get_xlabel() + " ".join(t.get_text() for t in ax.texts) + " ".join(words(ax))
+
+
+def words(ax):
+    return legend(ax) if ax.get_legend() else []

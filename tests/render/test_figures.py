@@ -464,3 +464,16 @@ def test_of_too_many_panels_those_of_frozen_models_come_last():
     titles = [ax.get_title(loc="center") or ax.get_title(loc="left") for ax in figure.axes]
     assert titles[0] == "r"
     assert "c" not in titles
+
+
+def test_a_norm_that_is_not_finite_is_written_on_paper():
+    run = on_one_line(report_for_figures(strange=False)).run
+    broken = tuple(
+        replace(e, norms=dict.fromkeys(e.norms, math.nan)) if isinstance(e, Backward) else e for e in run.events
+    )
+    (text, *_) = (
+        t for t in figures.plot_flow(Report(replace(run, events=broken))).axes[0].texts if "nan" in t.get_text()
+    )
+
+    assert to_hex(text.get_bbox_patch().get_facecolor()) == figures_style.PAPER.lower()
+    assert text.get_color() == figures_style.INK
