@@ -23,6 +23,8 @@ _ELEMENTWISE = {
     "Log10", "Expm1", "Exp2", "Sinh", "Cosh", "Atanh", "Asinh", "Acosh", "Erf", "Clamp", "Relu", "Maximum", "Minimum",
     "Addcmul", "Addcdiv", "Lerp", "Sign", "Xlogy",
 }  # fmt: skip
+_SUMS = ("linear", "matmul", "__matmul__", "mm", "bmm", "einsum", "conv1d", "conv2d", "conv3d")
+"""Operations that add up products: of infinities of both signs they make NaN without any zero."""
 
 
 class NonfiniteFinder:
@@ -138,6 +140,8 @@ class NonfiniteFinder:
         makers = [m for m in self._infinities(value) if not is_literal(m.name)]
         if makers:
             op = min(makers, key=lambda m: m.index)
+        elif op.name in _SUMS and op.bad == "inf_times_zero" and (given := self._given(value)):
+            return self._bad_data(min(given), seen)
         return Found("nan", op.bad or "unknown", -1, op.index, op.name, op.stack)
 
     def _infinities(self, value: int) -> list[Op]:
@@ -151,6 +155,17 @@ class NonfiniteFinder:
                     if self._clean(parent, ("nan", "inf")) and self.tape.values[parent].op >= 0:
                         makers.append(self.tape.ops[self.tape.values[parent].op])
         return makers
+
+    def _given(self, value: int) -> list[int]:
+        """What a value was made of that is data and held NaN or Inf when it came, or was given it."""
+        values, ops = self.tape.values, self.tape.ops
+        todo, found = [value], {value}
+        while todo:
+            fresh = {p for p, _ in values[todo.pop()].parents if values[p].bad} - found
+            found |= fresh
+            todo.extend(fresh)
+        data = (v for v in found if values[v].param < 0 and not values[v].requires)
+        return [v for v in data if values[v].op < 0 or is_literal(ops[values[v].op].name)]
 
     def _bad_data(self, value: int, seen: set[int]) -> Found:
         """The data held it: the line is the first that mixed it into something else."""

@@ -15,11 +15,11 @@ from gradscope.capture.origins import Found, OriginsAbove, found_at
 from gradscope.capture.overflow import overflow_behind
 from gradscope.capture.overwrites import overwritten
 from gradscope.capture.parameters import Registry
-from gradscope.capture.source import Stack, resolve
+from gradscope.capture.source import EMPTY, Stack, resolve
 from gradscope.capture.tape import Tape
 from gradscope.capture.zero_causes import base_name
 from gradscope.capture.zero_makers import Makers
-from gradscope.records.traced import DERIVATIVE, DIFFERENCE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
+from gradscope.records import traced
 
 NOISE = 1e-4
 """What rounding leaves of a gradient that is zero by mathematics stays below this; see GS201."""
@@ -101,7 +101,10 @@ class ZeroFinder:
             cancelled = self._cancelled(graph, leaf)
             if cancelled is not None:
                 return self._vanished_between(graph, cancelled, uid)
-            return found_at(self.tape, "zero", "zero_multiplier", uid, graph.steps[0])
+            given = found_at(self.tape, "zero", "zero_multiplier", uid, graph.steps[0])
+            if all(map(_dead, graph.steps[0].into)):
+                given.name, given.stack = traced.HANDED_IN, EMPTY
+            return given
         judged = [self._settled(graph, number) for number in above]
         sure = [found for found in judged if found.cause == "satisfied_margin"] or judged
         ways = Counter((found.cause, found.stack) for found in sure)  # of a recurrence the first turn may differ
@@ -173,8 +176,8 @@ class ZeroFinder:
         made = self.tape.ops[found.op].name if found.op >= 0 else ""
         if made in MARGIN_LOSSES:
             found.cause = "satisfied_margin"
-        elif made == DERIVATIVE:  # of what is linear in pieces, such as a ReLU
-            found.cause, found.name = "zero_derivative", DERIVATIVE
+        elif made == traced.DERIVATIVE:  # of what is linear in pieces, such as a ReLU
+            found.cause, found.name = "zero_derivative", traced.DERIVATIVE
             found.stack = self.makers.apart(found.op)
         elif cause == "relu":
             hinge = self.margins.hinge(graph, found.op)
@@ -185,7 +188,7 @@ class ZeroFinder:
             self._ask_base(graph, found)
         elif cause == "raised_floor":
             found.cause = "clamp_out_of_range"
-            found.name = FLOOR if self.margins.near_loss(graph, number) else found.name
+            found.name = traced.FLOOR if self.margins.near_loss(graph, number) else found.name
         elif cause == "one_sided_clamp" or self.margins.floor(found.op):
             found.cause = "satisfied_margin" if self.margins.near_loss(graph, number) else "clamp_out_of_range"
         if found.cause == "unknown" and base_name(step.name) in _JOINS:
@@ -198,7 +201,7 @@ class ZeroFinder:
         over = overwritten(self.tape, graph, number, operand)
         if over is None:
             return False
-        found.cause, found.name, found.op, found.stack = "masked", OVERWRITTEN, over.op.index, over.op.stack
+        found.cause, found.name, found.op, found.stack = "masked", traced.OVERWRITTEN, over.op.index, over.op.stack
         path = resolve(over.victim.stack) if over.victim is not None else ()
         found.detail = f"overwrites what was computed at {path[-1]}" if path else ""
         return True
@@ -208,9 +211,9 @@ class ZeroFinder:
         equal = met(self.tape, found.op)
         if equal is None:
             return
-        found.cause, found.name = "satisfied_margin", MET
+        found.cause, found.name = "satisfied_margin", traced.MET
         if equal.own is not None:
-            found.cause, found.name = "constant_output", MET_ITSELF
+            found.cause, found.name = "constant_output", traced.MET_ITSELF
             found.op, found.stack = equal.own.index, equal.own.stack
 
     def _ask_user(self, graph: GraphWalk, found: Found, number: int) -> None:
@@ -250,8 +253,8 @@ class ZeroFinder:
         if source < 0 or answer not in _TOLD_AT_ITS_OWN_LINE:
             return
         found.op, found.stack = source, self.makers.apart(source)
-        if self.tape.ops[source].name == DERIVATIVE or answer == "zero_multiplier":
-            found.name = DIFFERENCE if answer == "zero_multiplier" else DERIVATIVE
+        if self.tape.ops[source].name == traced.DERIVATIVE or answer == "zero_multiplier":
+            found.name = traced.DIFFERENCE if answer == "zero_multiplier" else traced.DERIVATIVE
         if answer == "dead_relu" and self.margins.hinge(graph, source):
             found.cause = "satisfied_margin"
 
@@ -265,7 +268,7 @@ class ZeroFinder:
         answer, source = self.makers.of(inputs[other][0])
         given = self.makers.given(inputs[other][0], answer, source) if base_name(step.name) in _MATRICES else -1
         if given >= 0:
-            found.cause, found.name = self.makers.zeroed_by(given), ZERO_INPUT
+            found.cause, found.name = self.makers.zeroed_by(given), traced.ZERO_INPUT
             found.op, found.stack = given, self.tape.ops[given].stack
         elif answer:
             self._answered(graph, found, answer, source)
@@ -280,7 +283,7 @@ class ZeroFinder:
             found.stack = hook
             variables = {self.registry.uid(variable): variable for variable in graph.leaves.values()}
             if self.hooks.spares(hook, {u: v for u, v in variables.items() if delivered.get(u)}):
-                found.name = SELECTIVE
+                found.name = traced.SELECTIVE
             return found
         if ways > 1:
             return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])

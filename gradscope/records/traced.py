@@ -44,6 +44,8 @@ FLOOR = "floor of a loss"
 """In place of an operation's name: a clamp with a minimum above zero, through which a term of the loss goes."""
 DIFFERENCE = "difference of equals"
 """In place of an operation's name: it took from a factor what is equal to it, such as its mean along a lone axis."""
+HANDED_IN = "handed in"
+"""In place of an operation's name: the gradient that the backward pass begins with is zero."""
 ZERO_INPUT = "given zeros"
 """In place of an operation's name: all that a weight is multiplied with is zero, and the operation made it so."""
 

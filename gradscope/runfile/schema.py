@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,32 @@ TABLES = {
 _NETWORK = ("nfs", "cifs", "smb", "sshfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p", "wekafs")
 
 
-def rank_path(path: str | Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """The file of this process: `run.gradscope` is `run.rank3.gradscope` on rank 3 of a distributed run."""
+_LAUNCHERS = (
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
+"""What torchrun, two kinds of mpirun, and srun tell a process of its place in the job."""
+
+
+def rank_path(path: str | Path, environ: Mapping[str, str] | None = None) -> Path:
+    """The file of this process: `run.gradscope` is `run.rank3.gradscope` on rank 3 of a distributed run.
+
+    torch.distributed is asked first, if it runs: who starts processes with mp.spawn tells only that.
+    """
     path = Path(path)
-    if int(environ.get("WORLD_SIZE", "1")) < 2 or environ.get("RANK", "0") == "0":
-        return path
-    return path.with_name(f"{path.stem}.rank{environ['RANK']}{path.suffix}")
+    distributed = sys.modules.get("torch.distributed") if environ is None else None
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        rank = str(distributed.get_rank())
+    else:
+        rank = _rank(os.environ if environ is None else environ)
+    return path if rank == "0" else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
+
+
+def _rank(environ: Mapping[str, str]) -> str:
+    found = next(((environ[r], environ[n]) for r, n in _LAUNCHERS if r in environ and n in environ), ("0", "1"))
+    return found[0] if all(map(str.isdigit, found)) and int(found[1]) > 1 else "0"
 
 
 def journal_mode(path: Path) -> str:

@@ -153,3 +153,22 @@ def test_what_a_loader_hands_out_is_told_where_it_is_used():
     finding = loop(read)
     assert finding.location.text.endswith("# here")
     assert "), used at" in finding.message
+
+
+def test_infinity_in_the_data_is_not_called_a_product_with_zero():
+    """A layer adds up infinities of both signs, which is NaN without any zero."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    with Session() as session:
+        for turn in range(4):
+            inputs = torch.randn(8, 16)
+            if turn == 2:
+                inputs[0, 0] = math.inf
+            optimizer.zero_grad()
+            network(inputs).pow(2).mean().backward()
+            optimizer.step()
+    (finding,) = session.report().findings
+
+    assert finding.cause == "nan_in_data"
+    assert finding.detail == "inputs of shape [8, 16], Inf at [0, 0]"

@@ -172,3 +172,21 @@ def test_experts_that_are_never_taken_are_no_error():
     assert (found.code, found.severity, found.cause) == ("GS201", "warning", "masked")
     assert found.message.startswith("net.experts.1-3 get only zeros")
     assert "router" in found.fix
+
+
+def test_a_backward_pass_that_is_given_zeros_blames_no_line_of_the_model():
+    """What the first stage of a pipeline gets from a later one that is dead."""
+    torch.manual_seed(0)
+    stage = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    optimizer = torch.optim.SGD(stage.parameters(), 0.1)
+
+    def step():
+        optimizer.zero_grad()
+        stage(torch.randn(8, 4)).backward(torch.zeros(8, 4))  # handed in
+        optimizer.step()
+
+    (finding,) = gradscope.explain(step, repeat=6, models={"stage": stage}).findings
+
+    assert (finding.code, finding.cause) == ("GS201", "zero_multiplier")
+    assert finding.location.text.endswith("# handed in")
+    assert "is given is zero already" in finding.message

@@ -206,6 +206,10 @@ def test_rank_has_a_file_of_its_own():
     assert rank_path("a/run.gradscope", {}) == Path("a/run.gradscope")
     assert rank_path("a/run.gradscope", {"WORLD_SIZE": "4", "RANK": "0"}) == Path("a/run.gradscope")
     assert rank_path("a/run.gradscope", {"WORLD_SIZE": "4", "RANK": "3"}) == Path("a/run.rank3.gradscope")
+    slurm = {"SLURM_PROCID": "2", "SLURM_NTASKS": "4"}
+    assert rank_path("a/run.gradscope", slurm) == Path("a/run.rank2.gradscope")
+    assert rank_path("a/run.gradscope", slurm | {"SLURM_NTASKS": "1"}) == Path("a/run.gradscope")
+    assert rank_path("a/run.gradscope", {"OMPI_COMM_WORLD_RANK": "1"}) == Path("a/run.gradscope")
 
 
 def test_network_file_systems_get_a_rollback_journal(tmp_path, monkeypatch):

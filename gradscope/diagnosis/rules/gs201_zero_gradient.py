@@ -28,8 +28,7 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import Origin, Path, Run
-from gradscope.records.traced import DERIVATIVE, DIFFERENCE, FLOOR, MET, MET_ITSELF, OVERWRITTEN, SELECTIVE, ZERO_INPUT
+from gradscope.records import Origin, Path, Run, traced
 
 CODE = ("GS201", "zero-gradient")
 
@@ -51,27 +50,31 @@ What is zero by mathematics is rounding noise in numbers: a LayerNorm over one e
 given (float32 resolution 6e-8, times 1/sqrt(eps) = 316 of the normalisation).
 """
 _WORDS = {
-    OVERWRITTEN: Cause(
+    traced.OVERWRITTEN: Cause(
         "what it computed is overwritten in place by a later line",
         "write it somewhere else, or combine both with torch.cat or torch.stack",
     ),
-    DERIVATIVE: Cause(
+    traced.DERIVATIVE: Cause(
         "what is differentiated is linear in pieces (ReLU), so its next derivative is exactly zero",
         "use a smooth activation such as tanh, softplus or SiLU in what is differentiated",
     ),
-    DIFFERENCE: Cause(
+    traced.DIFFERENCE: Cause(
         "it is multiplied by a difference that is always zero, which is taken",
         "check what is taken from what there: along which axis the mean goes, and that it is a mean of more than one",
     ),
-    ZERO_INPUT: Cause(
+    traced.ZERO_INPUT: Cause(
         "what it is given is all zero, which begins",
         "check what is computed there: a factor of zero, an integer division, or data that is zero",
     ),
-    MET: Cause(
+    traced.HANDED_IN: Cause(
+        "the gradient that its backward pass is given is zero already",
+        "look at what made it: the later stages of a pipeline, or the argument of backward()",
+    ),
+    traced.MET: Cause(
         "its loss is exactly zero, because what it computes equals the target",
         "check the targets, and that training does not begin where an earlier one ended",
     ),
-    MET_ITSELF: Cause(
+    traced.MET_ITSELF: Cause(
         "its loss is always zero, because what it computes is compared with itself",
         "compute the target from the data, or with a model of its own",
     ),
@@ -83,7 +86,7 @@ _UNCHOSEN = Cause(
 )
 
 
-_TOLD = {*_WORDS, SELECTIVE}
+_TOLD = {*_WORDS, traced.SELECTIVE}
 """In place of operations' names: what is said differs with them."""
 
 
@@ -117,17 +120,17 @@ def check(run: Run) -> Iterable[Finding]:
                 state="zero",
                 cause=source.cause if source else "unknown",
                 says=_says(run, mine),
-                path=source.path if source else (),
+                path=_path(run, mine, source),
                 evidence=Evidence.TRACED if source else Evidence.OBSERVED,
                 words=_WORDS.get(source.op if source else "") or (_UNCHOSEN if unchosen else overflow_words(source)),
-                detail=source.detail if source is not None and source.op == OVERWRITTEN else "",
+                detail=source.detail if source is not None and source.op == traced.OVERWRITTEN else "",
             )
 
 
 def _severity(source: Origin | None, design: bool, unchosen: bool) -> Severity:
-    if design or (source is not None and source.op == SELECTIVE):
+    if design or (source is not None and source.op == traced.SELECTIVE):
         return Severity.INFO
-    return Severity.WARNING if unchosen or (source is not None and source.op == MET) else Severity.ERROR
+    return Severity.WARNING if unchosen or (source is not None and source.op == traced.MET) else Severity.ERROR
 
 
 def _others_chosen(run: Run, uids: Sequence[int]) -> bool:
@@ -148,6 +151,13 @@ def _source(run: Run, uid: int, origin: Origin | None) -> Origin | None:
     nearby = set(_siblings(run, uid))
     shrinking = (o for o in run.origins if o.kind == "vanishing" and o.cause != "unknown" and o.parameters & nearby)
     return next(shrinking, origin)
+
+
+def _path(run: Run, uids: Sequence[int], origin: Origin | None) -> Path:
+    """Where it became zero; of what came in so, the line that ran the pass."""
+    if origin is None or origin.op != traced.HANDED_IN:
+        return origin.path if origin is not None else ()
+    return next((event.path for event in reversed(run.backward_events) if uids[0] in event.norms), ())
 
 
 def _says(run: Run, uids: Sequence[int]) -> str:
@@ -174,7 +184,7 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
             continue
         always = count.measured >= PASSES and count.zero == count.measured
         streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured)
-        if cause in HEALTHY_STREAK or (uid in origins and origins[uid].op == FLOOR):  # free bits
+        if cause in HEALTHY_STREAK or (uid in origins and origins[uid].op == traced.FLOOR):  # free bits
             streak = streak and cause == "masked" and _whole_model_stopped(run, uid)
         faint = (count.norm_max or 0.0) > 0.0 and cause == "unknown"
         constant = cause == "constant_output" and count.measured >= PASSES and (count.norm_max or 0.0) < noise
