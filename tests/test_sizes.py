@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from gradscope.records import Backward, OptimizerStep, Run
@@ -27,3 +29,9 @@ def run(left, applied):
 )
 def test_what_was_applied_is_told_if_its_own_pass_left_something_else(left, applied, told):
     assert applied_norm(run(left, applied), (0,)) == told
+
+
+def test_what_one_rank_applies_of_a_split_parameter_is_not_told_beside_the_norm_of_the_whole():
+    split = dataclasses.replace(run({0: 2.0}, {0: 1.0}), parts={0: (2, 0)})
+
+    assert applied_norm(split, (0,)) is None

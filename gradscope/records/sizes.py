@@ -25,7 +25,12 @@ def last_norm(run: Run, uids: Sequence[int]) -> float | None:
 
 
 def applied_norm(run: Run, uids: Sequence[int]) -> float | None:
-    """What the last step found that was measured, if the pass before it had left something else."""
+    """What the last step found that was measured, if the pass before it had left something else.
+
+    Not of parameters that are split over ranks: what one rank applies is a part, beside the norm of the whole.
+    """
+    if any(uid in run.parts for uid in uids):
+        return None
     applied = None
     for event in reversed(run.events):
         if applied is None and isinstance(event, OptimizerStep):
