@@ -1,4 +1,4 @@
-"""torch's own samples of its modules and operations: to the last bit the same traced, and no probe fails.
+"""torch's own samples of its modules: to the last bit the same traced, and no probe fails.
 
 They are what torch tests itself with: an import that needs expecttest, and that is not promised to stay.
 """
@@ -16,11 +16,8 @@ from gradscope.session import Session
 
 pytest.importorskip("expecttest")
 modules = pytest.importorskip("torch.testing._internal.common_modules").module_db
-operations = pytest.importorskip("torch.testing._internal.common_methods_invocations").op_db
 
 SAMPLES = 4
-CHUNK = 40
-"""Operations of one test."""
 
 
 def tensors_in(result):
@@ -67,16 +64,6 @@ def of_module(info, *, training, grad):
     return said
 
 
-def of_operation(op):
-    torch.manual_seed(0)
-    samples = op.sample_inputs("cpu", torch.float32, requires_grad=op.supports_autograd)
-    said = []
-    for sample in itertools.islice(samples, SAMPLES):
-        torch.manual_seed(1)
-        said.append(outcome(functools.partial(op, sample.input), sample, tensors_in(sample.input), grad=True))
-    return said
-
-
 def compare(run, name):
     """Twice without gradscope, to know what torch itself does not repeat, and once traced."""
     with warnings.catch_warnings():
@@ -94,10 +81,3 @@ def compare(run, name):
 def test_a_module_computes_the_same_traced(info):
     for training, grad in itertools.product((True, False), repeat=2):
         compare(functools.partial(of_module, info, training=training, grad=grad), info.name)
-
-
-@pytest.mark.parametrize("first", range(0, len(operations), CHUNK))
-def test_operations_compute_the_same_traced(first):
-    for op in operations[first : first + CHUNK]:
-        if torch.float32 in op.dtypes:
-            compare(functools.partial(of_operation, op), f"{op.name} {op.variant_test_name}")
