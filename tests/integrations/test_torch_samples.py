@@ -1,4 +1,4 @@
-"""torch's own samples of its modules: to the last bit the same traced, and no probe fails.
+"""torch's own samples of its modules and operations: to the last bit the same traced, and no probe fails.
 
 They are what torch tests itself with: an import that needs expecttest, and that is not promised to stay.
 """
@@ -16,8 +16,13 @@ from gradscope.session import Session
 
 pytest.importorskip("expecttest")
 modules = pytest.importorskip("torch.testing._internal.common_modules").module_db
+operations = pytest.importorskip("torch.testing._internal.common_methods_invocations").op_db
 
-SAMPLES = 4
+SAMPLES = 3
+AGAIN = 100
+"""Runs without gradscope, if one differs from what was traced."""
+CHUNK = 40
+"""Operations of one test."""
 
 
 def tensors_in(result):
@@ -64,16 +69,34 @@ def of_module(info, *, training, grad):
     return said
 
 
+def of_operation(op):
+    torch.manual_seed(0)
+    samples = op.sample_inputs("cpu", torch.float32, requires_grad=op.supports_autograd)
+    said = []
+    for sample in itertools.islice(samples, SAMPLES):
+        torch.manual_seed(1)
+        said.append(outcome(functools.partial(op, sample.input), sample, tensors_in(sample.input), grad=True))
+    return said
+
+
 def compare(run, name):
-    """Twice without gradscope, to know what torch itself does not repeat, and once traced."""
+    """Once without gradscope and once traced. What differs must be something that torch itself does not repeat.
+
+    LAPACK's results differ in the last bits with where its arguments lie in memory: then the traced outcome has to be
+    one of those that come without gradscope when they lie elsewhere.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain, again = run(), run()
+        plain = run()
         warnings.filterwarnings("error", message="gradscope.*")
         with Session() as session:
             traced = run()
             notes = session.report().run.notes
-    assert traced == plain or again != plain, name
+        elsewhere, kept = [], []
+        while traced != plain and traced not in elsewhere and len(elsewhere) < AGAIN:
+            kept += [torch.empty(7 * len(elsewhere) + 3), bytearray(13 * len(elsewhere))]
+            elsewhere.append(run())
+    assert traced in (plain, *elsewhere), name
     assert not [note for note in notes if "failed" in note], name
 
 
@@ -81,3 +104,11 @@ def compare(run, name):
 def test_a_module_computes_the_same_traced(info):
     for training, grad in itertools.product((True, False), repeat=2):
         compare(functools.partial(of_module, info, training=training, grad=grad), info.name)
+
+
+@pytest.mark.parametrize("first", range(0, len(operations), CHUNK))
+def test_operations_compute_the_same_traced(first):
+    for op in operations[first : first + CHUNK]:
+        returns_memory = "empty" in op.name or op.name.startswith("resize")  # that nobody has written
+        if torch.float32 in op.dtypes and not returns_memory:
+            compare(functools.partial(of_operation, op), f"{op.name} {op.variant_test_name}")
