@@ -68,16 +68,17 @@ def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
 
 
 def _follows(finder: CutFinder, run: Run, uid: int) -> bool:
-    """Whether a parameter is there to be copied to: it is not trained, or it is a copy that is renewed now and then.
+    """Whether a parameter is there to be copied to: it is not trained, or it is renewed now and then.
 
     One that is renewed in every turn is a worker's, whose gradients somebody forgot to carry back.
     """
     if not run.parameters[uid].trainable:
         return True
-    ops = {finder.tape.values[version].op for version in finder.tape.params.get(uid, ())}
-    renewed = [op for op in ops if op >= 0 and finder.tape.ops[op].stack.has("load_state_dict")]
+    begins = min((root.op for root in finder.tape.roots), default=0)
+    writes = {finder.tape.values[version].op for version in finder.tape.params.get(uid, ())}
+    renewed = sum(op > begins for op in writes)
     passes = tally.backwards if (tally := run.tallies.get(uid)) is not None else 0
-    return bool(run.parameters[uid].copied_at) and 0 < len(renewed) <= SELDOM * passes
+    return 0 < renewed <= SELDOM * passes
 
 
 def _blends(finder: CutFinder, value: int) -> bool:
