@@ -172,3 +172,21 @@ def test_infinity_in_the_data_is_not_called_a_product_with_zero():
 
     assert finding.cause == "nan_in_data"
     assert finding.detail == "inputs of shape [8, 16], Inf at [0, 0]"
+
+
+def test_infinity_in_the_data_that_is_multiplied_with_zero_is_called_that():
+    torch.manual_seed(0)
+    network = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    weights, off = torch.ones(8, 1), torch.zeros(8, 1)
+    weights[3] = math.inf
+    with Session() as session:
+        for _ in range(4):
+            optimizer.zero_grad()
+            gated = network(torch.randn(8, 4)) * off
+            (gated * weights).sum().backward()  # the product
+            optimizer.step()
+    (finding,) = session.report().findings
+
+    assert finding.cause == "inf_times_zero"
+    assert finding.location.text.endswith("# the product")

@@ -49,3 +49,17 @@ def test_a_tensor_that_the_model_is_given_as_well_is_sound():
 
 def test_a_group_that_is_taken_out_is_meant():
     assert not findings_of(lambda _, optimizer: optimizer.param_groups.pop(0))
+
+
+def test_a_tensor_of_another_shape_takes_no_place():
+    def change(_, optimizer):
+        optimizer.param_groups[0]["params"][0] = nn.Parameter(torch.zeros(7))
+
+    assert not [f for f in findings_of(change) if f.cause == "stale_parameter"]
+
+
+def test_a_tensor_that_the_model_has_under_another_name_takes_no_place():
+    def change(splats, optimizer):
+        splats.extra = optimizer.param_groups[0]["params"][0] = nn.Parameter(torch.zeros(4, 2))
+
+    assert not [f for f in findings_of(change) if f.cause == "stale_parameter"]
