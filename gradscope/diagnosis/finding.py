@@ -62,6 +62,8 @@ class Finding:
     detail: str = ""
     earlier: bool = False
     """It is about a model that had the name before the one that has it now."""
+    ranks: tuple[int, ...] = ()
+    """Of a job the first ranks that find it in their own facts, where the one that reports does not."""
 
 
 @dataclass(frozen=True, slots=True)

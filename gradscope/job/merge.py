@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from gradscope.job.summary import UNKNOWN_STEP, Summary
-from gradscope.records import Across, Job, Origin, RankRow, Run, Tally
-from gradscope.records.ranks import Lack
+from gradscope.records import Across, Job, Location, Origin, RankRow, Run, Tally
+from gradscope.records.ranks import Elsewhere, Lack, Told
 
 NAMED = 8
 """Ranks that are named per parameter."""
@@ -61,6 +61,7 @@ class Merger:
         self._stopped: dict[int, list[int]] = {}
         self._origin: tuple[int, int, Origin] | None = None
         """The earliest: step, rank, and what that rank saw."""
+        self._found: dict[tuple[str, str, str, Location | None], Elsewhere] = {}
 
     def add(self, summary: Summary) -> None:
         """Count one rank; the same rank again is ignored."""
@@ -81,6 +82,8 @@ class Merger:
         if summary.origin is not None:
             told = summary.origin.step, summary.rank, summary.origin
             self._origin = min(self._origin or told, told, key=lambda each: each[:2])
+        for found in summary.found:
+            self._tell(summary.rank, found)
         if not summary.backwards:
             return  # it only helps or waits: what it lacks says nothing
         at = self._positions(summary.names)
@@ -95,6 +98,14 @@ class Merger:
             told = summary.rank, summary.lacks[lost[place] - 1]
             here = int(place if isinstance(at, slice) else at[place])
             self._lost[here] = min(self._lost.get(here, told), told, key=lambda each: each[0])
+
+    def _tell(self, rank: int, told: Told) -> None:
+        """Count a finding of a rank: alike ones are one, in the words of the first rank."""
+        key = told.code, told.model, told.cause, told.location
+        known = self._found.get(key, Elsewhere(told, (), 0))
+        ranks = sorted({*known.first, rank})
+        first = told if ranks[0] == rank else known.told
+        self._found[key] = Elsewhere(first, tuple(ranks[:NAMED]), known.ranks + 1)
 
     def lost(self, rank: int, why: str) -> None:
         """Nothing is known of a rank."""
@@ -177,7 +188,8 @@ class Merger:
         columns = {name: column.tolist() for name, column in self._table.items()}
         across = tuple(self._across(n, i, columns) for n, i in self._places.items())
         _, rank, origin = self._origin or (0, 0, None)
-        return Job(self.world, rows, across, reporter, origin, rank)
+        elsewhere = tuple(self._found[key] for key in sorted(self._found, key=str))
+        return Job(self.world, rows, across, reporter, origin, rank, elsewhere)
 
     def _across(self, name: str, place: int, columns: dict[str, list[Any]]) -> Across:
         of = {column: values[place] for column, values in columns.items()}

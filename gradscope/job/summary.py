@@ -13,8 +13,10 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from gradscope.diagnosis import diagnose
+from gradscope.diagnosis.elsewhere import tell
 from gradscope.records import OptimizerStep, Origin, Run, Tally, Write
-from gradscope.records.ranks import Lack
+from gradscope.records.ranks import Lack, Told
 from gradscope.runfile.codec import coder
 
 INTS = (
@@ -35,6 +37,8 @@ FLOATS = ("local", "applied")
 NAN = float("nan")
 UNKNOWN_STEP = 2**31 - 2
 """Of a NaN or Inf of which it was not kept when it came first: later than any."""
+FOUND = 8
+"""Findings of its own that a rank tells, worst first."""
 LIMIT = 256 * 2**20
 """Bytes of one message, unpacked."""
 _LENGTH = struct.Struct("<I")
@@ -58,6 +62,8 @@ class Summary:
     """Where its first NaN or Inf began, if that was seen."""
     lacks: tuple[Lack, ...] = ()
     """Why parameters get no gradient; the column `lost` counts them from 1."""
+    found: tuple[Told, ...] = ()
+    """Errors and warnings about its own facts; none of a rank that did not come to its end."""
 
 
 def summarize(
@@ -102,8 +108,9 @@ def summarize(
         norm = applied.get(uid)
         floats["applied"].append(NAN if norm is None else norm)
     return Summary(
-        rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), lacks
-    )
+        rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), lacks,
+        () if missing else tell(diagnose(run))[:FOUND],
+    )  # fmt: skip
 
 
 def _lost(run: Run, uids: Iterable[int]) -> dict[int, Lack]:
@@ -152,6 +159,7 @@ def encode(summary: Summary) -> bytes:
         "missing": summary.missing,
         "origin": coder(Origin).encode(summary.origin) if summary.origin is not None else None,
         "lacks": [coder(Lack).encode(lack) for lack in summary.lacks],
+        "found": [coder(Told).encode(told) for told in summary.found],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     columns: list[array[int] | array[float]] = [
@@ -190,6 +198,7 @@ def decode(body: bytes) -> Summary:
             str(head["missing"]),
             coder(Origin).decode(head["origin"]) if head["origin"] is not None else None,
             tuple(coder(Lack).decode(lack) for lack in head["lacks"]),
+            tuple(coder(Told).decode(told) for told in head["found"]),
         )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not the summary of a rank: {error}") from error

@@ -48,6 +48,34 @@ class Lack:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A finding that a rank has about its own facts. The fields are those of a Finding, as plain words."""
+
+    code: str
+    severity: str
+    model: str
+    parameters: tuple[str, ...]
+    state: str
+    cause: str
+    evidence: str
+    message: str
+    fix: str
+    location: Location | None = None
+    path: Path = ()
+    steps: tuple[int, int] | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What several ranks find alike, as the first of them tells it; `first` names a few."""
+
+    told: Told
+    first: tuple[int, ...]
+    ranks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Across:
     """One parameter over all ranks that were heard. `first` lists name a few ranks, never all of thousands."""
 
@@ -111,6 +139,8 @@ class Job:
     origin: Origin | None = None
     """Where a NaN or Inf began, as the rank saw it that had it first; the parameters are left out."""
     origin_rank: int = 0
+    elsewhere: tuple[Elsewhere, ...] = ()
+    """What ranks find in their own facts, also the one that reports."""
 
     @property
     def heard(self) -> int:

@@ -112,14 +112,19 @@ def _all(models: int) -> str:
 def _alarm(report: Report, findings: Sequence[Finding], loud: Iterable[Finding]) -> str:
     first = findings[0]
     start = _HEADLINES.get(State(first.state)) if first.state in set(State) else None
-    if start is None or not first.model or first.code.startswith(_OF_RANKS):
+    if start is None or not first.model or _of_ranks(first):
         return first.message.rstrip(".")
-    among = [f for f in loud if f.model and not f.code.startswith(_OF_RANKS)]
+    among = [f for f in loud if f.model and not _of_ranks(f)]
     said = f"{start} {_whom(report, first.severity, among, first.state)}"
     broken = _whom(report, first.severity, among, State.NONFINITE)
     if broken and first.state != State.NONFINITE:  # nothing may hide that a model is lost
         said += f"; {_HEADLINES[State.NONFINITE]} {broken}"
     return said
+
+
+def _of_ranks(finding: Finding) -> bool:
+    """Whether its own sentence has to say on which ranks."""
+    return bool(finding.ranks) or finding.code.startswith(_OF_RANKS)
 
 
 def _whom(report: Report, worst: Severity, findings: Iterable[Finding], state: str) -> str:

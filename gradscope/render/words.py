@@ -118,7 +118,7 @@ def victims(report: Report, finding: Finding) -> str:
     """How much of its model a finding is about: `2 of 12 parameters`, `all 12 parameters`, `3 parameters`."""
     total = next((m.trainable for m in report.models if m.name == finding.model), 0)
     hit = len(finding.parameters)
-    if not hit or hit > total:
+    if not hit or hit > total or finding.ranks:  # another rank's model may be another stage of it
         return count(hit, "parameter") if hit else ""
     if hit == total:
         return f"all {hit} parameters" if hit > 1 else "its 1 parameter"

@@ -27,7 +27,7 @@ def ended(tmp_path_factory):
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
     torchrun += ["--rdzv-endpoint", "127.0.0.1:0"]
     jobs = {}
-    for end in (*ENDS, *APART):
+    for end in (*ENDS, *APART, "own"):
         folder = tmp_path_factory.mktemp(end)
         command = [sys.executable, *torchrun, "-m", "gradscope", "run", "--out", "run.gradscope", "--json", "r.json"]
         with (folder / "said").open("w") as said:
@@ -75,6 +75,20 @@ def test_gradients_that_nothing_averages_name_the_call(ended, end):
     assert [f["code"] for f in report["findings"]] == ["GS602"]
     assert APART[end] in report["findings"][0]["message"]
     assert report["findings"][0]["location"]["text"] == "loss = model(torch.randn(4, 8), both).pow(2).mean()"
+
+
+def test_what_only_another_rank_finds_is_in_the_report(ended):
+    folder, status = ended["own"]
+    report = json.loads((folder / "r.json").read_text(encoding="utf-8"))
+    alone = subprocess.run(
+        [sys.executable, "-m", "gradscope", "report", "run.rank1.gradscope"],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert status == 0
+    assert [f["code"] for f in report["findings"]] == ["GS504"]
+    assert report["findings"][0]["message"].startswith("On rank 1: net is never updated: its learning rate is zero")
+    assert "net is never updated: its learning rate is zero" in alone.stdout
 
 
 def test_report_says_what_became_of_the_ranks(ended):

@@ -2,6 +2,7 @@
 
 `miss`: it lacks the head at one step only, and the job hangs there. `wait`: both are blocked for good. `late`: it comes
 so late to a step that rank 0 does not wait for it any longer. `past`, `apart`: nothing is averaged.
+`own`: only the optimizer of rank 1 is wrong.
 """
 
 import contextlib
@@ -32,12 +33,12 @@ rank = dist.get_rank()
 torch.manual_seed(0)
 net = Net()
 ddp = DistributedDataParallel(net, find_unused_parameters=not {"hang", "miss"} & set(sys.argv))
-optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.0 if "own" in sys.argv and rank == 1 else 0.1)
 torch.manual_seed(rank)
 for step in range(4):
     if "late" in sys.argv and rank == 1 and step == 2:
         time.sleep(90)
-    both = rank == 0 or ("miss" in sys.argv and step != 2) or bool({"past", "apart"} & set(sys.argv))
+    both = rank == 0 or ("miss" in sys.argv and step != 2) or bool({"past", "apart", "own"} & set(sys.argv))
     with ddp.no_sync() if "apart" in sys.argv else contextlib.nullcontext():
         model = net if "past" in sys.argv else ddp
         loss = model(torch.randn(4, 8), both).pow(2).mean()

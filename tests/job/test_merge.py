@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gradscope.diagnosis.explained import explained
+from gradscope.diagnosis.finding import Evidence, Finding, Severity
 from gradscope.job import Merger, Summary, decode, encode, summarize, with_job
 from gradscope.records import (
     Cut,
@@ -308,3 +310,79 @@ def test_the_simulation_of_many_ranks_runs():
     merge = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "many_ranks.py"))["merge"]
     merge.__globals__["PARAMETERS"] = 50
     assert merge(4)
+
+
+def idle(run):
+    """The same rank with a learning rate of zero."""
+    events = tuple(replace(run.events[0], clock=n, step=n, index=n, lrs=(0.0,)) for n in range(1, 6))
+    return replace(run, events=events)
+
+
+@pytest.mark.parametrize("alone", [1, 3])
+def test_what_only_other_ranks_find_is_told_with_the_rank(alone):
+    well = run_of({"a": 1.0, "b": 1.0})
+    ranks = [idle(well) if rank == alone else well for rank in range(4)]
+    (finding,) = report_of(*ranks).findings
+
+    assert (finding.code, finding.severity, finding.model, finding.parameters) == ("GS504", "error", "net", ("a", "b"))
+    assert finding.message.startswith(f"On rank {alone}: net is never updated")
+    assert finding.ranks == (alone,)
+    assert str(report_of(*ranks)).startswith(f"✗ On rank {alone}: net is never updated")
+
+
+def test_what_every_rank_finds_is_told_once():
+    ill = idle(run_of({"a": 1.0, "b": 1.0}))
+    (finding,) = report_of(ill, ill, ill).findings
+
+    assert finding.ranks == ()
+    assert finding.message.startswith("net is never updated")
+
+
+def test_ranks_that_find_alike_are_one_finding_in_any_order():
+    well = run_of({"a": 1.0, "b": 1.0})
+    ill = idle(well)
+    told = []
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        merger = Merger(4)
+        for rank in order:
+            merger.add(summarize(ill if rank in (1, 3) else well, rank, 4))
+        told.append(Report(with_job(well, merger.job())).findings)
+
+    assert told[0] == told[1]
+    assert told[0][0].message.startswith("On ranks 1, 3: ")
+
+
+def test_a_rank_that_failed_tells_no_findings_of_its_own():
+    well = run_of({"a": 1.0, "b": 1.0})
+    merger = Merger(2)
+    merger.add(summarize(well, 0, 2))
+    merger.add(summarize(idle(well), 1, 2, missing="it failed with exit status 1"))
+
+    assert Report(with_job(well, merger.job())).findings == ()
+
+
+def test_what_a_finding_about_the_ranks_explains_is_not_told_again():
+    """Rank 1 alone would say that nothing reaches b, and that its NaN is one."""
+    report = report_of(run_of({"a": 1.0, "b": 1.0}), run_of({"a": math.nan, "b": None}, applied={"a": 1.0, "b": 1.0}))
+
+    assert sorted(f.code for f in report.findings) == ["GS601", "GS603"]
+
+
+def test_a_large_rank_is_the_reason_of_gradients_that_explode_for_no_certain_reason():
+    large = Finding(
+        "GS402",
+        "exploding-gradient",
+        Severity.ERROR,
+        "net",
+        ("a",),
+        "flowing",
+        "lr_too_large",
+        Evidence.INFERRED,
+        "",
+        "",
+    )
+    rank = replace(large, code="GS603", severity=Severity.WARNING, cause="data_of_a_rank")
+    seen = replace(large, evidence=Evidence.TRACED)
+
+    assert explained([large, rank]) == [replace(rank, severity=Severity.ERROR)]
+    assert explained([seen, rank]) == [seen, rank]
