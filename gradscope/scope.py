@@ -233,7 +233,7 @@ def graph(loss: torch.Tensor, /, *, depth: int = 2, detail: str = "modules", **m
 
     Raises GradscopeError for another detail, a depth below 0, a loss that is no tensor, and what is no model.
     """
-    from gradscope.capture.distributed import stand_ins
+    from gradscope.capture.sharding import stand_ins
     from gradscope.render.livegraph import live_graph
     from gradscope.render.opgraph import op_graph
 

@@ -62,6 +62,64 @@ def test_one_of_two_models_is_cleared_and_its_line_is_traced():
     assert (finding.code, finding.model, finding.location.text) == ("GS507", "front", "front.zero_grad()")
 
 
+def scaled_away(front, back, optimizer, norm):
+    optimizer.zero_grad()
+    back(front(torch.randn(8, 4))).pow(2).mean().backward()
+    if norm is not None:
+        nn.utils.clip_grad_norm_(front.parameters(), norm)
+    else:
+        for parameter in front.parameters():
+            parameter.grad.zero_()
+    optimizer.step()
+
+
+@pytest.mark.parametrize(("norm", "code"), [(1e-10, "GS505"), (None, "GS507")])
+@pytest.mark.parametrize("marked", [True, False])
+def test_gradients_that_are_clipped_to_nothing_or_zeroed(norm, code, marked):
+    front, back = two()
+    optimizer = torch.optim.Adam([*front.parameters(), *back.parameters()])
+    scope = gradscope.watch(front=front, back=back)
+    for _ in turns(scope, marked=marked):
+        scaled_away(front, back, optimizer, norm)
+    (finding,) = scope.report().findings
+
+    assert (finding.code, finding.model) == (code, "front")
+    if marked:
+        assert finding.location.text.startswith(("nn.utils.clip_grad_norm_(", "parameter.grad.zero_("))
+    else:
+        assert finding.location is None
+        assert finding.detail.endswith("use `gradscope run` to learn the line")
+
+
+def test_clipping_that_leaves_little_is_told_once_its_line_was_traced():
+    """A loss scale might have been divided by as much, were it not seen that nobody does."""
+    front, back = two()
+    optimizer = torch.optim.Adam([*front.parameters(), *back.parameters()])
+    scope = gradscope.watch(front=front, back=back)
+    for _ in scope.steps(range(12)):
+        scaled_away(front, back, optimizer, 1e-8)
+    (finding,) = scope.report().findings
+
+    assert (finding.code, finding.evidence, finding.cause) == ("GS505", "observed", "clip_to_zero")
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 2.0**24])
+def test_what_a_loss_scale_is_divided_by_is_not_clipped_away(marked, scale):
+    front, back = two()
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.1)
+    scope = gradscope.watch(front=front, back=back)
+    for _ in turns(scope, marked=marked):
+        optimizer.zero_grad()
+        loss = back(front(torch.randn(8, 4))).pow(2).mean() * 1e-6  # small gradients, as near to a minimum
+        (loss * scale).backward()
+        for parameter in [*front.parameters(), *back.parameters()]:
+            parameter.grad.div_(scale)
+        optimizer.step()
+
+    assert scope.report().findings == ()
+
+
 @pytest.mark.parametrize("marked", [True, False])
 def test_passes_that_reach_nothing_watched_are_counted(marked):
     front, back = two()

@@ -4,10 +4,9 @@
   which is before DDP writes the average back (its callback is queued later than ours), so that the norms of a
   `Backward` are this rank's own and those of an `OptimizerStep` the averaged ones. With `gradient_as_bucket_view` the
   gradient is averaged in place while the pass goes on: those norms are taken in a hook of each parameter.
-* FSDP2 (`fully_shard`) keeps a part of each parameter here, a `DTensor`. Only that part is looked at, nothing is
-  gathered: a part that is all zero says nothing about the whole, and its norm is "received, not measured". The whole
-  norm is known once the ranks' facts are put together.
-* `fully_shard` computes with stand-ins that it makes from the parts; whoever asks for one is told the parameter.
+* Of a split parameter (capture/sharding.py) only the part that is here is looked at, nothing is gathered: a part that
+  is all zero says nothing about the whole, and its norm is "received, not measured". The whole norm is known once the
+  ranks' facts are put together.
 * Nothing here communicates.
 """
 
@@ -16,7 +15,8 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gradscope.capture.norms import fused, unseen
+from gradscope.capture.sharding import is_sharded, parts, sharded, standing_in
 from gradscope.capture.source import Stack, resolve, snapshot
 from gradscope.records import Averaged, Backward
 
@@ -78,49 +79,11 @@ def named_parameters(root: nn.Module) -> list[tuple[str, torch.Tensor]]:
             for prefix, module in named_modules(root)
             for name, tensor in module.named_parameters(recurse=False, remove_duplicate=False)
         ]
-    originals = {id(unsharded): param for module in inside for unsharded, param in _stand_ins(module)}
+    originals = {id(unsharded): param for module in inside for unsharded, param in standing_in(module)}
     return [(name, originals.get(id(tensor), tensor)) for name, tensor in named] if originals else named
 
 
-def class_name(module: nn.Module) -> str:
-    """The name of the user's class, of which `fully_shard` makes one of its own."""
-    kind = type(module)
-    return (kind.__bases__[-1] if _is_sharded(module) and len(kind.__bases__) == 2 else kind).__name__
-
-
-def _is_sharded(module: nn.Module) -> bool:
-    return hasattr(type(module), "_get_fsdp_state")
-
-
-def _stand_ins(module: nn.Module) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """What `fully_shard` computes with in the place of each parameter of a module. torch has no public name for it."""
-    if not _is_sharded(module):
-        return
-    state = module._get_fsdp_state()  # type: ignore[operator]
-    for group in getattr(state, "_fsdp_param_groups", None) or filter(None, [getattr(state, "_fsdp_param_group", 0)]):
-        for held in getattr(group, "fsdp_params", ()):
-            unsharded = getattr(held, "_unsharded_param", None)
-            if unsharded is not None:
-                yield unsharded, held.sharded_param
-
-
-def stand_ins(models: Iterable[Any]) -> dict[int, int]:
-    """By id of each tensor that `fully_shard` computes with, the id of the parameter it stands in for."""
-    modules = [module for model in models if isinstance(model, nn.Module) for module in model.modules()]
-    return {id(unsharded): id(param) for module in modules for unsharded, param in _stand_ins(module)}
-
-
-def parts(tensor: torch.Tensor) -> int:
-    """Into how many parts a tensor is split over the ranks: 1 if it is whole, 0 if that cannot be said."""
-    placements = getattr(tensor, "placements", None)
-    if placements is None:
-        return 1
-    count = 1
-    for place, size in zip(placements, tensor.device_mesh.shape, strict=True):  # type: ignore[attr-defined]
-        if place.is_partial():
-            return 0
-        count *= size if place.is_shard() or "Shard" in type(place).__name__ else 1
-    return int(count)
+_NOTHING: Mapping[int, float | None] = MappingProxyType({})
 
 
 class Ranks:
@@ -182,7 +145,7 @@ class Ranks:
 
     def entered(self, module: nn.Module) -> None:
         """A module runs for the first time while tracing."""
-        if _is_sharded(module):
+        if is_sharded(module):
             self._sharded.append(weakref.ref(module))
 
     def outermost(self, module: nn.Module) -> None:
@@ -231,18 +194,32 @@ class Ranks:
         return [grad if norm is None else norm for grad, norm in zip(grads, kept, strict=True)]
 
     def judged(
-        self, uids: Sequence[int], norms: Sequence[float | None], *, count: bool = False
+        self,
+        uids: Sequence[int],
+        norms: Sequence[float | None],
+        *,
+        count: bool = False,
+        before: Mapping[int, float | None] = _NOTHING,
     ) -> Sequence[float | None]:
-        """The norms without the zeros of parameters of which only a part is here; `count` remembers those."""
+        """The norms without the zeros of parameters of which only a part is here; `count` remembers those.
+
+        A part that was not zero `before` is told: somebody has made it so.
+        """
         if 0.0 not in norms:
             return norms
         answer = list(norms)
         for place, (uid, norm) in enumerate(zip(uids, norms, strict=True)):
-            if norm == 0.0 and self.parts(uid) != 1:
+            if norm == 0.0 and self.parts(uid) != 1 and not before.get(uid):
                 answer[place] = None
                 if count:
                     self.zeros[uid] = self.zeros.get(uid, 0) + 1
         return answer
+
+    def put_together(self) -> set[int]:
+        """Parameters whose gradients FSDP2 puts together."""
+        models = [m for model in self.registry.models if model.module is not None and (m := model.module()) is not None]
+        found = {self.registry.uid(p) for model in models for module in model.modules() for p in sharded(module)}
+        return found - {-1}
 
     def parts(self, uid: int) -> int:
         """Into how many parts a parameter is split."""
@@ -265,7 +242,7 @@ class Ranks:
             return tensor if found is None else found
         for ref in self._sharded:
             module = ref()
-            for unsharded, param in _stand_ins(module) if module is not None else ():
+            for unsharded, param in standing_in(module) if module is not None else ():
                 self._originals[id(unsharded)] = (weakref.ref(unsharded), weakref.ref(param))
         known = self._originals.get(id(tensor))
         found = known[1]() if known is not None and known[0]() is tensor else None

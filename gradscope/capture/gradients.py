@@ -52,6 +52,8 @@ class Gradients:
         """Parameters that have a gradient as far as is known; `let_go` takes out of it."""
         self.calm = 0
         """Passes in a row before which all was cleared to None."""
+        self.uncounted: set[int] = set()
+        """Parameters of which torch counts no version when a pass adds to their gradient."""
         self._left: Left | None = None
         self._places: dict[int, tuple[Cohort, Sequence[int], Sequence[int]]] = {}
         """Per id of a sequence of parameters: their places in a cohort."""
@@ -67,7 +69,8 @@ class Gradients:
         """A pass brought these gradients. `told`: whether clearing has been told."""
         self._owners = None
         left = self._left
-        fate = left.fate(arrived) if not told and left is not None and left.cohort is cohort else None
+        alike = not told and left is not None and left.cohort is cohort and self.uncounted.isdisjoint(cohort.everyone)
+        fate = left.fate(arrived) if alike and left is not None else None
         self.calm = self.calm + 1 if fate is not None and fate.gone else 0
         if fate is None:
             self._settle()
@@ -91,7 +94,7 @@ class Gradients:
             elif mark is not now or mark() is None:  # a hook of the user's has freed it at once
                 gone.add(uid)
             elif (then := self._versions.get(uid)) is not None:
-                (added if version - then <= 1 else zeroed).add(uid)
+                (added if version - then <= (uid not in self.uncounted) else zeroed).add(uid)
         return Fate(frozenset(added), frozenset(gone), frozenset(zeroed))
 
     def _told(self, uids: Sequence[int], arrived: Arrived) -> Fate:

@@ -67,7 +67,7 @@ class Watcher(Ledger):
         self._stepping = StepProbe(self)
         self._places = Places()
         self._contents = Contents()
-        self._open = self._bracket = self._closed = False
+        self._open = self._bracket = self._closed = self._again = False
         self._stack = EMPTY
         self._extra: Mapping[str, Any] = _NO_EXTRA
         self._read = 0  # the step at which names were last read
@@ -92,6 +92,8 @@ class Watcher(Ledger):
                 self.inbox.wait_for_lazy(module)
         fresh = self.inbox.attach(uids)
         self.unseen.update(fresh)
+        if fresh and self.ranks.active:
+            self.gradients.uncounted = self.ranks.put_together()
         return fresh
 
     def detach(self) -> None:
@@ -138,7 +140,7 @@ class Watcher(Ledger):
             return False
         try:
             stack, thread = caller(sys._getframe(1), self._places)
-            nested = stack.has("function")  # a reentrant checkpoint runs the engine inside a Function's backward
+            nested = stack.reenters()
             if self._bracket or (nested and self._open):
                 return self._bracket and not nested
             if self._open:
@@ -157,6 +159,11 @@ class Watcher(Ledger):
             return False
 
     def ends(self) -> None:
+        """The engine's pass is over, or nearly: FSDP2 brings the last gradients when it is."""
+        self._again = bool(self.gradients.uncounted) and not self._again and not self.ranks.averages
+        if self._again:
+            self.inbox.afterwards(self.ends)
+            return
         if not self._bracket or self.ranks.averages:  # DDP writes the averages before a traced call returns
             self.finish_backward()
             self.loop.stop_at_limit()

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from gradscope.capture.distributed import class_name, named_modules, named_parameters, unwrapped
+from gradscope.capture.distributed import named_modules, named_parameters, unwrapped
 from gradscope.capture.entries import Entry, misset_in, record_of, shape_of
 from gradscope.capture.given import Tensors, tensors_of
+from gradscope.capture.sharding import class_name
 from gradscope.capture.source import Stack, file_of, is_third_party, resolve
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path

@@ -43,6 +43,7 @@ _LIBRARIES = tuple(
 
 _MARKS = {
     ("autograd/function.py", "apply"): "function",
+    ("autograd/graph.py", "_engine_run_backward"): "engine",
     ("utils/checkpoint.py", "checkpoint"): "checkpoint",
     ("nn/parameter.py", "__deepcopy__"): "deepcopy",
     ("torch/_tensor.py", "__deepcopy__"): "deepcopy",
@@ -95,6 +96,11 @@ class Stack(NamedTuple):
 
     def has(self, mark: str) -> bool:
         return any(m == mark for m, _ in self.marks)
+
+    def reenters(self) -> bool:
+        """Whether the engine runs inside of a Function's backward, as for a reentrant checkpoint."""
+        marks = [m for m, _ in self.marks if m in ("engine", "function")]
+        return "function" in marks[marks.index("engine") :] if "engine" in marks else False
 
 
 EMPTY = Stack(())

@@ -17,6 +17,7 @@ from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
 from gradscope.capture.norms import norms
 from gradscope.capture.optimizers import steps_inside
+from gradscope.capture.sharding import hide_writes
 from gradscope.capture.source import Places, Stack
 from gradscope.capture.updates import Changes, Left, Snapshot
 from gradscope.capture.usual import Usual, UsualSteps
@@ -206,6 +207,7 @@ class StepProbe:
             and last.row
             and not unscaled
             and not watcher.ranks.averages
+            and not (watcher.ranks.active and hide_writes(grads))
             and last.cohort.everyone == cohort.everyone
             and watcher.gradients.untouched(cohort.uids, grads)
         ):
@@ -215,7 +217,8 @@ class StepProbe:
     def _measured(self, cohort: Cohort, grads: Sequence[torch.Tensor]) -> Column:
         if any(grad.is_meta for grad in grads):  # shapes without values
             return cohort.blank
-        return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads)))
+        last = self.watcher.log.last_norms()
+        return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads), before=last or {}))
 
     # --- after -----------------------------------------------------------------------------------------------
 
@@ -242,7 +245,7 @@ class StepProbe:
         watcher.loop.stepped(uid)
         assert opened.norms is not None
         assert opened.kind is not None
-        changes = _NO_CHANGES
+        changes, arrived = _NO_CHANGES, log.last_norms()
         if opened.snapshot is not None:
             started = perf_counter()
             changes = opened.snapshot.compare(opened.norms)
@@ -268,7 +271,8 @@ class StepProbe:
                 watcher.suspicions.weighed(param, changes.weights[param], ratio)
                 if norm is not None:
                     numel = math.prod(watcher.registry.entries[param].shape)
-                    watcher.suspicions.applied(param, norm, numel, delivered=count.backwards)
+                    before = arrived.get(param) if arrived is not None else None
+                    watcher.suspicions.applied(param, norm, numel, delivered=count.backwards, arrived=before)
                 if norm is None or norm >= FAINT:
                     count.compared += 1
                     count.unchanged += param in changes.unchanged

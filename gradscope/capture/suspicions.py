@@ -101,16 +101,19 @@ class Suspicions:
             if not log.count(uid).backwards:
                 self._suspect("none", uid)
 
-    def applied(self, uid: int, norm: float, numel: int, *, delivered: int) -> None:
+    def applied(self, uid: int, norm: float, numel: int, *, delivered: int, arrived: float | None = None) -> None:
         """A gradient of this norm was applied; asked at the steps whose updates are sampled.
 
-        `delivered`: how many backward passes ever brought one. Zeros that none brought are no gradient.
+        `delivered`: how many backward passes ever brought one. Zeros that none brought are no gradient. `arrived`:
+        the norm that the last pass brought, if it was measured.
         """
         rms = norm / max(numel, 1) ** 0.5
         if 0.0 < rms < TINY or HUGE < rms < math.inf:
             self._suspect("size", uid)
         elif norm == 0.0 and not delivered:
             self._suspect("none", uid)
+        elif norm == 0.0 and arrived:
+            self._suspect("zeroed", uid)
 
     def weighed(self, uid: int, weight: float, ratio: float) -> None:
         """A parameter had this norm before a step that changed it by this ratio; asked at sampled steps."""

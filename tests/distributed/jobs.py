@@ -240,10 +240,46 @@ def sharded(rank):
     fully_shard(model)
     told["traced"] = facts(gradscope.explain(step_of(model, rank), net=model))
     told["drawn"] = drawn(rank)
+    told |= {f"clipped_{norm:g}": clipped(rank, norm) for norm in (0.5, 1e-12)}
+    told |= {f"kept_{kept}": accumulated(rank, kept=kept) for kept in (True, False)}
     if dist.get_world_size() == 4:
         told["mesh"] = replicated(rank)
         told["tensor"] = tensor_parallel(rank)
     return told
+
+
+def two_roots():
+    """Two models that are split, one of them with a part that is split by itself; what of them is to be trained."""
+    front, back = made(), nn.Linear(1, 1)
+    fully_shard(front.body)
+    fully_shard(front)
+    fully_shard(back)
+    return front, back, torch.optim.SGD([*front.parameters(), *back.parameters()], lr=0.05)
+
+
+def clipped(rank, norm):
+    """Watched, not traced; with the whole norm as torch says it before it clips."""
+    front, back, optimizer = two_roots()
+    with gradscope.watch(front=front, back=back, every=1, budget=None) as scope:
+        for _ in range(4):
+            optimizer.zero_grad()
+            back(front(batch(rank))).pow(2).mean().backward()
+            before = nn.utils.clip_grad_norm_(front.parameters(), norm).full_tensor()
+            optimizer.step()
+        return facts(scope.report(ranks=True, timeout=30)) | {"before": float(before)}
+
+
+def accumulated(rank, *, kept):
+    """Two passes a step; zeroed in place before them, or never cleared."""
+    front, back, optimizer = two_roots()
+    with gradscope.watch(front=front, back=back, every=1, budget=None) as scope:
+        for _ in range(6):
+            if not kept:
+                optimizer.zero_grad(set_to_none=False)
+            for _ in range(2):
+                back(front(batch(rank))).pow(2).mean().backward()
+            optimizer.step()
+        return facts(scope.report(ranks=True, timeout=30))
 
 
 def replicated(rank):

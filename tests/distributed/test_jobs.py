@@ -169,6 +169,35 @@ def test_blocks_that_are_sharded_one_by_one_are_drawn_alive(job):
 
 
 @sharded
+@pytest.mark.parametrize("norm", ["0.5", "1e-12"])
+def test_split_gradients_are_measured_before_they_are_clipped(job, norm):
+    """The last of them come after the engine's pass, from two models that are split; it is one pass."""
+    for rank in job("sharded"):
+        told = rank[f"clipped_{norm}"]
+        assert told["json"]["models"][0]["grad_norm"] == pytest.approx(told["before"], rel=1e-5)
+        assert len(told["backwards"]) == 4
+        assert {len(norms) for norms in told["backwards"]} == {8}
+
+
+@sharded
+def test_split_gradients_that_are_clipped_to_nothing_are_told(job):
+    """Of the heads, with one row, only rank 0 holds something."""
+    for rank, held in zip(job("sharded"), (6, 2, 2, 2), strict=False):
+        assert codes(rank["clipped_0.5"]) == []
+        assert codes(rank["clipped_1e-12"]) == ["GS505"]
+        found = finding(rank["clipped_1e-12"], "GS505")
+        assert (found["model"], found["evidence"], len(found["parameters"])) == ("front", "inferred", held)
+
+
+@sharded
+def test_split_gradients_that_are_zeroed_in_place_are_not_stale(job):
+    """What FSDP2 adds to a gradient does not count as a version of it."""
+    for rank in job("sharded"):
+        assert codes(rank["kept_False"]) == []
+        assert codes(rank["kept_True"]) == ["GS506", "GS506"]
+
+
+@sharded
 def test_tensor_parallel_parameters_count_as_parts(job):
     for rank in job("sharded"):
         norms = rank["tensor"]["norms"]

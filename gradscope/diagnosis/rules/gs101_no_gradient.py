@@ -26,6 +26,7 @@ from gradscope.diagnosis.rules.common import (
     by_model,
     covers_model,
     finding,
+    how_to_learn_the_line,
     is_design,
     is_idle,
     is_part,
@@ -164,7 +165,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
         )  # fmt: skip
     if cut is None:
         evidence, words = (Evidence.INFERRED, _THREAD) if run.unseen.issuperset(uids) else (Evidence.OBSERVED, None)
-        fix = _advice(run) if words is None else ""
+        fix = how_to_learn_the_line(run) if words is None else ""
         return finding(
             CODE, severity, run, model, uids, state="none", cause="unknown", says=says, evidence=evidence, words=words,
             fix=fix,
@@ -236,14 +237,6 @@ _COPIED_OVER = (
     "hand on the result itself; where a module has to compute with it:"
     " torch.func.functional_call(module, {name: result}, inputs)"
 )
-
-
-def _advice(run: Run) -> str:
-    """How to learn the line where nothing was traced."""
-    if run.traced:
-        return ""
-    mark = "" if run.marked else "mark whole turns (for batch in scope.steps(loader)) or "
-    return f"{mark}use `gradscope run` to learn the line"
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

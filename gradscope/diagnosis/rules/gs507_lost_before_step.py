@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.common import by_model, finding, how_to_learn_the_line, is_idle, tally
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 from gradscope.records.once import once
 
@@ -122,7 +122,6 @@ def _followed(run: Run) -> tuple[dict[int, dict[int, int]], set[int], dict[int, 
 def _overwritten(run: Run) -> Iterable[Finding]:
     written = zeroed(run)
     for model, mine in by_model(run, [u for u in written if not is_idle(run, run.parameters[u])]):
-        write = written[mine[0]]
         yield finding(
             CODE,
             Severity.ERROR,
@@ -132,16 +131,19 @@ def _overwritten(run: Run) -> Iterable[Finding]:
             state="flowing",
             cause="zeroed_before_step",
             says="gets gradients that are never applied",
-            path=write.path if write is not None else (),
+            path=written[mine[0]],
             words=_ZEROED,
+            detail="" if written[mine[0]] else how_to_learn_the_line(run),
         )
 
 
 @once
-def zeroed(run: Run) -> dict[int, Write | None]:
-    """Parameters for which what a pass left was replaced by zeros at each step that was measured, and by what."""
+def zeroed(run: Run) -> dict[int, Path]:
+    """Parameters for which what a pass left was replaced by zeros at each step that was measured; where, if seen."""
     delivered: set[int] = set()
     written: dict[int, Write] = {}
+    cleared: dict[int, Path] = {}
+    where: dict[int, Path] = {}
     lost: dict[int, int] = {}
     applied: set[int] = set()
     same = alike(run)
@@ -150,18 +152,22 @@ def zeroed(run: Run) -> dict[int, Write | None]:
             delivered.update(uid for uid, norm in event.norms.items() if norm)
             for uid in event.norms:
                 written.pop(uid, None)
+                cleared.pop(uid, None)
         elif isinstance(event, Clear):
+            cleared.update(dict.fromkeys(event.parameters & delivered, event.path))
             delivered -= event.parameters
         elif isinstance(event, Write) and event.what == "grad":
             written.update(dict.fromkeys(event.parameters, event))
         elif isinstance(event, OptimizerStep):
             for uid, norm in event.norms.items():
                 by = written[uid].by if uid in written else "assigned"
+                where[uid] = cleared.get(uid) or where.get(uid, ())
                 if norm == 0.0 and uid in delivered and by in _BY_HAND:
                     lost[uid] = lost.get(uid, 0) + 1
                 elif norm:
                     applied.add(uid)
-    return same.all({u: written.get(u) for u, n in lost.items() if n >= TIMES and u not in applied})
+    found = {u: written[u].path if u in written else where.get(u, ()) for u in lost}
+    return same.all({u: found[u] for u, n in lost.items() if n >= TIMES and u not in applied})
 
 
 def _why(
