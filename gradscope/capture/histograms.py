@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradscope.capture.norms import numberless
 from gradscope.records import Histogram
 
 SMALL = 20_000
@@ -44,7 +45,7 @@ def _flat(gradient: torch.Tensor) -> torch.Tensor | None:
     gradient = getattr(gradient, "_local_tensor", gradient).detach()  # a DTensor's own detach() fails at exit
     if gradient.layout is torch.sparse_coo:
         gradient = gradient.coalesce().values()
-    if gradient.layout is not torch.strided or gradient.device.type == "meta":
+    if gradient.layout is not torch.strided or numberless((gradient,)):
         return None
     if gradient.is_complex():
         gradient = torch.view_as_real(gradient.resolve_conj())

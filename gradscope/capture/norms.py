@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 
@@ -99,6 +99,16 @@ class Measured:
 def norms(tensors: Sequence[torch.Tensor]) -> list[float]:
     """The 2-norm of each tensor, now."""
     return [0.0 if value is None else value for value in Measured(tensors).values()] if tensors else []
+
+
+def numberless(tensors: Iterable[torch.Tensor]) -> bool:
+    """Whether some are shapes without numbers: on the meta device, or fake tensors, by which torch plans memory."""
+    kinds = set()
+    for tensor in tensors:
+        if tensor.is_meta:
+            return True
+        kinds.add(type(tensor))
+    return "FakeTensor" in {kind.__name__ for kind in kinds}
 
 
 _PLAIN = {torch.Tensor, torch.nn.Parameter}

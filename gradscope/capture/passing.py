@@ -12,7 +12,7 @@ import torch
 
 from gradscope.capture.gradients import CALM, no_collection
 from gradscope.capture.left import Arrived
-from gradscope.capture.norms import Measured
+from gradscope.capture.norms import Measured, numberless
 from gradscope.capture.source import Stack
 from gradscope.records import Backward
 from gradscope.records.columns import Cohort, Column
@@ -138,8 +138,8 @@ class PassProbe:
     # --- norms -----------------------------------------------------------------------------------------------
 
     def _measure(self, cohort: Cohort, grads: list[torch.Tensor | None]) -> Column:
-        present = [grad for grad in grads if grad is not None and not grad.is_meta]
-        if not present or len(present) < len(grads):
+        present = [grad for grad in grads if grad is not None]
+        if not present or len(present) < len(grads) or numberless(present):
             return cohort.blank
         ranks = self.watcher.ranks
         own = ranks.own(cohort.uids, present)

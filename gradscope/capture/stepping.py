@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from gradscope.capture.drift import Drift
 from gradscope.capture.events import StepKind
-from gradscope.capture.norms import norms
+from gradscope.capture.norms import norms, numberless
 from gradscope.capture.optimizers import steps_inside
 from gradscope.capture.sharding import hide_writes
 from gradscope.capture.source import Places, Stack
@@ -215,7 +215,7 @@ class StepProbe:
         return self._measured(cohort, grads) if measure and grads else cohort.blank
 
     def _measured(self, cohort: Cohort, grads: Sequence[torch.Tensor]) -> Column:
-        if any(grad.is_meta for grad in grads):  # shapes without values
+        if numberless(grads):
             return cohort.blank
         last = self.watcher.log.last_norms()
         return Column(cohort, self.watcher.ranks.judged(cohort.uids, norms(grads), before=last or {}))

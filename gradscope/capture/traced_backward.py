@@ -16,6 +16,7 @@ from torch import nn
 from gradscope.capture.backward import WALK_LIMIT, GraphWalk, Recorder, walk
 from gradscope.capture.buffers import note_buffers
 from gradscope.capture.grad_hooks import GradHooks
+from gradscope.capture.norms import numberless
 from gradscope.capture.origins import explain
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Root, Tape
@@ -69,8 +70,8 @@ class TracedBackward:
             return None
         first = args[0] if args else kwargs.get("tensors")
         roots = [first] if isinstance(first, torch.Tensor) else list(first or ())
-        if any(root.is_meta for root in roots):
-            return None  # shapes without values: nothing is trained
+        if numberless(roots):
+            return None  # nothing is trained
         values = [tracer.see(root, stack) for root in roots]
         made = sequence()
         graph = walk(roots) if made - self._made <= WALK_LIMIT else GraphWalk(truncated=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from gradscope.capture.norms import norms, unseen
+from gradscope.capture.norms import norms, numberless, unseen
 from gradscope.capture.parameters import Registry
 
 CLONE_LIMIT = 50_000_000
@@ -70,7 +70,7 @@ class Snapshot:
             for group in optimizer.param_groups:
                 for param in group["params"]:
                     uid = registry.uid(param)
-                    if uid < 0 or is_lazy(param) or param.is_meta or param.layout is not torch.strided:
+                    if uid < 0 or is_lazy(param) or numberless((param,)) or param.layout is not torch.strided:
                         continue
                     total += param.numel()
                     if total > CLONE_LIMIT:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 CRASHED = 1
 INTERRUPTED = 130
 
+TRAINING = 1.0
+"""Seconds of processor time from which on other processes may have trained: importing torch takes more."""
+
 OURS = str(Path(__file__).parent.parent) + os.sep
 
 
@@ -54,6 +57,8 @@ class Outcome:
     """The facts of all ranks, on the one that reports for a job of several."""
     silent: bool = False
     """Another rank reports."""
+    others: float = 0.0
+    """Seconds of processor time that processes took which the script started, and which are not watched."""
 
     @property
     def reports(self) -> bool:
@@ -84,12 +89,17 @@ class Outcome:
     def nothing(self) -> str:
         """In one line why there is nothing to judge; empty if there is something."""
         run = self.report.run
+        if self.session is not None and run.trained and any(p.trainable for p in run.parameters.values()):
+            return ""
+        if self.others >= TRAINING:
+            return (
+                f"{self.name} trained nothing in its own process, the only one that is followed, but started others:"
+                ' run it by torchrun, or call gradscope.watch(..., to="run.gradscope") where they train'
+            )
         if self.session is None:
             return f"{self.name} never imported torch, so there was nothing to watch"
-        if not any(parameter.trainable for parameter in run.parameters.values()):
+        if run.trained or not any(parameter.trainable for parameter in run.parameters.values()):
             return f"{self.name} trained nothing: no optimizer and no backward() ever held a trainable parameter"
-        if run.trained:
-            return ""
         return f"{self.name} never called backward(), so there is no gradient to judge"
 
 
@@ -122,7 +132,9 @@ def run_script(args: Namespace, tell: Callable[[Outcome], None] | None = None) -
                 outcome.session.on_step(progress.step)
 
         stack.enter_context(when_torch_is_imported(watch))
+        before = _children()
         outcome.status = _run(load_module if args.module else load_script, name, rest)
+        outcome.others = _children() - before
         BLOCKED.give_way()
         ranks.ENDING.script_is_over()
         _wait_for_threads()
@@ -149,6 +161,16 @@ def _tell_blocked(outcome: Outcome, out: str | None, tell: Callable[[Outcome], N
     outcome.shared = ranks.share(outcome.session.facts(outcome.name), ranks.TERMINATED, out)
     if outcome.shared is not None:
         tell(outcome)
+
+
+def _children() -> float:
+    """Seconds of processor time that ended processes have taken which this one started; 0 where nobody says."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return 0.0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _recorder(out: str | None, script: str) -> RunRecorder | None:

@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import gradscope
 from gradscope.capture import norms, stepping
@@ -103,3 +104,22 @@ def test_steps_that_accumulate_and_zero_in_place_read_once_a_pass():
             optimizer.step()
             assert set(Far.reads) == {FETCH}
             assert len(Far.reads) <= 3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+@pytest.mark.parametrize("fake", [True, False])
+def test_a_device_without_numbers_is_watched_as_well(kind, fake):
+    """On torch's meta and fake tensors each read of a number raises an error, and would end the watching."""
+    with FakeTensorMode() if fake else torch.device("meta"):
+        net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1), nn.Linear(1, 1))
+        net[2].requires_grad_(False)
+        optimizer = kind([p for p in net.parameters() if p.requires_grad], lr=0.1)
+        with gradscope.watch(net=net, every=1, budget=None) as scope:
+            for _ in range(4):
+                turn(net, optimizer, torch.randn(4, 3))
+            report = scope.report()
+
+    assert (report.run.steps, report.run.backwards) == (4, 4)
+    assert [(t.backwards, t.measured) for t in report.run.tallies.values() if t.backwards] == [(4, 0)] * 4
+    assert report.findings == ()

@@ -195,6 +195,17 @@ def test_nothing_to_judge_is_said_in_one_line(script, said, gradscope, tmp_path)
     assert checked.returncode == 2
 
 
+def test_a_script_that_lets_other_processes_train_is_told_so(gradscope, tmp_path):
+    busy = "import time\nwhile time.process_time() < 1.2: pass"
+    write(tmp_path, f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {busy!r}], check=True)\n")
+
+    seen = gradscope("run", "train.py")
+
+    assert seen.returncode == 0
+    assert seen.stderr.startswith("gradscope: train.py trained nothing in its own process")
+    assert seen.stderr.count("\n") == 1
+
+
 def test_torch_is_imported_by_the_script(plain, gradscope, tmp_path):
     """What a script sets before it imports torch still counts."""
     write(
