@@ -26,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from gradscope.capture.norms import fused, unseen
 from gradscope.capture.sharding import is_sharded, parts, sharded, standing_in
 from gradscope.capture.source import Stack, resolve, snapshot
+from gradscope.capture.unfollowed import unfollowed
 from gradscope.records import Averaged, Backward
 
 if TYPE_CHECKING:
@@ -181,6 +182,10 @@ class Ranks:
             handle.remove()
         self._handles.clear()
         self._own.clear()
+
+    def unfollowed(self) -> list[str]:
+        """What of this job is not followed."""
+        return unfollowed(entry.ref() for entry in self.registry.entries.values()) if self.active else []
 
     # --- norms -----------------------------------------------------------------------------------------------
 

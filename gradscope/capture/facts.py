@@ -21,6 +21,7 @@ from gradscope.capture.graph import build_graph
 from gradscope.capture.instances import instances
 from gradscope.capture.memory import bytes_of
 from gradscope.capture.since import find_since, find_sometimes
+from gradscope.capture.unfollowed import PIPELINE
 from gradscope.records import Backward, Graph, OptimizerStep, Run
 from gradscope.records.barren import barren
 from gradscope.records.cost import Cost
@@ -52,6 +53,7 @@ def facts_of(capture: Capture, script: str) -> Run:
     log = capture.watcher.log
     ranks = capture.watcher.ranks
     rank, processes = ranks.world()
+    unfollowed = ranks.unfollowed()
     said = capture.watcher.budget.note(capture.watcher.meter.every), _early(capture, early)
     return Run(
         torch=torch.__version__,
@@ -72,11 +74,13 @@ def facts_of(capture: Capture, script: str) -> Run:
             *capture.notes,
             *capture.watcher.failures,
             *filter(None, said),
+            *unfollowed,
         ),
         histograms=capture.histograms.records(),
         rank=rank,
         world=processes,
         averaged=ranks.averaged(),
+        stage=PIPELINE in unfollowed,
         declarations=declarations(),
         marked=capture.watcher.loop.whole,
         cost=Cost(capture.watcher.budget.total, bytes_of(log, capture.registry, capture.watcher.gradients)),

@@ -61,6 +61,7 @@ class Merger:
         self._stopped: dict[int, list[int]] = {}
         self._origin: tuple[int, int, Origin] | None = None
         """The earliest: step, rank, and what that rank saw."""
+        self._stages = False
         self._found: dict[tuple[str, str, str, Location | None], Elsewhere] = {}
 
     def add(self, summary: Summary) -> None:
@@ -82,6 +83,7 @@ class Merger:
         if summary.origin is not None:
             told = summary.origin.step, summary.rank, summary.origin
             self._origin = min(self._origin or told, told, key=lambda each: each[:2])
+        self._stages |= summary.stage
         for found in summary.found:
             self._tell(summary.rank, found)
         if not summary.backwards:
@@ -189,7 +191,7 @@ class Merger:
         across = tuple(self._across(n, i, columns) for n, i in self._places.items())
         _, rank, origin = self._origin or (0, 0, None)
         elsewhere = tuple(self._found[key] for key in sorted(self._found, key=str))
-        return Job(self.world, rows, across, reporter, origin, rank, elsewhere)
+        return Job(self.world, rows, across, reporter, origin, rank, self._stages, elsewhere)
 
     def _across(self, name: str, place: int, columns: dict[str, list[Any]]) -> Across:
         of = {column: values[place] for column, values in columns.items()}

@@ -64,6 +64,8 @@ class Summary:
     """Why parameters get no gradient; the column `lost` counts them from 1."""
     found: tuple[Told, ...] = ()
     """Errors and warnings about its own facts; none of a rank that did not come to its end."""
+    stage: bool = False
+    """It trains one stage of a pipeline."""
 
 
 def summarize(
@@ -109,7 +111,7 @@ def summarize(
         floats["applied"].append(NAN if norm is None else norm)
     return Summary(
         rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), lacks,
-        () if missing else tell(diagnose(run))[:FOUND],
+        () if missing else tell(diagnose(run))[:FOUND], run.stage,
     )  # fmt: skip
 
 
@@ -159,6 +161,7 @@ def encode(summary: Summary) -> bytes:
         "missing": summary.missing,
         "origin": coder(Origin).encode(summary.origin) if summary.origin is not None else None,
         "lacks": [coder(Lack).encode(lack) for lack in summary.lacks],
+        "stage": summary.stage,
         "found": [coder(Told).encode(told) for told in summary.found],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -199,6 +202,7 @@ def decode(body: bytes) -> Summary:
             coder(Origin).decode(head["origin"]) if head["origin"] is not None else None,
             tuple(coder(Lack).decode(lack) for lack in head["lacks"]),
             tuple(coder(Told).decode(told) for told in head["found"]),
+            bool(head["stage"]),
         )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not the summary of a rank: {error}") from error

@@ -155,6 +155,8 @@ class Run:
     """What the ranks of the job said, where they were asked."""
     averaged: Mapping[int, Averaged] = field(default_factory=dict)
     """Per parameter that a DistributedDataParallel holds."""
+    stage: bool = False
+    """This process trains one stage of a pipeline: what it holds is no copy of what other ranks hold."""
     declarations: tuple[Declaration, ...] = ()
     between: tuple[Event, ...] = ()
     """A sample of the backward passes and optimizer steps between those, to draw. What is inferred from one event

@@ -139,6 +139,8 @@ class Job:
     origin: Origin | None = None
     """Where a NaN or Inf began, as the rank saw it that had it first; the parameters are left out."""
     origin_rank: int = 0
+    stages: bool = False
+    """Some ranks train a stage of a pipeline."""
     elsewhere: tuple[Elsewhere, ...] = ()
     """What ranks find in their own facts, also the one that reports."""
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 Told = list[dict[str, Any]]
 
 
-JOBS = {"ddp": 2, "apart": 2, "faults": 2, "sharded": 4, "killed": 4}
+JOBS = {"ddp": 2, "apart": 2, "faults": 2, "sharded": 4, "pipeline": 2, "killed": 4}
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_modul
 from torch.nn.parallel import DistributedDataParallel
 
 import gradscope
+from gradscope.session import Session
 
 LIMIT = 150
 """Seconds after which a job is killed."""
@@ -304,6 +305,54 @@ def tensor_parallel(rank):
         return facts(scope.report(ranks=True, timeout=30))
 
 
+class Stage(nn.Module):
+    """One stage of two; with a bias like this nothing gets through a ReLU."""
+
+    def __init__(self, bias=0.0):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        nn.init.constant_(self.layer.bias, bias)
+
+    def forward(self, x):
+        return self.layer(x).relu()
+
+
+def watching(stage, how):
+    if how == "plain":
+        return contextlib.nullcontext()
+    return Session() if how == "traced" else gradscope.watch(stage=stage)
+
+
+def pipeline(rank):
+    """Two stages, watched or not, traced, and with a second one that lets nothing through."""
+    from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
+
+    told, ended = {}, []
+    for how in ("plain", "watched", "traced", "dead"):
+        torch.manual_seed(0)
+        stage = Stage(-50.0 if how == "dead" and rank == 1 else 0.0)
+        pipe = PipelineStage(stage, rank, 2, torch.device("cpu"))
+        schedule = ScheduleGPipe(pipe, n_microbatches=2, loss_fn=nn.MSELoss())
+        optimizer = torch.optim.SGD(stage.parameters(), lr=0.05)
+
+        def step(schedule=schedule, optimizer=optimizer):
+            optimizer.zero_grad()
+            if rank == 0:
+                schedule.step(batch(0))
+            else:
+                schedule.step(target=torch.ones(4, 8))
+            optimizer.step()
+
+        with watching(stage, how) as scope:
+            for _ in scope.steps(range(6)) if how == "dead" else range(6):
+                step()
+            if how != "plain":
+                told[how] = facts(scope.report() if how == "traced" else scope.report(ranks=True, timeout=30))
+        ended.append([p.detach().clone() for p in stage.parameters()])
+    told["same"] = [all(torch.equal(a, b) for a, b in zip(ended[0], other, strict=True)) for other in ended[1:3]]
+    return told
+
+
 def killed(rank):
     """The last rank dies before the report."""
     model = DistributedDataParallel(made())
@@ -314,7 +363,7 @@ def killed(rank):
         return {"report": facts(scope.report(ranks=True, timeout=2 if rank == 0 else 20))}
 
 
-JOBS = {job.__name__: job for job in (ddp, apart, faults, sharded, killed)}
+JOBS = {job.__name__: job for job in (ddp, apart, faults, sharded, pipeline, killed)}
 
 
 # --- ranks ---------------------------------------------------------------------------------------------------

@@ -204,3 +204,24 @@ def test_tensor_parallel_parameters_count_as_parts(job):
         assert norms["body.weight"] is not None
         assert norms == pytest.approx(job("sharded")[0]["tensor"]["norms"])
         assert codes(rank["tensor"]) == ["GS101"]  # the heads, which this job leaves out
+
+
+# --- pipelines -----------------------------------------------------------------------------------------------
+
+
+def test_stages_of_a_pipeline_are_left_as_they_are(job):
+    for rank in job("pipeline"):
+        assert rank["same"] == [True, True]
+        for how in ("watched", "traced"):
+            assert codes(rank[how]) == []
+            assert set(rank[how]["states"].values()) == {"flowing"}
+            assert any("no gradient is followed from one stage to the next" in n for n in rank[how]["json"]["notes"])
+
+
+def test_what_a_later_stage_of_a_pipeline_loses_is_told_beside_what_an_earlier_one_lacks(job):
+    first, last = (rank["dead"]["json"]["findings"] for rank in job("pipeline"))
+
+    assert {f["cause"] for f in last if "On rank" not in f["message"]} == {"dead_relu"}
+    told = next(f for f in first if f["message"].startswith("On rank 1: "))
+    assert (told["code"], told["cause"]) == ("GS201", "dead_relu")
+    assert told["location"]["text"] == "return self.layer(x).relu()"

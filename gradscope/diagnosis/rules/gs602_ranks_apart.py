@@ -3,7 +3,7 @@
 Where gradients are averaged over the ranks, each optimizer gets the same. If not, each rank trains a model of
 its own: a model or part of it that is not wrapped in DistributedDataParallel, a module called past the wrapper,
 a no_sync() that was never left. It is right for tensor or expert parallel code whose ranks hold different parts of
-one size under the same name. Nothing is said where sizes differ (the stages of a pipeline), nor where each rank is
+one size under the same name. Nothing is said of the stages of a pipeline, where sizes differ, nor where each rank is
 seen to write the weights itself (local SGD).
 
 Bad:
@@ -39,6 +39,8 @@ def check(run: Run) -> Iterable[Finding]:
     """One finding per model."""
     if run.job is not None and run.job.unheard is not None and run.steps < FEW:
         return  # an average that was waited for when the job ended was never taken
+    if run.job is not None and run.job.stages:
+        return  # no copies
     apart = {a.name: a for a in (run.job.parameters if run.job is not None else ()) if _differs(a)}
     uids = {p.name: uid for uid, p in run.parameters.items()}
     for model, fqns in by_name(run, list(apart)):
