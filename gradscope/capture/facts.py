@@ -53,8 +53,7 @@ def facts_of(capture: Capture, script: str) -> Run:
     log = capture.watcher.log
     ranks = capture.watcher.ranks
     rank, processes = ranks.world()
-    unfollowed = ranks.unfollowed()
-    said = capture.watcher.budget.note(capture.watcher.meter.every), _early(capture, early)
+    said = capture.watcher.budget.note(capture.watcher.meter.every), _early(capture, early), *ranks.unfollowed()
     return Run(
         torch=torch.__version__,
         gradscope=_version.__version__,
@@ -74,13 +73,12 @@ def facts_of(capture: Capture, script: str) -> Run:
             *capture.notes,
             *capture.watcher.failures,
             *filter(None, said),
-            *unfollowed,
         ),
         histograms=capture.histograms.records(),
         rank=rank,
         world=processes,
         averaged=ranks.averaged(),
-        stage=PIPELINE in unfollowed,
+        stage=PIPELINE in said,
         declarations=declarations(),
         marked=capture.watcher.loop.whole,
         cost=Cost(capture.watcher.budget.total, bytes_of(log, capture.registry, capture.watcher.gradients)),
