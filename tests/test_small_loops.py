@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -383,3 +386,19 @@ def test_a_frozen_model_is_no_finding_and_the_line_that_froze_it_is_said():
     (frozen,) = {p.frozen_at[-1] for p in report.run.parameters.values() if p.frozen_at}
     assert frozen.text.endswith("# here")
     assert f"encoder: frozen at {frozen} (" in str(report)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_script_that_fails_at_its_first_backward_is_told_why_and_nothing_of_what_it_did_not_reach(copied):
+    torch.manual_seed(0)
+    first, second = nn.Linear(4, 1), nn.Linear(4, 1)
+    nets = copy.deepcopy([first, second]) if copied else [first, second]
+    optimizer = torch.optim.SGD([p for net in nets for p in net.parameters()], 0.1)
+    with Session() as session, contextlib.suppress(RuntimeError):
+        for net in nets:
+            net(torch.randn(8, 4)).square().mean().detach().backward()  # here
+            optimizer.step()
+    found = session.report().findings
+
+    assert [f.cause for f in found] == ["detach"]
+    assert found[0].location.text.endswith("# here")

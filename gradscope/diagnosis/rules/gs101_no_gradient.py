@@ -146,7 +146,10 @@ def check(run: Run) -> Iterable[Finding]:
                 path=origin.path,
                 evidence=Evidence.TRACED,
             )
+    failed = failed_at_once(run) and any(cut is not None and cut.cause != "copied" for cut in groups)
     for cut, uids in groups.items():
+        if failed and (cut is None or cut.cause == "copied"):
+            continue  # of what comes after the pass that failed, or is made of its results, nothing was seen
         for model, mine in by_model(run, uids):
             yield _one(run, cut, model, mine, cuts)
 
@@ -237,6 +240,11 @@ _COPIED_OVER = (
     "hand on the result itself; where a module has to compute with it:"
     " torch.func.functional_call(module, {name: result}, inputs)"
 )
+
+
+def failed_at_once(run: Run) -> bool:
+    """Whether no pass brought anything and no optimizer stepped: backward() failed, and the script with it."""
+    return not run.step_events and not any(t.backwards for t in run.tallies.values())
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

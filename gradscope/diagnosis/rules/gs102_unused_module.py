@@ -15,8 +15,16 @@ from collections.abc import Hashable, Iterable
 
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import best_cuts, by_model, covers_model, finding, fqns, numberless, tally
-from gradscope.diagnosis.rules.gs101_no_gradient import missing
+from gradscope.diagnosis.rules.common import (
+    best_cuts,
+    by_model,
+    covers_model,
+    finding,
+    fqns,
+    numberless,
+    tally,
+)
+from gradscope.diagnosis.rules.gs101_no_gradient import failed_at_once, missing
 from gradscope.diagnosis.rules.ranks import fed_elsewhere
 from gradscope.records import Path, Run
 
@@ -31,6 +39,8 @@ _TWIN = Cause(
 def check(run: Run) -> Iterable[Finding]:
     """One finding per line that built modules none of whose trainable parameters was read."""
     cuts = best_cuts(run)
+    if cuts and failed_at_once(run):
+        return  # the first pass failed, for these cuts: what would have run after it was not seen
     elsewhere = fed_elsewhere(run)  # GS601 names the ranks that do without
     idle = [
         uid
