@@ -402,3 +402,23 @@ def test_a_script_that_fails_at_its_first_backward_is_told_why_and_nothing_of_wh
 
     assert [f.cause for f in found] == ["detach"]
     assert found[0].location.text.endswith("# here")
+
+
+@pytest.mark.parametrize(
+    ("make", "held", "told"), [(copy.copy, True, True), (copy.copy, False, False), (copy.deepcopy, True, False)]
+)
+def test_a_shallow_copy_that_is_frozen_freezes_the_model(make, held, told):
+    torch.manual_seed(0)
+    actor, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    target = make(critic).requires_grad_(False)  # here
+    optimizer = sgd(actor, critic) if held else sgd(actor)
+    with Session() as session:
+        for _ in range(5):
+            optimizer.zero_grad()
+            action = actor(torch.randn(8, 4))
+            (critic(action) - 1.0 - 0.9 * target(action.detach())).square().mean().backward()
+            optimizer.step()
+        found = [f for f in session.report().findings if f.severity != "info"]
+
+    assert {f.code for f in found} == ({"GS103"} if told else set())
+    assert all("copy.deepcopy()" in f.fix for f in found)

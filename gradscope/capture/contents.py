@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from gradscope.capture.distributed import named_modules
-from gradscope.capture.parameters import WatchedModel
+from gradscope.capture.watched import WatchedModel
 
 
 class Contents:

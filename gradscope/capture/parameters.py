@@ -10,39 +10,14 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from gradscope.capture.distributed import named_modules, named_parameters, unwrapped
+from gradscope.capture.distributed import named_modules, unwrapped
 from gradscope.capture.entries import Entry, misset_in, record_of, shape_of
 from gradscope.capture.given import Tensors, tensors_of
 from gradscope.capture.sharding import class_name
 from gradscope.capture.source import Stack, file_of, is_third_party, resolve
+from gradscope.capture.watched import WatchedModel, models_of
 from gradscope.errors import NameClashError, NotTrainableError
 from gradscope.records import Model, Owner, Parameter, Path
-
-
-@dataclass(slots=True, eq=False)
-class WatchedModel:
-    """A name of the user's and the module, or the tensors, behind it."""
-
-    name: str
-    class_name: str
-    module: weakref.ref[nn.Module] | None
-    tensors: tuple[tuple[str, weakref.ref[torch.Tensor]], ...] = ()
-    expected_idle: bool = False
-    third_party: bool = False
-    """A package other than torch wrote its class."""
-    uids: tuple[int, ...] = ()
-    lazy: bool = False
-    """Some of its parameters have no shape yet."""
-    instance: int = 0
-    """How many others had its name before."""
-    built: dict[str, Stack] = field(default_factory=dict)
-    """Per prefix of a module in it: where that module was put into its parent."""
-
-    def named_tensors(self) -> list[tuple[str, torch.Tensor]]:
-        module = self.module() if self.module is not None else None
-        if module is not None:
-            return named_parameters(module)
-        return [(name, tensor) for name, ref in self.tensors if (tensor := ref()) is not None]
 
 
 @dataclass(eq=False)
@@ -287,7 +262,7 @@ class Registry:
         if self.dirty:
             self.refresh()
             self.dirty = True  # what has come is named, and still has to be hooked
-        models = tuple(Model(m.name, m.class_name, m.uids, m.expected_idle, m.third_party) for m in self.models)
+        models = models_of(self.models)
         roots = [model.module() for model in self.models if model.module is not None]
         misset = {id(tensor) for root in roots if root is not None for tensor in misset_in(root)}
         loose = any(not e.owners and (t := e.ref()) is not None and not t.requires_grad for e in self.entries.values())

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from gradscope.capture.distributed import named_modules
-from gradscope.capture.parameters import Registry, WatchedModel
+from gradscope.capture.parameters import Registry
+from gradscope.capture.watched import WatchedModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class Model:
     """The user declared that it gets no gradient."""
     third_party: bool = False
     """A package other than torch wrote its class."""
+    shallow_of: str = ""
+    """The model of which this is a shallow copy (copy.copy): both have the very same layers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ What the user froze is not blamed. It is told only where the code itself says th
 * a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
 * one call froze, together with weights that had been loaded, others that are still at random;
 * an optimizer holds it, and it was copied, with all that was copied there, from what is frozen: the copy is frozen too;
+* an optimizer holds it, and a shallow copy of its model was frozen, which has the same layers;
 * an optimizer holds it, it is a layer that its model shares with another, and all of that other was frozen later;
 * `nn.Embedding.from_pretrained()` froze it, which nobody asked for, and it is a group of its own in an optimizer;
 * an optimizer holds a buffer, which requires no gradient;
@@ -29,6 +30,7 @@ from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import kept_frozen
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.shallow import frozen_with_its_copy
 from gradscope.records import FROZEN_RANK, Owner, Parameter, Path, Run
 
 CODE = ("GS103", "frozen")
@@ -49,11 +51,13 @@ _BUFFER = Cause(
 )
 SHARED = "is frozen with the other model that its layers belong to"
 COPIED = "stays frozen, as a copy of what is frozen"
+SHALLOW = "is frozen with its copy, since copy.copy() copies no layers"
 DEFAULT = "stays frozen, though the optimizer has a group for it"
 _FIXES = {
     MISSET: "call requires_grad_(True) on the module; setting an attribute of that name does nothing",
     SHARED: "give the model layers of its own: copy.deepcopy() where they are taken",
     COPIED: "call requires_grad_(True) on the copy",
+    SHALLOW: "take copy.deepcopy() of the model",
 }
 
 
@@ -71,6 +75,7 @@ def check(run: Run) -> Iterable[Finding]:
         *_caught(run),
         *_copied(run),
         *_shared(run),
+        *((uids, Severity.WARNING, SHALLOW) for uids in frozen_with_its_copy(run)),
         *_by_default(run),
         *_buffers(run),
     ):
