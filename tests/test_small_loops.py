@@ -410,9 +410,9 @@ def test_a_script_that_fails_at_its_first_backward_is_told_why_and_nothing_of_wh
 def test_a_shallow_copy_that_is_frozen_freezes_the_model(make, held, told):
     torch.manual_seed(0)
     actor, critic = nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
-    target = make(critic).requires_grad_(False)  # here
-    optimizer = sgd(actor, critic) if held else sgd(actor)
     with Session() as session:
+        target = make(critic).requires_grad_(False)
+        optimizer = sgd(actor, critic) if held else sgd(actor)
         for _ in range(5):
             optimizer.zero_grad()
             action = actor(torch.randn(8, 4))
