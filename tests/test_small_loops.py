@@ -422,3 +422,28 @@ def test_a_shallow_copy_that_is_frozen_freezes_the_model(make, held, told):
 
     assert {f.code for f in found} == ({"GS103"} if told else set())
     assert all("copy.deepcopy()" in f.fix for f in found)
+
+
+def test_the_model_of_a_function_in_which_backward_fails_is_named():
+    """When the report is made, nothing holds it any more."""
+
+    def warm_up():
+        critic = nn.Linear(3, 1)
+        optimizer = sgd(critic)
+        critic(torch.randn(8, 3)).mean().detach().backward()  # here
+        optimizer.step()
+
+    with Session() as session, contextlib.suppress(RuntimeError):
+        warm_up()
+    (finding,) = session.report().findings
+
+    assert (finding.model, finding.cause) == ("critic", "detach")
+
+
+def test_where_nothing_flows_there_is_no_tick():
+    net = nn.Linear(3, 1)
+    scope = gradscope.watch(net=net)
+    torch.randn(2, requires_grad=True).sum().backward()
+    report = scope.report()
+
+    assert not str(report).startswith("✓")

@@ -192,9 +192,16 @@ def _other_variables(sources: Sources, aliases: set[str], built: Site) -> set[as
     binds: set[ast.AST | None] = {
         bind.function
         for bind, target, value in sources.binds()
-        if isinstance(target, ast.Name) and isinstance(value, ast.Call) and key_of(target) in aliases
+        if isinstance(target, ast.Name) and _is_made(value) and key_of(target) in aliases
     }
     return _with_inner(binds - {built.function, None}) - _with_inner({built.function})
+
+
+def _is_made(value: ast.expr) -> bool:
+    """Whether a call makes it, on one branch at least; not what another name holds already."""
+    return isinstance(value, ast.Call) or (
+        isinstance(value, ast.IfExp) and (_is_made(value.body) or _is_made(value.orelse))
+    )
 
 
 def _with_inner(functions: set[ast.AST | None]) -> set[ast.AST | None]:

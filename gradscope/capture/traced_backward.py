@@ -73,6 +73,9 @@ class TracedBackward:
         if numberless(roots):
             return None  # nothing is trained
         values = [tracer.see(root, stack) for root in roots]
+        names = self._capture.watcher.unnamed
+        if names is not None and not any(root.requires_grad for root in roots):
+            names(stack)  # it will fail, and what the frames hold is gone when the report is made
         made = sequence()
         graph = walk(roots) if made - self._made <= WALK_LIMIT else GraphWalk(truncated=True)
         self._made = made

@@ -50,7 +50,8 @@ def verdict(report: Report, findings: Iterable[Finding] | None = None) -> Verdic
         if unheard is not None:
             why = f"{unheard.missing}{_uneven(report.run.job, unheard)}"
             return Verdict(Severity.WARNING, f"{_calm(report)}; rank {unheard.rank}: {why}", facts)
-        return Verdict(Severity.INFO if _stopped(report) else None, _calm(report), facts)
+        uneasy = _stopped(report) or _nothing_flows(report)
+        return Verdict(Severity.INFO if uneasy else None, _calm(report), facts)
     return Verdict(worst, _alarm(report, [f for f in loud if f.severity is worst], loud), facts)
 
 
@@ -102,6 +103,12 @@ def _stopped(report: Report) -> set[str]:
         f.model for f in report.findings if f.state == State.NONE and f.severity is Severity.INFO
         and f.code == "GS104" and len(f.parameters) == trainable.get(f.model)
     }  # fmt: skip
+
+
+def _nothing_flows(report: Report) -> bool:
+    """Whether no gradient reached anything, though something is there to be trained."""
+    flows = any(m.state in (State.FLOWING, State.INTERMITTENT) for m in report.models)
+    return report.run.trained and not flows and any(m.trainable for m in report.models)
 
 
 def _all(models: int) -> str:
