@@ -71,6 +71,23 @@ class GraphWalk:
                     todo.append(n)
         return seen
 
+    def meeting(self, number: int) -> int:
+        """The node nearest to `number` through which all ways from it to the loss lead."""
+        reached: dict[int, int] = {}
+        starts = list(dict.fromkeys(c for c, _ in self.consumers[number]))
+        for start in starts:
+            todo, seen = [start], {start}
+            while todo:
+                for consumer, _ in self.consumers[todo.pop()]:
+                    if consumer not in seen:
+                        seen.add(consumer)
+                        todo.append(consumer)
+            for node in seen:
+                reached[node] = reached.get(node, 0) + 1
+        common = [node for node, count in reached.items() if count == len(starts)]
+        earliest = min(common, key=lambda node: self.steps[node].sequence, default=-1)
+        return earliest if earliest >= 0 else next(iter(starts), number)
+
     def let_go(self) -> None:
         """Hold no node any more."""
         nodes = [step.node for step in self.steps]

@@ -132,24 +132,7 @@ class ZeroFinder:
                 found = found_at(self.tape, "zero", "grad_hook", uid, graph.steps[number])
                 found.stack = self.tape.hooked[value]
                 return found
-        return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, number)])
-
-    def _meeting(self, graph: GraphWalk, number: int) -> int:
-        """The node nearest to `number` through which all ways from it to the loss lead."""
-        reached: dict[int, int] = {}
-        starts = list(dict.fromkeys(c for c, _ in graph.consumers[number]))
-        for start in starts:
-            todo, seen = [start], {start}
-            while todo:
-                for consumer, _ in graph.consumers[todo.pop()]:
-                    if consumer not in seen:
-                        seen.add(consumer)
-                        todo.append(consumer)
-            for node in seen:
-                reached[node] = reached.get(node, 0) + 1
-        common = [node for node, count in reached.items() if count == len(starts)]
-        earliest = min(common, key=lambda node: graph.steps[node].sequence, default=-1)
-        return earliest if earliest >= 0 else next(iter(starts), number)
+        return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[graph.meeting(number)])
 
     def _settled(self, graph: GraphWalk, number: int) -> Found:
         """Why a node sent zeros."""
@@ -180,8 +163,7 @@ class ZeroFinder:
             found.cause, found.name = "zero_derivative", traced.DERIVATIVE
             found.stack = self.makers.apart(found.op)
         elif cause == "relu":
-            hinge = self.margins.hinge(graph, found.op)
-            found.cause = "satisfied_margin" if hinge else self.makers.dead_relu(found.op)
+            self._ask_relu(graph, found)
         elif cause in ("operand_zero", "disjoint", "zero_multiplier") and base_name(step.name) in _OTHER_FACTOR:
             self._ask_operand(graph, found, step, operand, cause)
         elif cause in ("operand_zero", "disjoint"):
@@ -195,6 +177,16 @@ class ZeroFinder:
             self._ask_user(graph, found, number)
         elif found.cause == "unknown" and self.margins.near_loss(graph, number):
             self._ask_loss(found)
+
+    def _ask_relu(self, graph: GraphWalk, found: Found) -> None:
+        """A ReLU lets nothing through: near a loss as it should, else for what it is given."""
+        if self.margins.hinge(graph, found.op):
+            found.cause = "satisfied_margin"
+            return
+        found.cause, source = self.makers.dead_relu(found.op)
+        if source >= 0:
+            made = self.tape.ops[source]
+            found.op, found.name, found.stack = source, made.name, made.stack
 
     def _is_overwritten(self, graph: GraphWalk, found: Found, number: int, operand: int) -> bool:
         """Whether later writes into the same memory are what hides it: then the last of them is to blame."""
@@ -254,7 +246,7 @@ class ZeroFinder:
             return
         found.op, found.stack = source, self.makers.apart(source)
         if self.tape.ops[source].name == traced.DERIVATIVE or answer == "zero_multiplier":
-            found.name = traced.DIFFERENCE if answer == "zero_multiplier" else traced.DERIVATIVE
+            found.name = self.makers.how(source) if answer == "zero_multiplier" else traced.DERIVATIVE
         if answer == "dead_relu" and self.margins.hinge(graph, source):
             found.cause = "satisfied_margin"
 
@@ -286,7 +278,7 @@ class ZeroFinder:
                 found.name = traced.SELECTIVE
             return found
         if ways > 1:
-            return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[self._meeting(graph, leaf)])
+            return found_at(self.tape, "zero", "cancelling_gradient", uid, graph.steps[graph.meeting(leaf)])
         return None
 
 

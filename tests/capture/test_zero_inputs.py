@@ -190,3 +190,58 @@ def test_a_backward_pass_that_is_given_zeros_blames_no_line_of_the_model():
     assert (finding.code, finding.cause) == ("GS201", "zero_multiplier")
     assert finding.location.text.endswith("# handed in")
     assert "is given is zero already" in finding.message
+
+
+def trained(front, back, between, steps=6):
+    """What is found where `between` lies on the way from one to the other."""
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD([*front.parameters(), *back.parameters()], 0.1)
+
+    def step():
+        hidden = between(front(torch.randn(8, 4)))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(back(hidden), torch.randint(0, 2, (8,))).backward()
+        optimizer.step()
+
+    return gradscope.explain(step, repeat=steps, models={"front": front, "back": back}).findings
+
+
+@pytest.mark.parametrize("between", ["dropout", "ids", "relu"])
+def test_what_lies_before_a_factor_of_zero_is_no_mask(between):
+    """A dropout, numbers that are looked up, a ReLU: none of them has made the zeros, whatever comes from them."""
+    front = nn.Embedding(9, 4) if between == "ids" else nn.Linear(4, 4)
+    layer = {"dropout": nn.Dropout(0.5), "relu": nn.ReLU()}.get(between, nn.Identity())
+    if between == "ids":
+        look_up = front.forward
+        front.forward = lambda x: look_up(x[:, 0].abs().long() % 9)
+
+    found = trained(front, nn.Linear(4, 2), lambda hidden: layer(layer(hidden) * 0.0))  # blamed
+
+    assert {f.cause for f in found} == {"zero_multiplier"}
+    assert {f.location.text.endswith("# blamed") for f in found} == {True}
+    assert {f.model for f in found} == {"front", "back"}
+
+
+def test_a_mask_that_hides_everything_is_still_one():
+    (back, front) = sorted(
+        trained(nn.Linear(4, 4), nn.Linear(4, 2), lambda hidden: hidden * (hidden.detach() > 1e6).float()),
+        key=lambda f: f.model,
+    )
+
+    assert front.cause == "masked"
+    assert back.cause == "masked" or "given is all zero" in back.message
+
+
+def test_a_step_size_of_whole_numbers_is_told_where_it_is_divided():
+    times = torch.tensor([0, 1, 2])
+    front = nn.Linear(4, 4)
+
+    def solve(hidden):
+        step = (times[1] - times[0]) // 4  # blamed
+        return torch.randn(8, 4) + step * hidden
+
+    (found,) = [f for f in trained(front, nn.Linear(4, 2), solve) if f.model == "front"]
+
+    assert found.cause == "zero_multiplier"
+    assert "a division has rounded down to zero" in found.message
+    assert found.location.text.endswith("# blamed")

@@ -62,6 +62,10 @@ _WORDS = {
         "it is multiplied by a difference that is always zero, which is taken",
         "check what is taken from what there: along which axis the mean goes, and that it is a mean of more than one",
     ),
+    traced.WHOLE: Cause(
+        "it is multiplied by a whole number that a division has rounded down to zero, which happens",
+        "divide with / and not with //, or convert the operands to floating point before",
+    ),
     traced.ZERO_INPUT: Cause(
         "what it is given is all zero, which begins",
         "check what is computed there: a factor of zero, an integer division, or data that is zero",
