@@ -12,6 +12,8 @@ from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, re
 from gradscope.capture.tape import Op
 from gradscope.records import KEPT, Cut
 
+TARGET = 950
+"""Rank of what made a target; from there on it is likely that no gradient was meant to pass."""
 Frames: TypeAlias = "tuple[tuple[CodeType, int], ...]"
 
 
@@ -37,7 +39,6 @@ class Candidate:
     """It cut before the first backward pass, and never again."""
     kept: bool = False
     """The parameters computed nothing since their last gradient: what they had made is used again."""
-
     detached: str = ""
     """How a `detach()` came about, where that is known."""
 
@@ -48,6 +49,11 @@ class Candidate:
     @property
     def place(self) -> tuple[object, ...]:
         return self.cause, self.stack.frames[:1], self.serial, self.how
+
+    @property
+    def likely(self) -> bool:
+        """Whether it may well be a mistake: the same place can be one for one model, and meant for another."""
+        return self.rank < TARGET
 
     @property
     def how(self) -> str:
