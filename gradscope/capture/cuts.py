@@ -68,6 +68,7 @@ class CutFinder:
         last: dict[tuple[object, ...], int] = {}
         ways: dict[tuple[object, ...], dict[int, set[Frames]]] = {}
         direct: dict[tuple[object, ...], set[int]] = {}
+        into: dict[tuple[object, ...], set[int]] = {}
         for uid in uids:
             found = self.candidates(uid)
             for candidate in [*found, *self._again(uid, found[:1])]:
@@ -77,6 +78,8 @@ class CutFinder:
                 known[1].add(uid)
                 if candidate.source >= 0 and self.tape.values[candidate.source].param == uid:
                     direct.setdefault(key, set()).add(uid)
+                if candidate.cause == "copied":
+                    into.setdefault(key, set()).update(self.shadows.receivers(candidate.value))
                 last[key] = max(last.get(key, 0), candidate.when)
                 evidence = min(candidate.evidence, known[0].evidence, key=_EVIDENCE.index)
                 if candidate.order < known[0].order:
@@ -93,7 +96,7 @@ class CutFinder:
         for key, each in ways.items():
             lead_there(together[key][0], list(each.values()))
         return tuple(
-            record(together[key][0], frozenset(together[key][1]), frozenset(direct.get(key, ())))
+            record(together[key][0], frozenset(together[key][1]), frozenset(direct.get(key, ())), into.get(key, ()))
             for key in sorted(together, key=order.__getitem__)
         )
 

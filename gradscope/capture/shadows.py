@@ -5,7 +5,7 @@ They are target networks, teachers and averages of weights: that only values go 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from functools import cached_property
 
 from gradscope.capture.losses import Losses
 from gradscope.capture.tape import Tape
@@ -20,32 +20,39 @@ class Shadows:
         self._tape = tape
         self._down = down
         self._losses = losses
-        self._trained: dict[int, bool] = {}
 
     def take(self, value: int, child: int) -> bool:
         """Whether what was read of a parameter itself comes to a loss only by being written to a shadow."""
-        if self._tape.values[value].param < 0:
-            return False
-        on_the_way: Container[int] = self._losses.distance
-        written = False
-        todo, seen = [child], {child}
+        itself = self._tape.values[value].param >= 0
+        return itself and child in self._losses.distance and child not in self._counting
+
+    def receivers(self, value: int) -> frozenset[int]:
+        """The parameters that a value is written to, as it is or computed with."""
+        found: set[int] = set()
+        todo, seen = [value], {value}
         while todo and len(seen) < _MOST:
             at = todo.pop()
-            made = self._tape.values[at]
-            if made.param >= 0:
-                if self._is_trained(made.param):
-                    return False
-                written = True
+            if self._tape.values[at].param >= 0:
+                found.add(self._tape.values[at].param)
                 continue
-            if made.requires or self._losses.distance.get(at) == 0:
-                return False
-            fresh = [v for v, _ in self._down[at] if v in on_the_way and v not in seen]
+            fresh = [child for child, live in self._down[at] if not live and child not in seen]
             seen.update(fresh)
             todo.extend(fresh)
-        return written and not todo
+        return frozenset(found)
 
-    def _is_trained(self, uid: int) -> bool:
-        """Whether a loss sends a gradient to it."""
-        if uid not in self._trained:
-            self._trained[uid] = any(version in self._losses.live for version in self._tape.params.get(uid, ()))
-        return self._trained[uid]
+    @cached_property
+    def _counting(self) -> set[int]:
+        """Values that a loss is computed from, or that are written to what a loss trains."""
+        trained = {self._tape.values[value].param for value in self._losses.live}
+        distance, found = self._losses.distance, set[int]()
+        for value in reversed(range(len(self._tape.values))):  # what is computed from others comes after them
+            made = self._tape.values[value]
+            if value not in distance:
+                continue
+            if made.param >= 0:
+                counts = made.param in trained
+            else:
+                counts = made.requires or distance[value] == 0 or any(v in found for v, _ in self._down[value])
+            if counts:
+                found.add(value)
+        return found
