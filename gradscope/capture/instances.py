@@ -46,7 +46,7 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
 def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
     """Parameters that a moving average of this one is written to, or frozen ones and copies that it is copied to.
 
-    None if it has any other effect on a loss than to choose (an action, an index).
+    None if it has any other effect on a loss than to choose (an action, an index); what is dropped has none.
     """
     values = finder.tape.values
     found: set[int] = set()
@@ -55,8 +55,10 @@ def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
     while todo:
         for child, live in finder.down[todo.pop()]:
             made = values[child]
-            if live or finder.distance.get(child) == 0:
+            if (live and child in finder.distance) or finder.distance.get(child) == 0:
                 return set()
+            if live:
+                continue
             if child in seen or made.param == uid or (made.op >= 0 and finder.tape.ops[made.op].name in SELECTION):
                 continue
             seen.add(child)

@@ -127,19 +127,33 @@ def test_a_frozen_layer_that_a_vector_is_written_into_is_where_it_is_lost():
     assert found.location.text.endswith("# here")
 
 
-def test_an_output_that_is_dropped_is_told_before_the_copy():
+def dropped(goal_of):
+    """What is told where a network's output is not used, and that of its copy is."""
     torch.manual_seed(0)
-    online, head = nn.Linear(6, 4), nn.Linear(4, 1)
-    target = copied(online)
-    optimizer = torch.optim.SGD([*online.parameters(), *head.parameters()], 0.1)
+    online, predictor = nn.Linear(6, 4), nn.Linear(4, 4)
     with Session() as session:
-        for _ in range(4):
+        target = copied(online)
+        optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], 0.1)
+        for _ in range(6):
             x = torch.randn(8, 6)
-            online(x)  # here
+            online(x)  # dropped
             optimizer.zero_grad()
-            head(target(x)).square().mean().backward()
+            goal_of(predictor, target, x).backward()
             optimizer.step()
             averaged(target, online)
     (found,) = [f for f in session.report().findings if f.severity == "error"]
-    assert (found.model, found.cause) == ("online", "unused_output")
-    assert found.location.text.endswith("# here")
+    assert found.model == "online"
+    return found
+
+
+def test_an_output_that_is_dropped_is_told_before_the_copy():
+    found = dropped(lambda predictor, target, x: squared(predictor(x[:, :4]), target(x).detach()))
+    assert found.cause == "unused_output"
+    assert found.location.text.endswith("# dropped")
+
+
+def test_a_copy_whose_output_is_used_in_its_place_is_told():
+    found = dropped(lambda predictor, target, x: predictor(target(x)).square().mean())  # another
+    assert found.cause == "copied"
+    assert "target, is called" in found.message
+    assert found.location.text.endswith("# another")
