@@ -15,7 +15,7 @@ from gradscope.capture.source import Stack, line_of, resolve
 from gradscope.capture.statements import scope_of, statement_at
 from gradscope.capture.targets import MEANT
 from gradscope.capture.values import REPLACES
-from gradscope.records import Cut, Parameter, Run
+from gradscope.records import WRAPPED, Cut, Parameter, Run
 
 _MOST = 20_000
 SELDOM = 0.5
@@ -78,7 +78,7 @@ def _follows(finder: CutFinder, run: Run, uid: int) -> bool:
         return True
     begins = min((root.op for root in finder.tape.roots), default=0)
     writes = {finder.tape.values[version].op for version in finder.tape.params.get(uid, ())}
-    renewed = sum(op > begins for op in writes)
+    renewed = sum(op > begins and finder.tape.ops[op].name != WRAPPED for op in writes)  # that made it
     passes = tally.backwards if (tally := run.tallies.get(uid)) is not None else 0
     return 0 < renewed <= SELDOM * passes
 

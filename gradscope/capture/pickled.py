@@ -12,6 +12,8 @@ from gradscope.capture.source import Stack
 
 MOST = 100
 """Written modules that are remembered."""
+LONGEST = 10_000
+"""Tensors of one of them."""
 Print = tuple[tuple[int, ...], torch.dtype, bytes]
 
 
@@ -29,7 +31,7 @@ class Pickled:
 
     def is_written_by(self, stack: Stack) -> bool:
         """Whether a module is being written there."""
-        return self._by is not None and self._by.frames == stack.frames
+        return self._by is not None and self._by.frames == stack.frames and len(self._modules[-1]) < LONGEST
 
     def wrote(self, made: Print, uid: int, stack: Stack) -> None:
         """A parameter of a module is being written, or with -1 another tensor of it."""

@@ -190,3 +190,15 @@ def test_a_checkpoint_of_the_weights_brings_them_back():
         learn(optimizer, head(net(torch.randn(8, 4))).square().mean())
 
     assert told(step, net, head) == []
+
+
+def test_of_several_copies_the_last_is_named():
+    torch.manual_seed(0)
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.01)
+    with Session() as session:
+        workers = [copy.deepcopy(net) for _ in range(3)]
+        for turn in range(9):
+            learn(optimizer, workers[turn % 3](torch.randn(8, 4)).square().mean())
+    (found,) = [f for f in session.report().findings if f.severity == "error"]
+    assert "into others (such as workers[2]), which get the gradients" in found.message

@@ -214,20 +214,19 @@ def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
 
 
 def _in_its_place(run: Run, cut: Cut, uids: Collection[int], meant: str) -> Cause | None:
-    """What to say where the values of a model itself were copied into another one."""
-    copies = [run.parameters[u] for u in cut.into if tally(run, u).backwards]
-    names = dict.fromkeys(owner.model for parameter in copies for owner in parameter.owners[:1])
-    if cut.cause != "copied" or len(names) != 1 or not cut.direct.issuperset(uids):
+    """What to say where the values of a model itself were copied into another one: into which, the last of them."""
+    reached = [u for u in cut.into if tally(run, u).backwards and run.parameters[u].owners]
+    copies = sorted(by_model(run, reached), key=lambda copy: max(copy[1]))
+    called = [subject(run, model, mine) for model, mine in copies]
+    if cut.cause != "copied" or not called or called[-1].several or not cut.direct.issuperset(uids):
         return None
-    (name,) = names
-    anew = any(parameter.late for parameter in copies)
-    other = (
-        f"hand the gradients of {name} over to it before each step"
-        if anew
-        else (f"build the optimizer from the parameters of {name}")
-    )
+    name, alone = called[-1].words, len(called) == 1
+    into = f"{name}, which gets" if alone else f"others (such as {name}), which get"
+    whose = f"the gradients of {name}" if alone else "their gradients"
+    anew = any(run.parameters[u].late for u in copies[-1][1])
+    other = f"hand {whose} over to it before each step" if anew else f"build the optimizer from the copy, {name}"
     return Cause(
-        f"only its values are copied into {name}, which gets the gradients in its place,",
+        f"only its values are copied into {into} the gradients in its place,",
         f"compute with {meant} itself (torch.func.functional_call, where its values are to be others), or {other}",
     )
 
