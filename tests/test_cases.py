@@ -24,7 +24,6 @@ KNOWN_MISSES: dict[str, str] = {
     "surrogate_sigmoid_backward_overflows": "cause",
     "user_table_grown_by_from_pretrained": "found line cause",
     "word_language_model_lr_twenty": "cause",
-    "worker_trains_a_pickled_copy": "line cause",
 }
 """What is not right yet, and which columns of it; a case that gets better fails until it is taken out."""
 

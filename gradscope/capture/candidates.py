@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
 from typing import TypeAlias
 
 from gradscope.capture.cut_causes import how_off
-from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, resolve
+from gradscope.capture.source import EMPTY, THIRD_PARTY, Stack, library_line, line_of, resolve
 from gradscope.capture.tape import Op
 from gradscope.records import KEPT, Cut
 
+TARGET = 950
+"""Rank of what made a target; from there on it is likely that no gradient was meant to pass."""
 Frames: TypeAlias = "tuple[tuple[CodeType, int], ...]"
 
 
@@ -37,7 +40,6 @@ class Candidate:
     """It cut before the first backward pass, and never again."""
     kept: bool = False
     """The parameters computed nothing since their last gradient: what they had made is used again."""
-
     detached: str = ""
     """How a `detach()` came about, where that is known."""
 
@@ -47,7 +49,13 @@ class Candidate:
 
     @property
     def place(self) -> tuple[object, ...]:
-        return self.cause, self.stack.frames[:1], self.serial, self.how
+        lines = [(code, line_of(code, at)) for code, at in self.stack.frames[:1]]  # a call has several instructions
+        return self.cause, *lines, self.serial, self.how
+
+    @property
+    def likely(self) -> bool:
+        """Whether it may well be a mistake: the same place can be one for one model, and meant for another."""
+        return self.rank < TARGET
 
     @property
     def how(self) -> str:
@@ -72,7 +80,9 @@ def lead_there(candidate: Candidate, ways: list[set[Frames]]) -> None:
     candidate.stack = Stack(same, candidate.stack.marks)
 
 
-def record(candidate: Candidate, uids: frozenset[int], direct: frozenset[int] | None = None) -> Cut:
+def record(
+    candidate: Candidate, uids: frozenset[int], direct: frozenset[int] | None = None, into: Iterable[int] = ()
+) -> Cut:
     """The fact that these parameters were cut there; all of them directly, if it is not said which."""
     op = candidate.op
     library = library_line(op.stack) if op is not None else ""
@@ -80,5 +90,5 @@ def record(candidate: Candidate, uids: frozenset[int], direct: frozenset[int] | 
     return Cut(
         candidate.cause, uids, resolve(stack), op.name if op is not None else "", candidate.rank,
         candidate.evidence, candidate.detail, library, op is not None and op.stack.inside(THIRD_PARTY),
-        candidate.once, candidate.detached or candidate.how, uids if direct is None else direct,
+        candidate.once, candidate.detached or candidate.how, uids if direct is None else direct, frozenset(into),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import inspect
 
 from gradscope.capture.custom import function_of
 from gradscope.capture.grad_blocks import decorator_line, grad_off_line, wrapping_line
+from gradscope.capture.operations import DEEPCOPY
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Op, Tape
 from gradscope.records import DECORATED, DERIVATIVE, SAVE, WRAPPER, YIELDED
@@ -15,7 +16,7 @@ _OFF = ("no_grad", "inference_mode")
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _STEPS = {"add_", "sub_", "mul_", "lerp_", "addcmul_", "addcdiv_", "__iadd__", "__isub__", "__imul__"}
 _SUMS, _DIFFERENCES = {"add", "__add__", "__radd__", "__iadd__", "add_"}, {"sub", "__sub__", "subtract"}
-_COPIES = {"copy_", "clone", "cpu", "to", SAVE}
+_COPIES = {"copy_", "clone", "cpu", "to", DEEPCOPY, SAVE}
 
 
 def how_off(cause: str, op: Op | None) -> str:

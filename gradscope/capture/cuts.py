@@ -8,7 +8,8 @@ on the tape leads through a place where the value went on and the gradient did n
 * then the cut nearest to the loss: a `detach()` that feeds another network's input is usually meant;
 * a target that a prediction is compared with comes after what cut the prediction;
 * selections (argmax, comparisons) come later: no gradient could ever have passed there;
-* and last what only leads to losses whose gradient the parameter's own optimizer does not apply: a target network's.
+* then what only leads to losses whose gradient the parameter's own optimizer does not apply: a critic's;
+* and last of all what only renews a copy that no loss trains: a target network, a teacher, an average of weights.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gradscope.capture import operations
-from gradscope.capture.candidates import Candidate, Frames, lead_there, record
+from gradscope.capture.candidates import TARGET, Candidate, Frames, lead_there, record
 from gradscope.capture.cut_causes import CutCauses
 from gradscope.capture.dropped import dropped_in, handed_over
 from gradscope.capture.losses import Losses
 from gradscope.capture.recomputed import Recomputed
 from gradscope.capture.returns import Returns
 from gradscope.capture.serial import Serial
+from gradscope.capture.shadows import Shadows
 from gradscope.capture.statements import bound_in
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.targets import MEANT, Targets
 from gradscope.records import FROZEN_RANK, SAVE, Cut
 
 DEAD_TERM, LATE_LOSS, RETURNED, NEAR = 0, 50, 60, 100
-TARGET, UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED = 950, 1000, 1200, FROZEN_RANK, 2500, 3000
+UNUSED_LOSS, SELECTION, FROZEN, ELSEWHERE, UNUSED, SHADOW = 1000, 1200, FROZEN_RANK, 2500, 3000, 3500
 _FAR = 800
 _EVIDENCE = ("traced", "inferred")
 
@@ -50,6 +52,7 @@ class CutFinder:
         self.recomputed = Recomputed(tape, self.down)
         self.serial = Serial(tape, self.down, self.distance)
         self.targets = Targets(tape, self.down, self.distance.keys())
+        self.shadows = Shadows(tape, self.down, self.losses)
 
     @property
     def ends_dead(self) -> bool:
@@ -65,15 +68,18 @@ class CutFinder:
         last: dict[tuple[object, ...], int] = {}
         ways: dict[tuple[object, ...], dict[int, set[Frames]]] = {}
         direct: dict[tuple[object, ...], set[int]] = {}
+        into: dict[tuple[object, ...], set[int]] = {}
         for uid in uids:
             found = self.candidates(uid)
             for candidate in [*found, *self._again(uid, found[:1])]:
-                key = candidate.place
+                key = (*candidate.place, candidate.likely)
                 ways.setdefault(key, {}).setdefault(uid, set()).add(candidate.stack.frames)
                 known = together.setdefault(key, (candidate, set()))
                 known[1].add(uid)
                 if candidate.source >= 0 and self.tape.values[candidate.source].param == uid:
                     direct.setdefault(key, set()).add(uid)
+                if candidate.cause == "copied":
+                    into.setdefault(key, set()).update(self.shadows.receivers(candidate.value))
                 last[key] = max(last.get(key, 0), candidate.when)
                 evidence = min(candidate.evidence, known[0].evidence, key=_EVIDENCE.index)
                 if candidate.order < known[0].order:
@@ -90,7 +96,7 @@ class CutFinder:
         for key, each in ways.items():
             lead_there(together[key][0], list(each.values()))
         return tuple(
-            record(together[key][0], frozenset(together[key][1]), frozenset(direct.get(key, ())))
+            record(together[key][0], frozenset(together[key][1]), frozenset(direct.get(key, ())), into.get(key, ()))
             for key in sorted(together, key=order.__getitem__)
         )
 
@@ -102,6 +108,7 @@ class CutFinder:
         carry = self._carriers(versions)
         found: list[Candidate] = []
         frozen: list[Candidate] = []
+        shadows: list[Candidate] = []
         for value in carry:
             for child, live in self.down[value]:
                 if live or child in carry or self.tape.values[child].param == uid:
@@ -110,12 +117,14 @@ class CutFinder:
                 if candidate is None and (op := self.recomputed.dropped(child)) is not None:
                     candidate = Candidate("unused_output", bound_in(op.stack), op, UNUSED)
                 if candidate is not None:
-                    (frozen if candidate.cause == "requires_grad_false" else found).append(candidate)
+                    frozen_there = candidate.cause == "requires_grad_false"
+                    (frozen if frozen_there else shadows if candidate.rank >= SHADOW else found).append(candidate)
                     found.extend(self._read_again(candidate))
         lives = any(live for v in versions for _, live in self.down[v])
         found.extend(self._unused(carry - set(versions), {c.source for c in found}))
         if not lives or not found:
             found.extend(frozen)
+        found.extend([] if found else shadows)
         self._put_targets_last(found)
         return sorted(found, key=lambda c: c.order)
 
@@ -140,7 +149,7 @@ class CutFinder:
                 )
 
     def _put_targets_last(self, found: list[Candidate]) -> None:
-        """Where the likeliest cut only made a target for what another cut broke, put it after that one.
+        """Where the likeliest cut only made a target, for what another cut broke or beside it, put it after that one.
 
         A selection broke it as well: the code of a quantiser that has no straight-through estimator.
         """
@@ -152,13 +161,20 @@ class CutFinder:
             first = min(near, key=lambda c: c.order)
             rivals = [c for c in (*near, *chosen) if c.place != first.place]
             values = {c.value for c in rivals}
-            if first.cause not in MEANT or not rivals or not self.targets.aims_at(first.value, values):
+            if first.cause not in MEANT or not rivals:
+                return
+            if not self.targets.aims_at(first.value, values) and not self._is_only_a_target(first, rivals):
                 return
             behind = TARGET if any(c.rank < TARGET for c in rivals) else min(c.rank for c in rivals) + 1
             for candidate in near:
                 if candidate.place == first.place:
                     candidate.rank = behind
             near = [c for c in near if c.place != first.place]
+
+    def _is_only_a_target(self, first: Candidate, rivals: list[Candidate]) -> bool:
+        """Whether it only made a target of another model's, and a likely one of the others made more than that."""
+        near = [c.value for c in rivals if c.likely]
+        return self.targets.is_one(first.value) and not all(map(self.targets.is_one, near))
 
     def _carriers(self, versions: Iterable[int]) -> set[int]:
         carry, todo = set(versions), list(versions)
@@ -196,7 +212,9 @@ class CutFinder:
             reach = NEAR - 1
         elif cause == "requires_grad_false":
             reach += FROZEN
-        if elsewhere and evidence == "traced":
+        if self.shadows.take(value, child):
+            reach += SHADOW
+        elif elsewhere and evidence == "traced":
             reach += ELSEWHERE
         return Candidate(cause, stack, op, reach, evidence, "", distance.get(child, 0), child, value)
 

@@ -22,7 +22,7 @@ from gradscope.capture.instances import instances
 from gradscope.capture.memory import bytes_of
 from gradscope.capture.since import find_since, find_sometimes
 from gradscope.capture.unfollowed import PIPELINE
-from gradscope.records import Backward, Graph, OptimizerStep, Run
+from gradscope.records import Backward, Cut, Graph, OptimizerStep, Run
 from gradscope.records.barren import barren
 from gradscope.records.cost import Cost
 from gradscope.records.zeros import zeros_left
@@ -135,7 +135,7 @@ def with_cuts(capture: Capture, run: Run) -> Run:
     called = frozenset(u for cut in instead for u in cut.parameters)
     over = lost(run, dead=finder.ends_dead)
     sometimes = find_sometimes(finder, run, [u for u in intermittent(run) if u not in over])
-    cuts = finder.find(set(silent) - unseen - called)
+    cuts = [_named(cut, run) for cut in finder.find(set(silent) - unseen - called)]
     unread = set(silent).intersection(held) - unseen - called - unused
     unread = unread.difference(*(cut.parameters for cut in cuts))
     away = elsewhere(capture.calls, unseen.intersection(silent))
@@ -150,6 +150,13 @@ def with_cuts(capture: Capture, run: Run) -> Run:
         notes=(*run.notes, *([_SCRIPTED] if not scripted.isdisjoint(silent) else [])),
     )
     return dataclasses.replace(run, graph=drawn(capture, run, finder))
+
+
+def _named(cut: Cut, run: Run) -> Cut:
+    """The cut without what was copied into and has no name: it is gone."""
+    return dataclasses.replace(
+        cut, into=frozenset(u for u in cut.into if (p := run.parameters.get(u)) and (p.owners or p.former))
+    )
 
 
 def intermittent(run: Run) -> list[int]:

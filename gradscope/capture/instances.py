@@ -15,7 +15,7 @@ from gradscope.capture.source import Stack, line_of, resolve
 from gradscope.capture.statements import scope_of, statement_at
 from gradscope.capture.targets import MEANT
 from gradscope.capture.values import REPLACES
-from gradscope.records import Cut, Parameter, Run
+from gradscope.records import WRAPPED, Cut, Parameter, Run
 
 _MOST = 20_000
 SELDOM = 0.5
@@ -46,7 +46,7 @@ def instances(finder: CutFinder, run: Run, uids: Iterable[int]) -> tuple[Cut, ..
 def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
     """Parameters that a moving average of this one is written to, or frozen ones and copies that it is copied to.
 
-    None if it has any other effect on a loss than to choose (an action, an index).
+    None if it has any other effect on a loss than to choose (an action, an index); what is dropped has none.
     """
     values = finder.tape.values
     found: set[int] = set()
@@ -55,8 +55,10 @@ def _averages(finder: CutFinder, run: Run, uid: int) -> set[int]:
     while todo:
         for child, live in finder.down[todo.pop()]:
             made = values[child]
-            if live or finder.distance.get(child) == 0:
+            if (live and child in finder.distance) or finder.distance.get(child) == 0:
                 return set()
+            if live:
+                continue
             if child in seen or made.param == uid or (made.op >= 0 and finder.tape.ops[made.op].name in SELECTION):
                 continue
             seen.add(child)
@@ -76,7 +78,7 @@ def _follows(finder: CutFinder, run: Run, uid: int) -> bool:
         return True
     begins = min((root.op for root in finder.tape.roots), default=0)
     writes = {finder.tape.values[version].op for version in finder.tape.params.get(uid, ())}
-    renewed = sum(op > begins for op in writes)
+    renewed = sum(op > begins and finder.tape.ops[op].name != WRAPPED for op in writes)  # that made it
     passes = tally.backwards if (tally := run.tallies.get(uid)) is not None else 0
     return 0 < renewed <= SELDOM * passes
 

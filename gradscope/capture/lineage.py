@@ -131,7 +131,7 @@ class Tracer(Mode):
         return result
 
     def _before(self, kind: Kind, args: Any, kwargs: Any, frame: Any) -> Op | None:
-        tensors = list(tensors_in(args))
+        tensors = list(tensors_in(args[:1] if kind.name == operations.DEEPCOPY else args))  # not those of its memo
         if kwargs:
             tensors.extend(tensors_in(kwargs))
         stack = snapshot(frame)

@@ -8,6 +8,7 @@ SKIP = "skip"
 PLAIN = "plain"
 ESCAPE = "escape"
 
+DEEPCOPY = "__deepcopy__"
 _GETTERS = {"data", "T", "mT", "H", "mH", "real", "imag"}
 _SETTERS = {"data", "requires_grad", "grad"}
 
@@ -34,7 +35,7 @@ _IGNORED = {
     "allclose", "is_distributed", "is_neg", "is_conj", "_is_view", "_is_zerotensor", "retain_grad", "share_memory_",
     "_dimI", "_dimV", "dense_dim", "sparse_dim", "_nested_tensor_size", "record_stream", "pin_memory", "get_rng_state",
     "unsafe_chunk_sizes", "_assert", "_assert_async", "storage", "_typed_storage", "register_post_accumulate_grad_hook",
-    "_get_tracing_state", "is_autocast_enabled", "broadcast_shapes", "__deepcopy__", "broadcast_tensors_shapes",
+    "_get_tracing_state", "is_autocast_enabled", "broadcast_shapes", "broadcast_tensors_shapes",
     "has_torch_function", "_linalg_check_errors", "manual_seed", "set_printoptions", "iscomplexobj",
 }  # fmt: skip
 
@@ -117,6 +118,6 @@ def _cause(name: str) -> str:
         return "detach"
     if name in NEW_TENSOR:
         return "new_tensor"
-    if name == "copy_":
+    if name in ("copy_", DEEPCOPY):
         return "copied"
     return ""

@@ -1,7 +1,8 @@
 """Saved: tensors that were written down (torch.save, pickle) and read again, which ends their history.
 
 One that is read is the one that was written if shape, dtype and every bit agree; what has only round numbers or one and
-the same, and parameters, which a checkpoint brings back, are not looked at.
+the same, and parameters, which a checkpoint brings back, are not looked at. Of a module that was written as a whole
+they are: it brings none back, but is another one.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 import torch
 
 from gradscope.capture.numbers import READ, is_round
+from gradscope.capture.pickled import Pickled, Print
 from gradscope.capture.source import Stack
 from gradscope.capture.tape import Op, Tape, Value
-from gradscope.capture.tensors import has_no_memory
+from gradscope.capture.tensors import has_no_memory, pointer
 from gradscope.records import LOAD, SAVE
 
 WRITER, READER = "_reduce_ex_internal", "_rebuild_tensor_v2"
@@ -24,7 +26,6 @@ LARGEST = 1 << 24
 """Elements of a tensor that is looked at."""
 MOST = 10_000
 """Tensors remembered."""
-Print = tuple[tuple[int, ...], torch.dtype, bytes]
 
 
 class Saved:
@@ -34,10 +35,15 @@ class Saved:
         self.tape = tape
         self._values: dict[Print, int] = {}
         self._forms: set[tuple[tuple[int, ...], torch.dtype]] = set()
+        self._pickled = Pickled()
 
     def wrote(self, tensor: torch.Tensor, stack: Stack) -> None:
         """A tensor is being written down."""
         value = self.tape.find(tensor)
+        uid = self._of_a_module(value)
+        if (uid >= 0 or self._pickled.is_written_by(stack)) and _is_legible(tensor):
+            self._pickled.wrote(_print_of(tensor), uid, stack)
+            self._forms.add((tuple(tensor.shape), tensor.dtype))
         if value < 0 or self._is_parameter(value) or not _is_telling(tensor):
             return
         if len(self._values) > MOST:
@@ -55,19 +61,34 @@ class Saved:
 
     def read(self, tensor: torch.Tensor, stack: Stack) -> None:
         """A tensor was put together."""
-        if (tuple(tensor.shape), tensor.dtype) not in self._forms or not _is_telling(tensor):
+        if (tuple(tensor.shape), tensor.dtype) not in self._forms or not _is_legible(tensor):
             return
-        source = self._values.get(_print_of(tensor), -1)
+        made = _print_of(tensor)
+        uid = self._pickled.read(made)
+        source = self._values.get(made, -1) if _is_telling(tensor) else -1
+        if source < 0 and uid >= 0:
+            source = self.tape.params[uid][-1]
         if source < 0:
             return
         op = Op(len(self.tape.ops), LOAD, stack, ((source, False),), cause="copied")
         self.tape.ops.append(op)
         seen = self.tape.values[source]
-        made = Value(
-            op.index, ((source, False),), tensor.requires_grad, -1, seen.floating, seen.ndim, seen.numel, seen.size
+        value = self.tape.add(
+            Value(
+                op.index, ((source, False),), tensor.requires_grad, -1, seen.floating, seen.ndim, seen.numel, seen.size
+            )
         )
-        op.outputs = (self.tape.add(made),)
-        self.tape.bind(tensor, op.outputs[0])
+        op.outputs = (value,)
+        self.tape.bind(tensor, value)
+        if seen.param >= 0:
+            self.tape.remember_memory(tensor, pointer(tensor), value)
+
+    def _of_a_module(self, value: int) -> int:
+        """The uid of the parameter of which it is what is written down where it is itself; -1 if it is of none."""
+        made = self.tape.values[value] if value >= 0 else None
+        if made is None or made.op < 0 or not self.tape.ops[made.op].stack.inside("pickle") or not made.parents:
+            return -1
+        return self.tape.values[made.parents[0][0]].param
 
     def _is_parameter(self, value: int) -> bool:
         """Whether it is a parameter, taken as it is."""
@@ -78,11 +99,16 @@ class Saved:
         return made.param >= 0 or (moved and any(map(self._is_parameter, (v for v, _ in made.parents))))
 
 
-def _is_telling(tensor: Any) -> bool:
-    """Whether it is no accident if another has the same values."""
+def _is_legible(tensor: Any) -> bool:
+    """Whether its bits can be looked at."""
     if type(tensor) is not torch.Tensor or not tensor.is_floating_point() or tensor.layout is not torch.strided:
         return False
-    if tensor.is_meta or has_no_memory(tensor) or not 2 <= tensor.numel() <= LARGEST:
+    return not tensor.is_meta and not has_no_memory(tensor) and 0 < tensor.numel() <= LARGEST
+
+
+def _is_telling(tensor: Any) -> bool:
+    """Whether it is no accident if another has the same values."""
+    if not _is_legible(tensor):
         return False
     first = tensor.detach().reshape(-1)[:READ].tolist()
     return len(set(first)) > 1 and not all(map(is_round, first))

@@ -6,8 +6,8 @@ import bisect
 import itertools
 from collections.abc import Iterable, Mapping
 
-from gradscope.capture.candidates import Candidate, record
-from gradscope.capture.cuts import TARGET, CutFinder
+from gradscope.capture.candidates import TARGET, Candidate, record
+from gradscope.capture.cuts import CutFinder
 from gradscope.capture.tape import Op
 from gradscope.records import Cut, Run
 from gradscope.records.columns import receivers

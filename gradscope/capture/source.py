@@ -47,6 +47,7 @@ _MARKS = {
     ("utils/checkpoint.py", "checkpoint"): "checkpoint",
     ("nn/parameter.py", "__deepcopy__"): "deepcopy",
     ("torch/_tensor.py", "__deepcopy__"): "deepcopy",
+    ("nn/parameter.py", "__reduce_ex__"): "pickle",
     ("nn/modules/module.py", "load_state_dict"): "load_state_dict",
     ("nn/modules/module.py", "state_dict"): "state_dict",
     ("nn/modules/module.py", "zero_grad"): "module.zero_grad",

@@ -2,6 +2,8 @@
 
 A loss compares a prediction with a target. Where both were computed from one parameter and both lost its gradient,
 the way of the prediction is the broken one: a target is meant to have none (TD targets, teachers, old policies).
+So is any other way on which it is no target: what an actor does is part of what a critic is to come close to, and is
+judged by that critic, too.
 """
 
 from __future__ import annotations
@@ -29,11 +31,25 @@ class Targets:
         self._down = down
         self._distance = on_the_way
         self._behind: dict[int, frozenset[int]] = {}
+        self._ends: dict[int, bool] = {}
 
     def aims_at(self, start: int, rivals: Set[int]) -> bool:
         """Whether a value without gradient is only ever compared with what was computed from one of the rivals."""
         meetings = self._meetings(start)
         return bool(meetings) and all(self._compared(meeting, rivals) for meeting in meetings)
+
+    def is_one(self, start: int) -> bool:
+        """Whether a value without gradient is only ever what others are measured against."""
+        if start not in self._ends:
+            meetings = self._meetings(start)
+            self._ends[start] = bool(meetings) and all(map(self._measures, meetings))
+        return self._ends[start]
+
+    def _measures(self, meeting: int) -> bool:
+        """Whether a value is how far off something is."""
+        value = self._tape.values[meeting]
+        name = self._tape.ops[value.op].name if value.op >= 0 else ""
+        return name in _COMPARES and (name not in SUBTRACTIONS or self._is_measured(meeting))
 
     def _meetings(self, start: int) -> list[int]:
         """The values with a gradient that are computed first from one without."""

@@ -23,7 +23,7 @@ from gradscope.capture.source import EMPTY, Stack
 from gradscope.capture.statements import call_in
 from gradscope.capture.tape import Op, Tape, Value
 from gradscope.capture.tensors import grad_fn, made_by_autograd, pointer, size, storage_pointer
-from gradscope.records import WRAPPED
+from gradscope.records import LOAD, WRAPPED
 
 Links = tuple[tuple[int, bool], ...]
 _KEEPS_MEMORY = ("detach", "data", "clone", "contiguous", "cpu")
@@ -232,7 +232,7 @@ class Values:
         if uid < 0:
             return
         op = self.tape.values[alias].op
-        if op >= 0 and self.tape.ops[op].stack.has("deepcopy"):
+        if op >= 0 and (self.tape.ops[op].stack.has("deepcopy") or self.tape.ops[op].name == LOAD):
             for parent, _ in self.tape.values[alias].parents:
                 source = self.tape.values[parent]
                 if source.param < 0 and source.parents:

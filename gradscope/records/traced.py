@@ -74,6 +74,8 @@ class Cut:
     """How gradients were off, if not by a block around it; or that it is what was kept."""
     direct: frozenset[int] = frozenset()
     """Those of the parameters that were read there themselves, and not what they had made."""
+    into: frozenset[int] = frozenset()
+    """Parameters that values were copied into there, where that is the cause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ _UIDS: dict[type, tuple[str, ...]] = {
     OptimizerStep: ("norms", "ratios", "unchanged", "moved", "weights", "kept", "bound"),
     Clear: ("parameters",),
     Write: ("parameters",),
-    Cut: ("parameters",),
+    Cut: ("parameters", "direct", "into"),
     Origin: ("parameters",),
     Passes: ("reached", "last"),
     Arrivals: ("rows",),

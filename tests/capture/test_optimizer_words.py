@@ -65,9 +65,10 @@ def test_the_original_is_held_and_the_copy_trained():
         optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], lr=0.1)
         loop(copy.deepcopy(first), second, optimizer)
 
-    (finding,) = (f for f in told(train) if f.code == "GS501")
-    assert "built for the original" in finding.message
-    assert "after the copy" in finding.fix
+    (finding,) = told(train)
+    assert (finding.code, finding.cause) == ("GS101", "copied")
+    assert "in its place" in finding.message
+    assert "build the optimizer from the copy" in finding.fix
 
 
 def test_a_parameter_made_of_a_result_is_told_once_and_not_as_forgotten():

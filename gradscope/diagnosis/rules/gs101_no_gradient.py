@@ -17,7 +17,7 @@ Good:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
@@ -112,6 +112,13 @@ def missing(run: Run) -> list[int]:
     return answer
 
 
+def copied_into(run: Run) -> frozenset[int]:
+    """Parameters of which it is told here that they are trained in place of what was copied into them."""
+    cuts = best_cuts(run)
+    likeliest = (cuts[uid][0] for uid in missing(run) if uid in cuts)
+    return frozenset().union(*(cut.into for cut in likeliest if cut.cause == "copied"))
+
+
 def _zeros_that_stay(run: Run) -> set[int]:
     """Zeros that somebody left instead of a gradient; where the value moves all the same, GS510 tells of it."""
     left = zeros_left(run)
@@ -178,7 +185,7 @@ def _one(run: Run, cut: Cut | None, model: str, uids: tuple[int, ...], cuts: dic
     path = () if called else path
     others = (c for c in cuts[uids[0]][1:4] if c.path and (cut.once or not c.once))
     also = tuple(c.path[-1] for c in others if c.path[-1] != (path[-1] if path else None))
-    words = _words(cut, uids)
+    words = _words(cut, uids) or _in_its_place(run, cut, uids, subject(run, model, uids).words)
     if cut.detail:
         also, words = _instance(run, cut.detail, subject(run, model, uids).words)
     if cut.cause == "requires_grad_false":
@@ -210,10 +217,28 @@ def _instance(run: Run, called: str, meant: str) -> tuple[Path, Cause]:
     return tuple(copied[:1]), Cause(f"another instance, {called}, is called", f"call {meant} instead of {called}")
 
 
+def _in_its_place(run: Run, cut: Cut, uids: Collection[int], meant: str) -> Cause | None:
+    """What to say where the values of a model itself were copied into another one: into which, the last of them."""
+    reached = [u for u in cut.into if tally(run, u).backwards and run.parameters[u].owners]
+    copies = sorted(by_model(run, reached), key=lambda copy: max(copy[1]))
+    called = [subject(run, model, mine) for model, mine in copies]
+    if cut.cause != "copied" or not called or called[-1].several or not cut.direct.issuperset(uids):
+        return None
+    name, alone = called[-1].words, len(called) == 1
+    into = f"{name}, which gets" if alone else f"others (such as {name}), which get"
+    whose = f"the gradients of {name}" if alone else "their gradients"
+    anew = any(run.parameters[u].late for u in copies[-1][1])
+    other = f"hand {whose} over to it before each step" if anew else f"build the optimizer from the copy, {name}"
+    return Cause(
+        f"only its values are copied into {into} the gradients in its place,",
+        f"compute with {meant} itself (torch.func.functional_call, where its values are to be others), or {other}",
+    )
+
+
 def _words(cut: Cut, uids: tuple[int, ...]) -> Cause | None:
     """Where the operation says more than the cause."""
     if cut.op in (SAVE, LOAD):
-        return _SAVED
+        return None if cut.direct else _SAVED  # of a module that was read as a whole, the parameters
     if cut.op == ELSEWHERE:
         return _THREAD_OFF if cut.cause != "unknown" else _THREAD
     if cut.op in (EVALUATED, LATE):

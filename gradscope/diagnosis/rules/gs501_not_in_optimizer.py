@@ -29,6 +29,7 @@ from gradscope.diagnosis.alike import alike
 from gradscope.diagnosis.causes import CAUSES, Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import by_model, finding, is_idle, is_part, tally
+from gradscope.diagnosis.rules.gs101_no_gradient import copied_into
 from gradscope.diagnosis.rules.masters import fed_by_hand, steps_copies
 from gradscope.diagnosis.rules.put_aside import put_aside
 from gradscope.records import WRAPPED, Backward, Location, Optimizer, OptimizerStep, Parameter, Path, Run
@@ -83,13 +84,13 @@ def check(run: Run) -> Iterable[Finding]:
     instead = {cut.detail for cut in run.cuts if cut.cause == "copied" and cut.detail}
     alike = set().union(*(_likenesses(run.parameters[u]) for u in fed if u in run.parameters))
     wrapped = {cut.path[-1] for cut in run.cuts if cut.op == WRAPPED and cut.path}
-    written = any(cut.cause == "copied" and not cut.detail for cut in run.cuts)
+    copies = copied_into(run)  # GS101 tells that only values go there
     inputs = _only_inputs(run)
     groups: dict[tuple[str, Path], dict[int, tuple[Location, ...]]] = {}
     for uid, parameter in run.parameters.items():
         if uid in held or not parameter.owners or not tally(run, uid).backwards or is_idle(run, parameter):
             continue
-        if parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS:
+        if uid in copies or parameter.evaluating or not parameter.trainable or parameter.drifts >= DRIFTS:
             continue
         if any(is_part(parameter, name) for name in instead):
             continue  # that it is called at all is what is wrong
@@ -97,8 +98,6 @@ def check(run: Run) -> Iterable[Finding]:
             continue
         if parameter.replaced > 1 and parameter.copy_of is not None and _lives_on(run, parameter.copy_of, uid):
             continue  # a copy for an inner loop, made anew in every turn beside the original
-        if parameter.replaced > 1 and parameter.copy_of is not None and parameter.copy_of not in held and written:
-            continue  # a copy made anew in every turn, into which GS101 tells that only values are written
         if parameter.replaced > 1 and wrapped.intersection(parameter.registered[-1:]):
             continue  # made anew in every turn of what others computed, which GS101 tells
         cause, path, beside = _why(run, uid, held)
