@@ -207,7 +207,7 @@ def cut_graph() -> Graph:
     edges = (
         Edge(0, 2, live=False),
         Edge(1, 2, live=False),
-        Edge(2, 4, live=False, cut="detach", location=CULPRIT),
+        Edge(2, 4, live=False, cut="detach", location=CULPRIT, requires=True),
         Edge(3, 4, norm=0.31),
         Edge(4, 5, norm=0.31),
     )

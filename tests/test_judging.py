@@ -94,3 +94,15 @@ def test_what_no_normal_float32_can_be_counts_as_zero():
     for index in range(4):
         log.delivered(index, index, Column(Cohort((0, 1)), [1e-39, 1e-30]))
     assert [log.tallies()[uid].zero for uid in (0, 1)] == [4, 0]
+
+
+def test_zeros_that_end_in_nan_are_told_as_nan_alone():
+    """And of those that stay zero it is not said that they are so in the last passes only."""
+    run = make_run({"net": {"dead": 0.0, "mixed": 0.0}}, steps=10)
+    log = Log()
+    for index in range(10):
+        log.delivered(index, index, Column(Cohort((0, 1)), [0.0, 0.0 if index < 7 else NAN]))
+    steps = {uid: replace(tally, steps=10) for uid, tally in log.tallies().items()}
+    found = {f.code: f for f in diagnose(replace(run, tallies=steps))}
+    assert {code: f.parameters for code, f in found.items()} == {"GS201": ("dead",), "GS301": ("mixed",)}
+    assert "in the last" not in found["GS201"].message

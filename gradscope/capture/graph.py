@@ -17,7 +17,17 @@ from gradscope.capture.came import Came
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.kinds import Traced, beneficiaries
 from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, quieten, read_lanes
-from gradscope.capture.nodes import CONSTANT, Draft, Line, Springs, draft_of, draft_of_parameter, loss_name, plain
+from gradscope.capture.nodes import (
+    CONSTANT,
+    CutLine,
+    Draft,
+    Line,
+    Springs,
+    draft_of,
+    draft_of_parameter,
+    loss_name,
+    plain,
+)
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
@@ -67,9 +77,7 @@ class _Builder:
     came: Came
     drafts: list[Draft] = field(default_factory=list)
     edges: dict[tuple[int, int], Line] = field(default_factory=dict)
-    cuts: dict[tuple[int, int], Site] = field(default_factory=dict)
-    worth: dict[tuple[int, int], float | None] = field(default_factory=dict)
-    """Where a gradient did come back through a cut, and was worth nothing: its norm."""
+    cuts: dict[tuple[int, int], CutLine] = field(default_factory=dict)
     truncated: int = 0
 
     def __post_init__(self) -> None:
@@ -79,8 +87,8 @@ class _Builder:
         self._of_source: dict[int, int] = {}
         self._alike: dict[tuple[str, str, str, str, bool], int] = {}
         self._springs = Springs(self.tape)
-        self._entries: dict[tuple[int, int], Site] = {}
-        self._exits: list[tuple[int, int]] = []
+        self._entries: dict[tuple[int, int], CutLine] = {}
+        self._exits: dict[tuple[int, int], bool] = {}
         self._losses: list[tuple[int, int]] = []
         self._whose = beneficiaries(self.turn.passes, [model.name for model in self.run.models])
         self._last: tuple[int, bool, int] = (-1, False, -1)  # call of a module, whether live, node
@@ -127,32 +135,34 @@ class _Builder:
             if site is not None and not live and self.lanes.carry[parent] and site.cause != UNUSED:
                 self._cut(i, parent, (source, me), site)
             elif self.lanes.shadow[parent] and not self.lanes.shadow[i]:
-                self._exits.append((source, me))
+                self._exits[source, me] = self.tape.required(i, parent)
                 self._connect(source, me, live=alive)
             elif spoilt is not None:
-                self.cuts.setdefault((source, me), spoilt)
-                self.worth[source, me] = self.came.norm(parent)
+                self.cuts.setdefault(
+                    (source, me), CutLine(spoilt, self.tape.required(i, parent), self.came.norm(parent))
+                )
             else:
                 share, total = self.came.share(value.op, parent), self.came.norm(parent)
                 self._connect(source, me, live=alive, norm=share, total=total)
 
     def _cut(self, i: int, parent: int, ends: tuple[int, int], site: Site) -> None:
         """A cut; where a whole model runs with gradients off, it shows where the values get out."""
+        cut = CutLine(site, self.tape.required(i, parent))
         if self.lanes.shadow[i] and enters(self.tape, self.lanes, parent):
-            self._entries[ends] = site
+            self._entries[ends] = cut
         else:
-            self.cuts.setdefault(ends, site)
+            self.cuts.setdefault(ends, cut)
 
     def _move_cuts(self) -> None:
-        for ends, site in self._entries.items():
+        for ends, cut in self._entries.items():
             if not self._exits:
-                self.cuts.setdefault(ends, site)
+                self.cuts.setdefault(ends, cut)
             else:
                 self._connect(*ends, live=False)
-        for ends in self._exits if self._entries else ():
+        for ends, requires in self._exits.items() if self._entries else ():
             if not self.edges[ends].live:
                 del self.edges[ends]
-                self.cuts.setdefault(ends, next(iter(self._entries.values())))
+                self.cuts.setdefault(ends, CutLine(next(iter(self._entries.values())).site, requires))
 
     def _connect(
         self, source: int, target: int, *, live: bool, norm: float | None = None, total: float | None = None
@@ -274,7 +284,8 @@ class _Builder:
     def _add_ends(self) -> None:
         for end in sorted(self.sites.ends & self._of_op.keys()):
             self.drafts.append(Draft("op", "never used"))
-            self.cuts[(self._of_op[end], len(self.drafts) - 1)] = self.sites.at[end]
+            required = any(self.tape.values[made].requires for made in self.tape.ops[end].outputs)
+            self.cuts[(self._of_op[end], len(self.drafts) - 1)] = CutLine(self.sites.at[end], required)
 
     def _add_idle(self) -> None:
         """Parameters that no operation of the turn read."""
@@ -288,9 +299,7 @@ class _Builder:
             for (source, target), line in self.edges.items()
             if source < target or {self.drafts[source].kind, self.drafts[target].kind} & {"parameter", "input"}
         ]
-        edges += [
-            Edge(*ends, False, self.worth.get(ends), site.cause, site.location) for ends, site in self.cuts.items()
-        ]
+        edges += [cut.edge(*ends) for ends, cut in self.cuts.items()]
         edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
         nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
         first, last = self.turn.steps

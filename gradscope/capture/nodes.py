@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradscope.capture.places import Place
+from gradscope.capture.sites import Site
 from gradscope.capture.source import Stack, resolve
 from gradscope.capture.tape import Op, Tape
 from gradscope.capture.turns import Sizes
-from gradscope.records import Location, Node, Owner, Parameter
+from gradscope.records import Edge, Location, Node, Owner, Parameter
 
 _LOSS = re.compile(r"([A-Za-z_][\w.]*)\.backward\(|\.backward\(([A-Za-z_][\w.]*)\)")
 _DUNDER = re.compile(r"__(?:r|i)?([a-z]+)__")
@@ -61,6 +62,19 @@ class Line:
         """A gradient came back along it."""
         self.live = True
         self.norm, self.total = larger(norm, self.norm), larger(total, self.total)
+
+
+@dataclass(frozen=True, slots=True)
+class CutLine:
+    """An edge that is a cut: why and where, whether what went in required a gradient, and what came back."""
+
+    site: Site
+    requires: bool | None = None
+    norm: float | None = None
+    """Where a gradient did come back, and was worth nothing."""
+
+    def edge(self, source: int, target: int) -> Edge:
+        return Edge(source, target, False, self.norm, self.site.cause, self.site.location, requires=self.requires)
 
 
 class Springs:

@@ -236,6 +236,12 @@ class Tape:
                     todo.append(parent)
         return frozenset(recent & seen)
 
+    def required(self, value: int, parent: int) -> bool:
+        """Whether `parent` required a gradient when `value` was computed from it."""
+        op = self.values[value].op
+        given = dict(self.ops[op].inputs) if op >= 0 else {}
+        return given.get(parent, self.values[parent].requires)
+
     def forget_tensors(self) -> None:
         """Drop bookkeeping of tensors that are gone."""
         self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}

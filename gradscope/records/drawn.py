@@ -59,6 +59,8 @@ class Edge:
     location: Location | None = None
     total: float | None = None
     """Norm of all that came back to what went along it, where others use that, too; `norm` is the part of this one."""
+    requires: bool | None = None
+    """Of a cut: whether what went in required a gradient; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,14 @@ class Crowd:
     members: tuple[str, ...]
 
 
-def merge_crowd(graph: Graph, apart: str = "not in this step") -> tuple[Graph, tuple[Crowd, ...]]:
+def merge_crowd(
+    graph: Graph, apart: str = "not in this step", frozen: Collection[int] = ()
+) -> tuple[Graph, tuple[Crowd, ...]]:
     """Put the models that are too many together; the module of their nodes is the model they are of.
 
     Those that nothing is connected to go first, which `apart` says in words; models with a part that gets no gradient
-    are kept longest, and are never mixed with others: they are what one looks for.
+    are kept longest, and are never mixed with others: they are what one looks for. `frozen` parameters were meant to
+    get none: models of nothing else are apart, too.
     """
     models = dict.fromkeys(node.model for node in graph.nodes if node.model)
     model_of = {node.id: node.model for node in graph.nodes}
@@ -36,12 +39,18 @@ def merge_crowd(graph: Graph, apart: str = "not in this step") -> tuple[Graph, t
     lonely = [model for model in models if model not in joined]
     if len(lonely) <= MAX_LONELY or not joined:
         lonely = []
+    held = [(node.model, node.uid in frozen) for node in graph.nodes if node.kind == "parameter"]
+    meant = {model for model, _ in held} - {model for model, is_frozen in held if not is_frozen}
+    still = [model for model in lonely if model in meant]
+    idle = [model for model in lonely if model not in meant]
+    lonely = [model for group in (still, idle) if len(group) > 1 for model in group]
     dead = {node.model for node in graph.nodes if not node.live}
     rest = sorted((model for model in models if model not in lonely), key=lambda name: name not in dead)
     silent = [model for model in rest[MAX_MODELS:] if model in dead]
     well = [model for model in rest[MAX_MODELS:] if model not in dead]
     groups = (
-        (lonely, f"models {apart}"),
+        ([model for model in still if model in lonely], "frozen models"),
+        ([model for model in idle if model in lonely], f"models {apart}"),
         (silent, "more models, of which parts get no gradient"),
         (well, "more models"),
     )

@@ -162,7 +162,7 @@ def _plate(index: int, marks: Sequence[Mark]) -> str:
 def _cut_edges(index: int, marks: Sequence[Mark]) -> list[str]:
     """Bold lines that end at a bar before the plate; behind it the value goes on."""
     targets = {target: behind_look(mark.worth) for mark in reversed(marks) for target in mark.targets}
-    values = [f"last live tensor: {safe(mark.value)}" if mark.value else "" for mark in marks]
+    values = [safe(mark.value) if mark.value else "" for mark in marks]
     return [
         *(
             f"n{mark.source} -> c{index} [{cut_look(mark.worth, mark.harmful, words)}];"

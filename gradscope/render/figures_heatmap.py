@@ -54,8 +54,8 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
     longest = max(len(style.name(model.name, _most(ax))) for model in run.models)
     room.give_room(ax, right=12 + (4 if small else 5) * longest)
     unknown = UNMEASURED if is_thinned(run) else UNKNOWN
-    _, bars, states = paint(figure, ax, norms, bar="bottom", unknown=unknown)
-    room.settle(ax, *bars)
+    _, states = paint(figure, ax, norms, bar="bottom", unknown=unknown)
+    room.settle(ax)
     names = 0.0 if room.is_tiny(ax) else room.inches(ax)[1] * ROWS_PER_INCH * (0.6 if small else 1.0)
     shown = style.thin(len(rows), int(names)) if names >= 1 else []
     ax.set_yticks(shown, [style.name(rows[i][1], SHORTER if small else 30) for i in shown], fontsize=7.5)
@@ -71,7 +71,7 @@ def plot_heatmap(report: Report, ax: Axes | None = None) -> Figure:
         for _, start, _ in models[1:]:
             ax.axhline(start - 0.5, color=style.look(ax).paper, linewidth=min(2.5, row / 4))
     _name_models(ax, report, models, len(rows) / room.inches(ax)[1] / ROWS_PER_INCH)
-    room.head(ax, "Gradient norms" if room.is_tiny(ax) else HEATMAP, states, beside=bars)
+    room.head(ax, "Gradient norms" if room.is_tiny(ax) else HEATMAP, states)
     return figure
 
 

@@ -8,12 +8,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gradscope.diagnosis.finding import State
 from gradscope.errors import GradscopeError
 from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_kept import unfed
+from gradscope.render.figures_turns import lines_of
 from gradscope.render.palette import DEAD, TEXT, model_colour
-from gradscope.render.words import listing, number
+from gradscope.render.words import brief, count, listing, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +42,7 @@ class Entries:
     """All gradient entries of one model at one step, per power of two."""
 
     step: int = 0
+    uids: frozenset[int] = frozenset()
     negative: Counter[int] = field(default_factory=Counter)
     positive: Counter[int] = field(default_factory=Counter)
     zeros: int = 0
@@ -67,8 +70,8 @@ def plot_histograms(
     """Histograms of the gradients at the last step that was sampled, one panel per model, the dead ones first.
 
     `parameter` asks for one panel per parameter instead: its name, or what the names of several begin with, as in
-    `encoder.layers`. All that is asked for shares one panel if `ax` is given. Raises GradscopeError where nothing has
-    such a name.
+    `encoder.layers` or `encoder.`. All that is asked for shares one panel if `ax` is given. Raises GradscopeError where
+    nothing has such a name.
     """
     panels = _panels_of(report, model, parameter)
     names = len(panels)
@@ -80,7 +83,7 @@ def plot_histograms(
         if 0 < len(missing) < names:
             given_to = [p.words for p in panels if p not in missing]
             words = given_to[0] if len(given_to) == 1 else f"{len(given_to)} {what} together"
-            words += f"; {_why_empty(report, missing[0])} in {listing([p.words for p in missing], 2)}"
+            words += f"; none in {listing([p.words for p in missing], 2)}"
         panels = [Panel(words, frozenset().union(*(p.uids for p in panels)), DEAD)]
     shown = panels[:MAX_PANELS]
     if ax is not None or not shown:
@@ -117,7 +120,7 @@ def _panels_of(report: Report, model: str | None, parameter: str | None) -> list
         Panel(f"{names[index]}.{fqn}" if fqn else names[index], frozenset([uid]), model_colour(index))
         for uid, fqn, index in style.owners(report.run)
     ]
-    start = parameter if model is None else f"{model}.{parameter}"
+    start = (parameter if model is None else f"{model}.{parameter}").removesuffix(".")
     chosen = [panel for panel in found if f"{panel.words}.".startswith(f"{start}.")]
     if not chosen:
         raise GradscopeError(f"no parameter {start!r}; names are like {', '.join(panel.words for panel in found[:3])}")
@@ -155,15 +158,38 @@ def _draw_panel(ax: Axes, report: Report, panel: Panel, last: int, said: str) ->
     words = "gradient value (log scale on both sides of 0)"
     ax.set_xlabel(words if len(words) < room.inches(ax)[0] * TITLE_PER_INCH else "gradient value (log)")
     ax.grid(axis="y")
-    late = "" if entries.step == last else ", the last sampled"
     bars = f"; each bar is a factor of {2**wide:,}" if wide > 1 and not room.is_small(ax) else ""
-    says = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'} at step {entries.step}{late}{bars}"
-    small = style.look(ax).text
+    says = _says(report, panel, entries, last, small=room.is_small(ax)) + bars
     lines = textwrap.wrap(says, max(20, int(room.inches(ax)[0] * SMALL_PER_INCH)))
     place: dict[str, Any] = {"xytext": (0, 4), "xycoords": "axes fraction", "textcoords": "offset points"}
-    ax.annotate("\n".join(lines), (0, 1), **place, fontsize=8, color=small).set_in_layout(False)
+    ax.annotate("\n".join(lines), (0, 1), **place, fontsize=8, color=style.look(ax).text).set_in_layout(False)
     name = style.name(panel.words, 80 if said else max(20, int(room.inches(ax)[0] * TITLE_PER_INCH)))
     room.head(ax, said + name, above=SECOND_ROW * len(lines))
+
+
+def _says(report: Report, panel: Panel, entries: Entries, last: int, *, small: bool) -> str:
+    """How many entries there are, of which step and line, and what of the panel has none."""
+    words = f"{entries.total:,} {'entry' if entries.total == 1 else 'entries'}"
+    when = f" at step {entries.step}" + ("" if entries.step == last else ", the last sampled")
+    if small:
+        return words + when
+    if len(panel.uids) > 1:
+        words += f" of {count(len(entries.uids), 'parameter')}"
+    words += when
+    lines = lines_of(report.run, sorted(entries.uids))
+    if len(lines) == 1 and len(line := next(iter(lines))) == 1 and len(report.flow) > 1:
+        (at,) = line  # where several lines reach them, the one that left this is not known
+        words += f", left by {style.name(brief(at))}" if at is not None else ""
+    others = panel.uids - entries.uids
+    frozen = {uid for uid in others if report.states.get(uid) is State.FROZEN}
+    given = _given(report, others)
+    missing = (
+        (len(others - given - frozen), "without gradient"),
+        (len(frozen), "frozen"),
+        (len(given - frozen), "not counted then"),
+    )
+    said = ", ".join(f"{amount:,} {why}" for amount, why in missing if amount)
+    return f"{words}; {said}" if said else words
 
 
 UNSAMPLED = "none at the last pass, and none was sampled"
@@ -171,10 +197,13 @@ UNSAMPLED = "none at the last pass, and none was sampled"
 
 
 def _why_empty(report: Report, panel: Panel) -> str:
-    tallies = (report.run.tallies.get(uid) for uid in panel.uids)
-    given = any(tally and tally.backwards for tally in tallies)
-    given = given or any(not panel.uids.isdisjoint(event.norms) for event in report.run.backward_events)
-    return UNSAMPLED if given else unfed(report, panel.uids)
+    return UNSAMPLED if _given(report, panel.uids) else unfed(report, panel.uids)
+
+
+def _given(report: Report, uids: frozenset[int]) -> frozenset[int]:
+    """Those that received a gradient at some time."""
+    told = {uid for uid in uids if (tally := report.run.tallies.get(uid)) and tally.backwards}
+    return uids & told.union(*(event.norms for event in report.run.backward_events))
 
 
 def _collect(histograms: list[Histogram]) -> Entries:
@@ -183,6 +212,7 @@ def _collect(histograms: list[Histogram]) -> Entries:
     for histogram in histograms:
         if histogram.step != entries.step:
             continue
+        entries.uids |= {histogram.uid}
         for side, counts in ((entries.negative, histogram.negative), (entries.positive, histogram.positive)):
             side.update({histogram.low + i: c for i, c in enumerate(counts) if c})
         entries.zeros += histogram.zeros

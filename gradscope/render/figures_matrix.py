@@ -14,6 +14,7 @@ from gradscope.render import figures_room as room
 from gradscope.render import figures_style as style
 from gradscope.render.figures_cells import ABSENT, ELSEWHERE, FROZEN, NOT_KEPT, Matrix, flow_value
 from gradscope.render.figures_kept import ADDED, ADDED_SAYS, is_added, of_passes
+from gradscope.render.figures_places import scale_axes
 from gradscope.render.flows import flow_lines, flow_number
 from gradscope.render.palette import DEAD, INK, PAPER
 from gradscope.render.words import UNKNOWN, calls_without, number
@@ -45,6 +46,10 @@ MOST_PATCHES = 5_000
 """More take seconds to draw."""
 PAD, SMALL_PAD, TINY_PAD = 0.6, 0.36, 0.21
 """Inches between axes and the scale under them."""
+BESIDE = 0.12
+"""Inches between axes and the scale beside them."""
+THIN, THICK = 0.08, 0.15
+"""Inches of a scale across."""
 ONE_TICK = 0.8
 """Inches of a scale that has room for one number."""
 TWO_LINES = 0.3
@@ -76,7 +81,7 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     over = [[calls_without(row, m.name) for m in models] for row in rows]
     added = _added(report)
     small = room.is_small(ax)
-    mapped, bars, states = paint(figure, ax, norms, bar="none" if small else "right", over=np.array(over) > 0)
+    mapped, states = paint(figure, ax, norms, bar="none" if small else "right", over=np.array(over) > 0)
     lines = style.thin(len(rows))
     if small:
         names = [f":{row.location.line}" if row.location else "?" for row in rows] if room.is_tiny(ax) else names
@@ -84,10 +89,10 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     ax.set_yticks(lines, [names[i] if small else f"{names[i]}  x{rows[i].count}" for i in lines])
     ax.set_xlabel("" if small else of_passes(report.run, "model") + f"\n{ADDED_SAYS}" * any(map(any, added)))
     ax.set_ylabel("" if small else "backward() line, calls")
-    room.settle(ax, *bars)
+    room.settle(ax)
     room.lay_out(ax)
     _name_columns(ax, [style.name(model.name, SHORTER if small else NAME) for model in models])
-    room.head(ax, FLOW, states, beside=bars)
+    room.head(ax, FLOW, states)
     wide, tall = (length / count for length, count in zip(room.inches(ax), (len(models), len(rows)), strict=True))
     sign = "" if small else f"\n{ADDED}" if wide > WORDS and tall > TWO_LINES else " +"
     said = {
@@ -99,7 +104,8 @@ def plot_flow(report: Report, ax: Axes | None = None) -> Figure:
     if wide > least and tall > CELL[1]:
         _write_numbers(ax, norms, mapped, said, over if wide > WORDS else None)
     elif small:
-        room.settle(ax, _draw_bar(figure, ax, mapped, mapped.get_clim(), "right"))
+        _draw_bar(figure, ax, mapped, mapped.get_clim(), "right")
+        room.settle(ax)
     return figure
 
 
@@ -130,11 +136,10 @@ def paint(
     bar: Side = "right",
     unknown: str = UNKNOWN,
     over: Flags | None = None,
-) -> tuple[ScalarMappable, list[Axes], list[Patch]]:
+) -> tuple[ScalarMappable, list[Patch]]:
     """Draw the cells: colour by log10, own colours for zero and non-finite, the hatched ground where absent.
 
-    `over`: hatched in white where a norm is of the past. Returns the colours, the axes that tell them, and what the
-    legend has to tell.
+    `over`: hatched in white where a norm is of the past. Returns the colours, and what the legend has to tell.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
@@ -167,10 +172,11 @@ def paint(
         _ground(ax, over, style.OVER_LOOKS | {"zorder": 1.5})
     ax.imshow(pixels, aspect="auto", interpolation="none", zorder=1)
     ax.spines[:].set_visible(False)
-    bars = [_draw_bar(figure, ax, mapped, (low, high), bar)] if finite.size and bar != "none" else []
+    if finite.size and bar != "none":
+        _draw_bar(figure, ax, mapped, (low, high), bar)
     shown = bool(absent.any()), bool(zero.any()), bool(broken.any()), unknown * bool(hidden.any()), bool(frozen.any())
     past = over is not None and bool(over.any())
-    return mapped, bars, [*style.state_patches(ax, *shown), *_rare_patches(ax, past=past, blank=bool(blank.any()))]
+    return mapped, [*style.state_patches(ax, *shown), *_rare_patches(ax, past=past, blank=bool(blank.any()))]
 
 
 def _rare_patches(ax: Axes, *, past: bool, blank: bool) -> list[Patch]:
@@ -207,39 +213,33 @@ def _ground(ax: Axes, cells: Flags, looks: dict[str, Any]) -> bool:
 
 def _draw_bar(
     figure: Figure, ax: Axes, mapped: ScalarMappable, ends: tuple[float, float], side: Literal["right", "bottom"]
-) -> Axes:
+) -> None:
     """The scale of the colours."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    flat = side == "bottom"
+    flat, small = side == "bottom", room.is_small(ax)
     wide, tall = room.inches(ax)
     ticks = max(1 if wide < NARROW else 2, min(6, int(0.9 * wide))) if flat else 6
-    tight = room.is_small(ax) and room.is_fixed(ax)
-    below = TINY_PAD if tight and room.is_tiny(ax) else SMALL_PAD if tight else PAD
-    pad = 0.02 if room.is_constrained(ax) else below / tall
+    length = 0.6 if flat and wide > NARROW else 1.0
+    if room.is_fixed(ax):
+        below = TINY_PAD if room.is_tiny(ax) else SMALL_PAD if small else PAD
+        thick = THIN if flat or small else THICK
+        own = scale_axes(ax, side, below if flat else BESIDE, thick, length)
+        place: dict[str, Any] = {"cax": own, "orientation": "horizontal" if flat else "vertical"}
+    else:
+        pad = 0.06 if not flat else 0.02 if room.is_constrained(ax) else PAD / tall
+        place = {"ax": ax, "location": side, "pad": pad, "aspect": 50 if flat else 24, "shrink": length}
     drawn = figure.colorbar(
         mapped,
-        ax=ax,
-        label="" if room.is_small(ax) else "gradient norm",
-        location=side,
-        pad=pad if flat else 0.06,
-        fraction=0.08 if tight else 0.15,
-        use_gridspec=not room.is_fixed(ax),
-        aspect=50 if flat else 24,
-        shrink=0.6 if flat and wide > NARROW else 1.0,
+        label="" if small else "gradient norm",
         format=FuncFormatter(lambda value, _: number(10**value)),
         ticks=[float(math.floor(ends[1]))] if wide < ONE_TICK and flat else MaxNLocator(ticks, integer=True),
+        **place,
     )
-    if room.is_small(ax) or (flat and wide < NARROW):
-        drawn.ax.tick_params(labelsize=room.SMALL_LETTERS if room.is_small(ax) else 8)
-    if room.is_fixed(ax):  # it goes with the axes, whatever their form
-        drawn.ax.apply_aspect()
-        place = drawn.ax.get_position()
-        drawn.ax.set_box_aspect(None)
-        drawn.ax.set_position(place)
+    if small or (flat and wide < NARROW):
+        drawn.ax.tick_params(labelsize=room.SMALL_LETTERS if small else 8)
     (drawn.ax.set_xlim if flat else drawn.ax.set_ylim)(*ends)
     drawn.outline.set_visible(False)
-    return drawn.ax
 
 
 def _write_numbers(

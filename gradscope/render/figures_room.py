@@ -8,8 +8,10 @@ below.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from gradscope.render.figures_places import trim
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -34,8 +36,6 @@ MARGIN = 7
 """Points of the share that stay empty: letters are not equally wide at every resolution."""
 LEAST_LINE = 8
 """Characters of a line that is not broken further."""
-LEAST = 0.3
-"""Share of their size that axes keep, whatever stands around them."""
 SPILL = 1.12
 """A legend may be so much wider than its axes are before there is a layout."""
 
@@ -79,19 +79,15 @@ def is_constrained(ax: Axes) -> bool:
 def give_room(ax: Axes, *, right: float = 0.0, top: float = 0.0) -> None:
     """Where nobody else makes room around the user's axes, take it from the axes themselves."""
     if is_fixed(ax):
-        box, place = _figure(ax).bbox, ax.get_position()
-        wide, high = place.width - right / points(ax, box.width), place.height - top / points(ax, box.height)
-        ax.set_position((place.x0, place.y0, max(wide, 0.3 * place.width), max(high, 0.3 * place.height)))
+        trim(ax, right=right / 72, high=top / 72)
 
 
-def head(
-    ax: Axes, words: str, handles: Iterable[Entry] = (), *, above: float = 0.0, beside: Sequence[Axes] = ()
-) -> None:
+def head(ax: Axes, words: str, handles: Iterable[Entry] = (), *, above: float = 0.0) -> None:
     """A title, and below it a legend where it covers nothing; called last, when all else stands around the axes.
 
-    `above`: points over the axes that are taken. `beside`: axes that go with these.
+    `above`: points over the axes that are taken.
     """
-    settle(ax, *beside)
+    settle(ax)
     shown = list(handles)
     if shown:
         above += _legend(ax, shown, above)
@@ -102,7 +98,7 @@ def head(
         if is_fixed(ax) and title.get_window_extent().width > _across(ax):
             title.set_x(_middle(ax))
     _wrap(ax, title, ax.xaxis.label)
-    _fit(ax, *beside)
+    _fit(ax)
 
 
 def lay_out(ax: Axes) -> None:
@@ -113,31 +109,22 @@ def lay_out(ax: Axes) -> None:
         engine.execute(figure)
 
 
-def settle(ax: Axes, *beside: Axes) -> None:
-    """Make the user's axes, and those that go with them, so small that nothing around them leaves their share."""
+def settle(ax: Axes) -> None:
+    """Make the user's axes so small that nothing around them leaves their share."""
     if is_small(ax):
         _shorten(ax)
-    _fit(ax, *beside)
+    _fit(ax)
 
 
-def _fit(ax: Axes, *beside: Axes) -> None:
+def _fit(ax: Axes) -> None:
     if not is_fixed(ax):
         return
-    from matplotlib.transforms import Bbox
-
-    together, share = (ax, *beside), _share(ax)
-    around = Bbox.union([box for each in together if (box := each.get_tightbbox(for_layout_only=True))])
-    old = Bbox.union([each.bbox for each in together])
-    left, right = _trimmed(share.x0 - around.x0, around.x1 - share.x1, old.width)
-    low, high = _trimmed(share.y0 - around.y0, around.y1 - share.y1, old.height)
-    wide, tall = (old.width - left - right) / old.width, (old.height - low - high) / old.height
-    page = _figure(ax).bbox
-    for each in together:
-        x, y = old.x0 + left + (each.bbox.x0 - old.x0) * wide, old.y0 + low + (each.bbox.y0 - old.y0) * tall
-        place = (x - page.x0, y - page.y0, each.bbox.width * wide, each.bbox.height * tall)
-        each.set_position(
-            (place[0] / page.width, place[1] / page.height, place[2] / page.width, place[3] / page.height)
-        )
+    around, share, dpi = ax.get_tightbbox(for_layout_only=True), _share(ax), _figure(ax).dpi
+    if around is None:
+        return
+    left, right = max(share.x0 - around.x0, 0.0), max(around.x1 - share.x1, 0.0)
+    low, high = max(share.y0 - around.y0, 0.0), max(around.y1 - share.y1, 0.0)
+    trim(ax, left=left / dpi, right=right / dpi, low=low / dpi, high=high / dpi)
 
 
 def _shorten(ax: Axes) -> None:
@@ -164,13 +151,6 @@ def _middle(ax: Axes) -> float:
     """The middle of the share, in widths of the axes."""
     share = _share(ax)
     return float(((share.x0 + share.x1) / 2 - ax.bbox.x0) / ax.bbox.width)
-
-
-def _trimmed(first: float, last: float, length: float) -> tuple[float, float]:
-    """What is taken from both ends of a length: never more than LEAST leaves."""
-    first, last = max(first, 0.0), max(last, 0.0)
-    share = min(1.0, (1 - LEAST) * length / (first + last)) if first + last else 0.0
-    return first * share, last * share
 
 
 def _share(ax: Axes) -> Bbox:

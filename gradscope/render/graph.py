@@ -133,9 +133,10 @@ class Views:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        graph, self._crowds = merge_crowd(report.run.graph or bare_graph(report))
+        known = known_of(report)
+        graph, self._crowds = merge_crowd(report.run.graph or bare_graph(report), frozen=known.frozen)
         crowds = {member: crowd.name for crowd in self._crowds for member in crowd.members}
-        self._folding = Folding(graph, known_of(report).gathered(crowds))
+        self._folding = Folding(graph, known.gathered(crowds))
         self.size = len(graph.nodes)
 
     def at(self, depth: int) -> View:

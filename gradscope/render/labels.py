@@ -179,9 +179,9 @@ def small(text: str) -> str:
     return f'<font point-size="10">{safe(text)}</font>'
 
 
-def safe(text: str) -> str:
+def safe(text: str, most: int = MAX_CHARACTERS) -> str:
     """Foreign text for an HTML-like label: one line, not empty."""
-    return escape.html(shorten(text, MAX_CHARACTERS)).replace("\\", "\\\\") or "?"
+    return escape.html(shorten(text, most)).replace("\\", "\\\\") or "?"
 
 
 def quoted(text: str) -> str:

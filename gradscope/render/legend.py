@@ -78,10 +78,10 @@ def _boxes(picture: Picture) -> list[tuple[str, str, str]]:
     told = any(link.line is Line.DEAD for link in picture.links)
     samples = [
         (dead and not told, _BOX, DEAD, "grey, dashed: no gradient comes"),
-        (Worth.ZERO in worths, _BOX, TEXT, "white, dark border: its gradient is exactly zero"),
+        (Worth.ZERO in worths, _BOX, TEXT, "no fill, strong border: its gradient is exactly zero"),
         (Worth.NONFINITE in worths, "&#9632;", CUT, "its gradient is NaN or Inf"),
         (Worth.EXPLODING in worths, "&#9632;", CUT, "its gradient explodes"),
-        (Worth.VANISHING in worths, _BOX, TEXT, "white, dashed border: its gradient vanishes"),
+        (Worth.VANISHING in worths, _BOX, TEXT, "no fill, dashed border: its gradient vanishes"),
         (any(not badge.blame.lost for badge in picture.badges), "&#9632;", WARNING, "a finding of the report"),
     ]
     return [sample[1:] for sample in samples if sample[0]]

@@ -51,8 +51,8 @@ def live_graph(
     del live
     graph = _graph(steps, leaves, tuple(root.shape), left)
     reached: set[int | None] = {node.uid for node in graph.nodes if node.live and node.uid is not None}
-    graph, crowds = merge_crowd(graph, "that this loss does not reach")
     frozen = frozenset(leaf.uid for leaf in leaves.values() if not leaf.trainable)
+    graph, crowds = merge_crowd(graph, "that this loss does not reach", frozen)
     known = Known(_classes(models), frozen=frozen, crowds=frozenset(crowd.name for crowd in crowds))
     picture = fold(graph, depth, known)
     clusters = [_cluster(name, model, leaves, reached, i) for i, (name, model) in enumerate(models.items())]

@@ -9,11 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gradscope.records import Location
+from gradscope.records import Edge, Location
 from gradscope.render.boxes import Kind, Sorting
 from gradscope.render.known import Blame, Worth, worth_of
 from gradscope.render.stream import Flow, Stream
@@ -29,6 +29,7 @@ MAX_SOURCES = 6
 """Lines into one badge."""
 MAX_TIES = 3
 """Boxes with a line to the plate that is about them; of more the plate says whom it is about."""
+NEVER_LIVE = "computed without gradient"
 FROZEN = "requires_grad_false"
 """What was frozen, and is not blamed for it, was meant to be: its box says that it gets none."""
 
@@ -42,7 +43,7 @@ class Mark:
     cause: str
     location: Location | None
     value: str
-    """The last value with a gradient: the operation that made it."""
+    """What is said of the value that met it: the last live tensor, or that it never had a gradient."""
     harmful: bool
     """Nothing else keeps the source alive, or a finding blames it."""
     worth: Worth = Worth.SOUND
@@ -65,20 +66,35 @@ class Badge:
 
 def find_marks(stream: Stream, sorting: Sorting, boxes: Sequence[Box]) -> tuple[Mark, ...]:
     """The cuts between and inside boxes, those of one box at one line together."""
-    found: dict[tuple[int, str, Location | None], tuple[dict[int, None], str, Worth]] = {}
+    found: dict[tuple[int, str, Location | None], tuple[dict[int, None], dict[str, None], Worth]] = {}
     for source, target, edge in stream.edges:
         box, behind = sorting.box[source], sorting.box[target]
         if not edge.cut or min(box, behind) < 0:
             continue
-        value = stream.names[source] if stream.nodes[source].kind == "op" else ""
-        new: tuple[dict[int, None], str, Worth] = ({}, value, worth_of(edge.norm))
-        targets = found.setdefault((box, edge.cut, edge.location), new)[0]
+        new: tuple[dict[int, None], dict[str, None], Worth] = ({}, {}, worth_of(edge.norm))
+        targets, values, _ = found.setdefault((box, edge.cut, edge.location), new)
         if behind != box:
             targets[behind] = None
+        values[_value(stream, source, edge)] = None
     return tuple(
-        Mark(box, tuple(targets), cause, location, value, boxes[box].flow is not Flow.LIVE, worth)
-        for (box, cause, location), (targets, value, worth) in found.items()
+        Mark(box, tuple(targets), cause, location, _first(values), boxes[box].flow is not Flow.LIVE, worth)
+        for (box, cause, location), (targets, values, worth) in found.items()
     )
+
+
+def _value(stream: Stream, source: int, edge: Edge) -> str:
+    """What a cut took the gradient of. Of a parameter its box tells; zero or NaN is no end of what is live."""
+    node, name = stream.nodes[source], stream.names[source]
+    if edge.requires is None or node.kind not in ("op", "module") or worth_of(edge.norm) is not Worth.SOUND:
+        return ""
+    if not edge.requires:
+        return NEVER_LIVE
+    return f"last live tensor: {f'output of {name}' if node.kind == 'module' else name}"
+
+
+def _first(values: Iterable[str]) -> str:
+    """Of several at one line a live one."""
+    return next((value for value in values if value not in ("", NEVER_LIVE)), next(iter(values)))
 
 
 def drop_results(

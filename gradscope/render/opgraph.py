@@ -31,6 +31,8 @@ SAFE_NODES = 400
 MAX_NODES = 1500
 """dot needs 1 s for 2,000 nodes and 27 s for 6,000."""
 MANY_USES = 8
+MAX_NAME = 40
+"""Characters of a model's name in the legend."""
 
 _LOOK = (
     f'  node [shape=box, style="rounded,filled", fontname=Courier, fontsize=10, fontcolor="{INK}", fillcolor="{PAPER}",'
@@ -89,13 +91,12 @@ def _legend(models: Mapping[str, Any], reached: set[int], remarks: Iterable[str]
         leaves = [p for _, p in named(module) if p.requires_grad]
         hit = sum(id(p) in reached for p in leaves)
         frozen = sum(not p.requires_grad for _, p in named(module))
-        words = f"{name}: the loss reaches {hit} of {count(len(leaves), 'parameter')}" + f", {frozen} frozen" * bool(
-            frozen
-        )
+        words = f"the loss reaches {hit} of {count(len(leaves), 'parameter')}" + f", {frozen} frozen" * bool(frozen)
         if not leaves:
-            words = f"{name}: {'frozen' if frozen else 'no parameters of its own'}"
+            words = "frozen" if frozen else "no parameters of its own"
         colour = model_colour(index) if hit else DEAD
-        rows.append(f'<tr><td><font color="{colour}">&#9632;</font></td><td align="left">{safe(words)}</td></tr>')
+        told = f"{safe(name, MAX_NAME)}: {words}"
+        rows.append(f'<tr><td><font color="{colour}">&#9632;</font></td><td align="left">{told}</td></tr>')
     rows += [f'<tr><td></td><td align="left"><b>{remark}</b></td></tr>' for remark in remarks]
     table = "".join(rows) or "<tr><td></td></tr>"
     return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="2">{table}</table>'

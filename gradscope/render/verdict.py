@@ -123,9 +123,9 @@ def _alarm(report: Report, findings: Sequence[Finding], loud: Iterable[Finding])
         return first.message.rstrip(".")
     among = [f for f in loud if f.model and not _of_ranks(f)]
     said = f"{start} {_whom(report, first.severity, among, first.state)}"
-    broken = _whom(report, first.severity, among, State.NONFINITE)
-    if broken and first.state != State.NONFINITE:  # nothing may hide that a model is lost
-        said += f"; {_HEADLINES[State.NONFINITE]} {broken}"
+    for state, words in _HEADLINES.items():  # nothing may hide that another model is lost
+        if state != first.state and (whom := _whom(report, first.severity, among, state)):
+            said += f"; {words if words.startswith('NaN') else words.lower()} {whom}"
     return said
 
 

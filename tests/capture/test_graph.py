@@ -70,6 +70,30 @@ def named(graph: Graph, kind: str, model: str = "") -> list[Node]:
     return [node for node in graph.nodes if node.kind == kind and node.model == model]
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_cut_tells_whether_what_met_it_had_a_gradient(inside):
+    """Where the whole model runs without gradient, nothing of it was ever live."""
+    encoder, decoder = nn.Linear(4, 8), nn.Linear(8, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.01)
+    seen = []
+
+    def step() -> None:
+        with torch.set_grad_enabled(not inside):
+            latent = encoder(torch.randn(5, 4))
+            latent = latent.square()
+        seen.append(latent.requires_grad)
+        with torch.no_grad():
+            latent = latent.clone()
+        optimizer.zero_grad()
+        decoder(latent).mean().backward()
+        optimizer.step()
+
+    graph = graph_of(gradscope.explain(step, repeat=2, models={"encoder": encoder, "decoder": decoder}))
+    cuts = [edge for edge in graph.edges if edge.cut]
+    assert [edge.requires for edge in cuts] == [seen[0]] * len(cuts)
+    assert cuts
+
+
 def test_a_module_call_is_one_node_and_glue_is_drawn_by_operation():
     graph = graph_of(train(detach=False))
     assert [(n.module, n.label) for n in named(graph, "module", "encoder")] == [

@@ -53,8 +53,16 @@ class Sketch:
             self.edges.append(Edge(leaf, made, live=live, norm=norm if live else None))
         return made
 
-    def cut(self, source: int, target: int, cause: str = "detach", location: Location | None = CUT_LINE) -> None:
-        self.edges.append(Edge(source, target, live=False, cut=cause, location=location))
+    def cut(
+        self,
+        source: int,
+        target: int,
+        cause: str = "detach",
+        location: Location | None = CUT_LINE,
+        *,
+        requires: bool | None = True,
+    ) -> None:
+        self.edges.append(Edge(source, target, live=False, cut=cause, location=location, requires=requires))
 
     def loss(self, *sources: int, label: str = "loss", line: int = 50, norm: float | None = 1.0) -> int:
         made = self.node("loss", label, location=Location("train.py", line, "main", f"{label}.backward()"))

@@ -249,7 +249,7 @@ def test_bars_of_many_decades_are_no_hairlines_and_lose_no_entry(decades):
     assert sum(heights) == sum(counts)
     assert abs(inches[1] - inches[0]) > 0.04
     assert ax.get_xlim()[0] <= min(edges)
-    factor = re.search(r"each bar is a factor of (\d+)", " ".join(t.get_text() for t in ax.texts))
+    factor = re.search(r"each bar is a factor of (\d+)", " ".join(t.get_text() for t in ax.texts).replace("\n", " "))
     assert (2 ** abs(edges[1] - edges[0]) == int(factor[1])) if decades > 3 else factor is None
 
 
@@ -263,6 +263,43 @@ def test_histogram_ticks_stand_at_their_values():
     assert place["0.1"] == pytest.approx(np.log2(0.1) - low + 1.5)
     assert place["-0.1"] == -place["0.1"]
     assert min(map(abs, edges)) == 1.5
+
+
+def test_a_histogram_says_what_of_the_model_is_missing():
+    base = report_for_figures(strange=False).run
+    dead, frozen, later = base.models[1].parameters[1:]
+    tallies = base.tallies | {dead: Tally(steps=12), frozen: Tally()}
+    parameters = base.parameters | {frozen: replace(base.parameters[frozen], trainable=False)}
+    lost = {dead, frozen}
+    events = tuple(
+        replace(e, norms={u: n for u, n in e.norms.items() if u not in lost}) if isinstance(e, Backward) else e
+        for e in base.events
+    )
+    run = replace(base, tallies=tallies, parameters=parameters, events=events)
+    run = replace(run, histograms=tuple(h for h in run.histograms if h.uid not in {*lost, later}))
+    words = " ".join(t.get_text() for t in figures.plot_histograms(Report(run), model="decoder").axes[0].texts)
+
+    assert re.match(r"[\d,]+ entries of 1 parameter at step 11; ", words)
+    assert words.replace("\n", " ").endswith("1 without gradient, 1 frozen, 1 not counted then")
+
+
+def test_a_histogram_names_its_line_only_where_that_is_known():
+    """Of two lines one left this gradient; of a parameter that both reach nobody kept which."""
+    run = report_for_figures(strange=False).run
+    apart = tuple(
+        replace(e, norms={u: n for u, n in e.norms.items() if (u in run.models[2].parameters) == (e.step % 3 == 0)})
+        if isinstance(e, Backward)
+        else e
+        for e in run.events
+    )
+    for events, known in ((apart, True), (run.events, False)):
+        ax = figures.plot_histograms(Report(replace(run, events=events)), model="decoder").axes[0]
+        assert ("left by train.py:50" in " ".join(t.get_text() for t in ax.texts).replace("\n", " ")) == known
+
+
+@pytest.mark.parametrize(("asked", "panels"), [("decoder.", 4), ("decoder", 4), ("decoder.layers.1.", 2)])
+def test_the_beginning_of_names_may_end_in_a_dot(asked, panels):
+    assert len(figures.plot_histograms(report_for_figures(), parameter=asked).axes) == panels
 
 
 def test_dead_model_has_a_hatched_panel():
@@ -441,7 +478,7 @@ def test_the_bar_of_colours_does_not_lie_over_the_axis_in_any_layout(layout):
     ax = figure.add_subplot(2, 1, 1)
     figures.plot_heatmap(report_for_figures(), ax=ax)
     FigureCanvasAgg(figure).draw()
-    (bar,) = (each for each in figure.axes if each is not ax)
+    (bar,) = ax.child_axes or (each for each in figure.axes if each is not ax)
 
     assert bar.get_window_extent().y1 < ax.xaxis.label.get_window_extent().y0
 

@@ -48,6 +48,39 @@ def test_in_plain_axes_side_by_side_all_stays_in_its_half(plot, size, column):
         assert box.x1 <= (1 if column else middle) * figure.bbox.x1
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(14, 14), (9, 10)])
+def test_a_tight_layout_afterwards_makes_room_for_all(size):
+    """`plt.tight_layout()` is what everybody calls: titles, legends and bars of colours stay and lie on nothing."""
+    figure = Figure(size)
+    axes = list(figure.subplots(3, 2).flat)
+    for plot, ax in zip(PLOTS, axes, strict=False):
+        plot(report_for_figures(*SIZES["few"]), ax=ax)
+    figure.tight_layout()
+    drawn(figure, 100)
+    boxes = [ax.get_tightbbox(for_layout_only=True) for ax in axes]
+
+    assert len(boxes) == 6
+    for place, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[:place])
+
+
+def test_the_bar_of_colours_follows_its_axes():
+    figure = Figure((10, 5))
+    ax, _ = figure.subplots(1, 2)
+    figures.plot_heatmap(report_for_figures(*SIZES["few"]), ax=ax)
+    (bar,) = ax.child_axes
+    drawn(figure, 100)
+    before = ax.bbox.y0 - bar.bbox.y1
+    figure.subplots_adjust(left=0.3, top=0.6)
+    drawn(figure, 100)
+
+    assert ax.bbox.y0 - bar.bbox.y1 == pytest.approx(before)
+    assert ax.bbox.x0 <= bar.bbox.x0 < bar.bbox.x1 <= ax.bbox.x1
+
+
 @pytest.mark.parametrize("layout", [None, "constrained", "tight"])
 @pytest.mark.parametrize("plot", PLOTS, ids=lambda p: p.__name__)
 def test_titles_side_by_side_do_not_meet(plot, layout):

@@ -158,7 +158,7 @@ def test_a_gradient_of_its_own_kind_ends_a_run_of_blocks():
     ]
     source = draw_graph(build.report_of(s, {"net": "Net"})).source
     assert "gradient exactly zero" in source
-    assert "white, dark border: its gradient is exactly zero" in source
+    assert "no fill, strong border: its gradient is exactly zero" in source
 
 
 def test_findings_of_a_crowd_are_few_badges():

@@ -77,6 +77,41 @@ def test_cut_is_drawn_with_its_line_and_the_dead_part_in_grey():
     assert re.search(r"c0 -> n\d+ \[.*dotted", source)
 
 
+@pytest.mark.parametrize(
+    ("kind", "requires", "said"),
+    [
+        ("op", True, "last live tensor: mean"),
+        ("module", True, "last live tensor: output of mean"),
+        ("op", False, "computed without gradient"),
+        ("module", False, "computed without gradient"),
+        ("op", None, ""),
+        ("parameter", True, ""),
+    ],
+)
+def test_a_cut_says_what_it_took_the_gradient_of(kind, requires, said):
+    s = build.Sketch()
+    h = s.layer("encoder", "body", s.node("input", "x", live=False), live=False)
+    source = s.node(kind, "mean", "encoder", live=False)
+    s.edges.append(Edge(h, source, live=False))
+    s.cut(source, s.node("op", "clone", live=False), "no_grad", requires=requires)
+    s.loss(s.layer("decoder", "head", len(s.nodes) - 1))
+    source = draw_graph(build.report_of(s, {"encoder": "E", "decoder": "D"}, dead=("encoder",))).source
+    words = ("last live tensor", "computed without gradient")
+    assert said in source if said else not any(each in source for each in words)
+    assert ("last live tensor" in source) == said.startswith("last live tensor")
+
+
+def test_of_a_gradient_that_becomes_zero_no_last_live_tensor_is_told():
+    s = build.Sketch()
+    h = s.op("mul", "encoder", "", s.layer("encoder", "body", s.node("input", "x", live=False)))
+    behind = s.op("relu", "", "")
+    s.edges.append(Edge(h, behind, live=False, norm=0.0, cut="dead_relu", location=build.CUT_LINE, requires=True))
+    s.loss(s.layer("decoder", "head", behind))
+    source = draw_graph(build.report_of(s, {"encoder": "E", "decoder": "D"})).source
+    assert "dead ReLU" in source
+    assert "last live" not in source
+
+
 def test_value_behind_a_cut_goes_on_as_a_ghost():
     s = build.Sketch()
     h = s.layer("encoder", "fc", s.node("input", "x", live=False), live=False)

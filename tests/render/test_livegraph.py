@@ -142,6 +142,23 @@ def test_a_long_loop_is_a_small_picture():
     assert drawing.reason is None
 
 
+@pytest.mark.parametrize("still", [1, 2])
+def test_frozen_models_share_no_box_with_those_that_the_loss_misses(still):
+    models = {name: nn.Linear(2, 2) for name in ("head", "aux", "prior", "base", "teacher")[: 3 + still]}
+    for name in ("base", "teacher")[:still]:
+        models[name].requires_grad_(False)
+    source = gradscope.graph(models["head"](torch.ones(1, 2)).sum(), **models).source
+    (missed,) = (box for box in boxes(source) if "no gradient" in box)
+    (frozen,) = (box for box in boxes(source) if "frozen" in box or "base" in box)
+
+    assert "aux" in missed
+    assert "prior" in missed
+    assert "base" not in missed
+    assert ("teacher" in frozen) == (still == 2)
+    assert "2 models that this loss does not reach" in source
+    assert ("2 frozen models" in source) == (still == 2)
+
+
 def test_many_models_that_are_not_reached_are_named():
     models = {f"expert{i}": nn.Linear(2, 2) for i in range(20)}
     dead = (3, 5, 7, 11, 13)

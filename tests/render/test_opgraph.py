@@ -38,6 +38,17 @@ def test_parameters_are_named_and_the_unreached_model_is_drawn(way):
     assert drawing.reason is None
 
 
+def test_of_a_long_name_the_legend_shortens_the_name_alone(way):
+    encoder, decoder, x = two_models()
+    names = ("momentum_encoder_for_satellite_images_of_the_northern_sea", "decoder")
+    source = op_graph(decoder(encoder(x)).mean(), dict(zip(names, (encoder, decoder), strict=True))).source
+    (told,) = re.findall(r">([^<>]*): the loss reaches 2 of 2 parameters<", source)
+
+    assert told.startswith("momentum_enc")
+    assert told.endswith("northern_sea")
+    assert len(told) <= 40
+
+
 def test_both_ways_draw_the_same_graph(monkeypatch):
     encoder, decoder, x = two_models()
     loss = decoder(encoder(x)).mean()

@@ -60,6 +60,19 @@ def test_a_headline_counts_all_that_is_lost_in_a_model_and_says_what_its_line_is
     )
 
 
+def test_a_headline_hides_no_other_kind_of_loss():
+    run = builders.make_run({"unused": ("a",), "gate": {"a": 0.0}, "wild": {"a": math.nan}})
+    findings = [
+        builders.make_finding("unused", ("a",), code="GS102", path=()),
+        builders.make_finding("gate", ("a",), code="GS201", state="zero"),
+        builders.make_finding("wild", ("a",), code="GS301", state="nonfinite", path=()),
+    ]
+
+    assert verdict(builders.make_report(run, findings)).headline == (
+        "No gradient reaches unused; only zero gradients reach gate (extractor.py:14); NaN or Inf gradients reach wild"
+    )
+
+
 def test_infos_alone_are_well():
     said = verdict(builders.gan_report())
 

@@ -28,7 +28,7 @@ from gradscope.diagnosis.rules.common import (
     tally,
 )
 from gradscope.diagnosis.rules.gs402_exploding_gradient import exploded
-from gradscope.records import Origin, Path, Run, traced
+from gradscope.records import Origin, Path, Run, Tally, traced
 
 CODE = ("GS201", "zero-gradient")
 
@@ -184,7 +184,7 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
             continue
         cause = origins[uid].cause if uid in origins else "unknown"
         stepped = count.steps or (by_hand and cause in UNCHANGED)
-        if not parameter.owners or is_idle(run, parameter) or not stepped:
+        if not parameter.owners or is_idle(run, parameter) or not stepped or _ends_broken(count):
             continue
         always = count.measured >= PASSES and count.zero == count.measured
         streak = count.zero_streak >= max(STOPPED, 0.6 * count.measured)
@@ -194,6 +194,11 @@ def _dead(run: Run, origins: dict[int, Origin]) -> Iterable[int]:
         constant = cause == "constant_output" and count.measured >= PASSES and (count.norm_max or 0.0) < noise
         if not faint and (always or constant or (streak and count.zero < count.measured)):
             yield uid
+
+
+def _ends_broken(count: Tally) -> bool:
+    """Its last gradient was NaN or Inf, which GS301 tells, and no zero any more."""
+    return count.norm_last is not None and not isfinite(count.norm_last)
 
 
 def _whole_model_stopped(run: Run, uid: int) -> bool:
