@@ -6,7 +6,7 @@ from gradscope.capture.margins import Margins
 from gradscope.capture.operations import SELECTION
 from gradscope.capture.parameters import Registry
 from gradscope.capture.source import Stack
-from gradscope.capture.tape import Tape
+from gradscope.capture.tape import Op, Tape
 from gradscope.records import DERIVATIVE
 
 _CUT_OFF = {
@@ -57,13 +57,21 @@ class Makers:
         cast = not self.tape.values[value].floating or op.name in _CASTS
         if cast and any(not self.tape.values[v].floating for v, _ in op.inputs):
             return "masked", op.index
-        for parent in sorted((v for v, _ in op.inputs), key=self._blamelessness):
+        for parent in sorted(self._asked(op, maker.size), key=self._blamelessness):
             cause, source = self.of(parent, depth + 1)
             if cause and (cause != "zero_init" or maker.size == 0.0):  # a zero bias makes nothing zero
                 return cause, source
         if op.name == DERIVATIVE and maker.size == 0.0:  # of what is linear in pieces, such as a ReLU
             return "zero_derivative", op.index
         return "", -1
+
+    def _asked(self, op: Op, size: float | None) -> list[int]:
+        """Who may have made the result of an operation zero; of a product not a factor that is none (a dropout's)."""
+        parents = [v for v, _ in op.inputs]
+        if size != 0.0 or op.name not in _FACTORS:
+            return parents
+        zero = [v for v in parents if self.tape.values[v].size == 0.0]
+        return zero or (parents if len(parents) > 1 else [])
 
     def given(self, value: int, answer: str, source: int) -> int:
         """The operation that made zeros of what a weight is multiplied with; -1 if that is not so, or not known.
