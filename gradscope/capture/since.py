@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import bisect
+import inspect
 import itertools
+import linecache
 from collections.abc import Iterable, Mapping
 
 from gradscope.capture.candidates import TARGET, Candidate, record
 from gradscope.capture.cuts import CutFinder
+from gradscope.capture.source import line_of
 from gradscope.capture.tape import Op
-from gradscope.records import Cut, Run
+from gradscope.records import LEFT_OFF, Cut, Run
 from gradscope.records.columns import receivers
 
 AGAIN = 2
 """Times that a gradient was kept away by the same line before that line is told."""
 MOST = 500
 """Parameters that are looked at for what cuts now and then."""
+GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _OFF = {"no_grad", "inference_mode"}
 _CUT = {"detach", "data", "numpy", "item", "new_tensor"}
 
@@ -36,6 +40,8 @@ def find_since(finder: CutFinder, last: Mapping[int, int]) -> tuple[Cut, ...]:
         if later and before >= 0 and not _uses(finder, uid, before):
             later[0].kept = _behind(finder, later[0].source) <= last.keys()
         if later and _sure(later[0]):
+            if _left_off(later[0]):
+                later[0].detached = LEFT_OFF
             later[0].evidence = "traced" if before >= 0 or later[0].cause in _OFF else "inferred"
             together.setdefault(later[0].place, (later[0], set()))[1].add(uid)
     return tuple(record(candidate, frozenset(uids)) for candidate, uids in together.values())
@@ -78,6 +84,18 @@ def _switched_off(finder: CutFinder, uid: int, before: int) -> Candidate | None:
     if not uses or any(op.cause not in _OFF for op in uses):
         return None
     return Candidate(uses[0].cause, finder.causes.switch(uses[0]), uses[0], TARGET - 1)
+
+
+def _left_off(found: Candidate) -> bool:
+    """Whether a call of the user's, and no manager, switched gradients off in a function that has returned since."""
+    op = found.op
+    if found.cause != "no_grad" or op is None or not op.blame.frames or op.blame.has("contextlib"):
+        return False
+    code, lasti = op.blame.frames[0]
+    if lasti == -1 or code.co_name in ("<module>", "__enter__") or code.co_flags & GENERATOR:
+        return False
+    text = linecache.getline(code.co_filename, line_of(code, lasti)).strip()
+    return "set_grad_enabled(False)" in text and all(running is not code for running, _ in op.stack.frames)
 
 
 def _uses(finder: CutFinder, uid: int, before: int) -> list[Op]:

@@ -42,6 +42,7 @@ from gradscope.records.traced import EVALUATED as EVALUATED
 from gradscope.records.traced import FROZEN_RANK as FROZEN_RANK
 from gradscope.records.traced import KEPT as KEPT
 from gradscope.records.traced import LATE as LATE
+from gradscope.records.traced import LEFT_OFF as LEFT_OFF
 from gradscope.records.traced import LOAD as LOAD
 from gradscope.records.traced import MADE_OF_DATA as MADE_OF_DATA
 from gradscope.records.traced import MET as MET

@@ -96,6 +96,11 @@ def ran_in(cut: Cut) -> str:
     return f"it ran in {cut.library}" if cut.library and not plain else ""
 
 
+def is_frozen(parameter: Parameter) -> bool:
+    """Whether a line was seen that froze it, and none that thawed it."""
+    return not parameter.trainable and bool(parameter.frozen_at) and bool(parameter.owners)
+
+
 def is_earlier(run: Run, name: str, uids: Iterable[int]) -> bool:
     """Whether these were in a model of this name, and others are now."""
     if any(run.parameters[uid].buffer for uid in uids):

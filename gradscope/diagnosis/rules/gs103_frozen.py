@@ -5,9 +5,11 @@ What the user froze is not blamed. It is told only where the code itself says th
 * a whole optimizer steps and nothing it holds requires a gradient;
 * it was handed to an optimizer that was stepping already, or by a call of `add_param_group()`, and stays frozen;
 * it was trained, then frozen, and then given, as a group of its own, to an optimizer built for a later phase;
+* it was frozen for an earlier phase, and is all that the optimizer of a later one, where it has a group, holds anew;
 * an optimizer holds it, and the module that holds it has an attribute `requires_grad = True`, which does nothing;
 * an optimizer holds it, and the loop freezes it in each turn without thawing it again;
-* a term of the loss was computed with gradients on, from frozen parameters only, and trains nothing;
+* a term of the loss was computed, with gradients on, from frozen parameters only, and an optimizer holds them or they
+  were frozen by default: by a flag, and no line that led there says False;
 * one call froze, together with weights that had been loaded, others that are still at random;
 * an optimizer holds it, and it was copied, with all that was copied there, from what is frozen: the copy is frozen too;
 * an optimizer holds it, and a shallow copy of its model was frozen, which has the same layers;
@@ -29,7 +31,8 @@ from collections.abc import Iterable
 from gradscope.diagnosis.causes import Cause
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.idle import kept_frozen
-from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_frozen, is_idle, tally
+from gradscope.diagnosis.rules.phases import given_later
 from gradscope.diagnosis.rules.shallow import frozen_with_its_copy
 from gradscope.records import FROZEN_RANK, Owner, Parameter, Path, Run
 
@@ -68,7 +71,7 @@ def check(run: Run) -> Iterable[Finding]:
     for uids, severity, says in (
         *_idle_optimizers(run),
         *_not_thawed(run),
-        *_given_later(run),
+        *given_later(run),
         *_toggled(run),
         *_dead_terms(run),
         *_half_loaded(run),
@@ -120,7 +123,7 @@ def _idle_optimizers(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
 def _not_thawed(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     """Handed over for a later phase, or told to require gradients in a way that does nothing."""
     for optimizer in run.optimizers:
-        frozen = {u for u in optimizer.parameters if _frozen(run.parameters[u]) and tally(run, u).steps >= STEPS}
+        frozen = {u for u in optimizer.parameters if is_frozen(run.parameters[u]) and tally(run, u).steps >= STEPS}
         frozen = {u for u in frozen if not tally(run, u).backwards}
         misset = [u for u in frozen if run.parameters[u].misset]
         if misset:
@@ -139,18 +142,6 @@ def _by_call(path: Path) -> bool:
     return bool(path) and ".add_param_group(" in path[-1].text
 
 
-def _given_later(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
-    """Frozen for a phase in between, and a group of its own in the optimizer of the next: meant to train there."""
-    for optimizer in run.optimizers:
-        if optimizer.steps < STEPS or len(optimizer.groups) < 2:
-            continue
-        stuck = {u for u in optimizer.frozen & set(optimizer.parameters) if _frozen(run.parameters[u])}
-        trained = {u for u in stuck if tally(run, u).backwards}
-        uids = [u for group in optimizer.groups if trained.issuperset(group.parameters) for u in group.parameters]
-        if uids and not stuck.issuperset(optimizer.parameters):
-            yield uids, Severity.WARNING, "is still frozen in the phase whose optimizer was given it as a group"
-
-
 def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     """Frozen again and again in the loop, and not thawed as its companions are."""
     thawed = {p.frozen_line for p in run.parameters.values() if p.thaws >= STEPS - 1}
@@ -166,16 +157,25 @@ def _toggled(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
 
 
 def _dead_terms(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
+    held = {u for o in run.optimizers if o.steps >= STEPS for u in o.parameters}  # what none holds may be a teacher
     for cut in run.cuts:
         if cut.cause != "requires_grad_false" or cut.rank != FROZEN_RANK:
             continue
-        frozen = [u for u in cut.parameters if _frozen(run.parameters[u]) and not tally(run, u).backwards]
+        frozen = [u for u in cut.parameters if is_frozen(run.parameters[u]) and not tally(run, u).backwards]
+        frozen = [u for u in frozen if u in held or _by_flag(run.parameters[u])]
         if frozen:
             yield (
                 _frozen_last(run, frozen),
                 Severity.WARNING,
                 "gets no gradient from a term of the loss that depends on it alone",
             )
+
+
+def _by_flag(parameter: Parameter) -> bool:
+    """A line that goes by a flag froze it, and nobody wrote that it should: the flag is False by default."""
+    texts = [line.text for line in parameter.frozen_at]
+    whole = all(text.count("(") == text.count(")") for text in texts)  # else an argument is on another line
+    return whole and "requires_grad" in texts[-1] and not any("False" in text for text in texts)
 
 
 def _frozen_last(run: Run, uids: list[int]) -> list[int]:
@@ -188,7 +188,7 @@ def _frozen_last(run: Run, uids: list[int]) -> list[int]:
 def _half_loaded(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     groups: dict[Path, list[Parameter]] = {}
     for parameter in run.parameters.values():
-        if _frozen(parameter) and not tally(run, parameter.uid).backwards:
+        if is_frozen(parameter) and not tally(run, parameter.uid).backwards:
             groups.setdefault(parameter.frozen_at, []).append(parameter)
     for members in groups.values():
         random = [p.uid for p in members if not p.loaded]
@@ -198,12 +198,12 @@ def _half_loaded(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
 
 def _caught(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     held = {u for optimizer in run.optimizers if optimizer.steps for u in optimizer.parameters}
-    left_out = {p.frozen_at for p in run.parameters.values() if _frozen(p) and p.uid not in held}
+    left_out = {p.frozen_at for p in run.parameters.values() if is_frozen(p) and p.uid not in held}
     training = {_pattern(run.parameters[u]) for u in held if tally(run, u).backwards}
     uids = [
         u
         for u in sorted(held)
-        if _frozen(p := run.parameters[u]) and p.frozen_at in left_out and _pattern(p) in training
+        if is_frozen(p := run.parameters[u]) and p.frozen_at in left_out and _pattern(p) in training
     ]
     if uids and not any(tally(run, u).backwards for u in uids):
         yield uids, Severity.ERROR, "is frozen although the optimizer was given it and not the others that line froze"
@@ -226,7 +226,8 @@ def _shared(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
     held = {u for o in run.optimizers if o.steps >= STEPS for u in o.parameters}
     for other in run.models:
         own = [run.parameters[u] for u in other.parameters]
-        ours = [p.uid for p in own if p.uid in held and p.shared_at and _frozen(p) and not tally(run, p.uid).backwards]
+        mine = [p for p in own if p.uid in held and p.shared_at and is_frozen(p)]
+        ours = [p.uid for p in mine if not tally(run, p.uid).backwards]
         rest = [p for p in own if p.uid not in held]
         runs = rest and run.never_used.isdisjoint(p.uid for p in rest)  # it is no mere donor of layers
         if ours and runs and len(rest) + len(ours) == len(own) and len({p.frozen_at for p in own}) == 1:
@@ -249,7 +250,7 @@ def _by_default(run: Run) -> Iterable[tuple[list[int], Severity, str]]:
         groups = optimizer.groups if optimizer.steps >= STEPS and len(optimizer.groups) > 1 else ()
         for group in groups:
             members = [run.parameters[u] for u in group.parameters]
-            if members and all(_frozen(p) and _unasked(p) and not tally(run, p.uid).backwards for p in members):
+            if members and all(is_frozen(p) and _unasked(p) and not tally(run, p.uid).backwards for p in members):
                 yield list(group.parameters), Severity.WARNING, DEFAULT
 
 
@@ -292,10 +293,6 @@ def _siblings_train(run: Run, uids: list[int]) -> bool:
 
 def _trains(run: Run, model: str) -> bool:
     return any(tally(run, u).backwards for each in run.models if each.name == model for u in each.parameters)
-
-
-def _frozen(parameter: Parameter) -> bool:
-    return not parameter.trainable and bool(parameter.frozen_at) and bool(parameter.owners)
 
 
 RULE = Rule(*CODE, check, __doc__ or "")

@@ -4,7 +4,8 @@ That is how experts, dropped layers, alternating losses and stages are trained, 
 a condition looks that skips or cuts more than was meant: where the gradient came at first and never again, the finding
 says so, and the report does not count the model among those in which gradients flow. Where that holds of all that the
 optimizers hold, or `backward()` was at last called on a loss without a graph, it is an error. Where it came at a single
-step, whose result is kept and used again, detached, in all later ones, it is a warning.
+step, whose result is kept and used again, detached, in all later ones, it is a warning; so it is where a function that
+has returned left gradients switched off.
 
 Look at:
     features = encoder(x)
@@ -23,7 +24,7 @@ from gradscope.diagnosis.rules.common import by_model, finding, is_idle, ran_in,
 from gradscope.diagnosis.rules.gs507_lost_before_step import cleared_at
 from gradscope.diagnosis.rules.gs510_moves_without_gradient import moving
 from gradscope.diagnosis.rules.off import off_words
-from gradscope.records import KEPT, Cut, Path, Run
+from gradscope.records import KEPT, LEFT_OFF, Cut, Path, Run
 from gradscope.records.former import left_behind
 
 CODE = ("GS104", "intermittent")
@@ -118,7 +119,8 @@ def _off(run: Run, lost: dict[int, Cut], silent: dict[int, int], *, over: bool) 
         words = _ONCE if cut.how == KEPT else off_words(cut) or CAUSES.get(cut.cause, CAUSES["unknown"])
         for model, mine in by_model(run, [u for u in lost if lost[u] == cut]):
             severity = Severity.ERROR if over and all_over(run) else Severity.INFO
-            if severity is Severity.INFO and cut.how == KEPT and all(_got_one(run, u) for u in mine):
+            kept = cut.how == KEPT and all(_got_one(run, u) for u in mine)
+            if severity is Severity.INFO and (kept or (over and cut.how == LEFT_OFF)):
                 severity = Severity.WARNING
             yield finding(
                 CODE,

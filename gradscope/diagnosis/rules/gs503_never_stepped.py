@@ -102,8 +102,9 @@ def _why(run: Run, optimizer: Optimizer, uids: list[int]) -> tuple[str, Path]:
         return "scaler_always_skips", optimizer.step_line
     if optimizer.step_line:
         return "never_reaches_step", optimizer.guard_line or optimizer.step_line
-    last = [e.path for e in run.backward_events if mine.intersection(e.norms)]
-    return "missing_step", last[-1] if last else ()
+    reaching = [e for e in run.backward_events if mine.intersection(e.norms)]
+    alone = [e for e in reaching if mine.issuperset(e.norms)]  # not the generator's, which reaches its judge as well
+    return "missing_step", next((e.path for e in reversed(alone or reaching)), ())
 
 
 RULE = Rule(*CODE, check, __doc__ or "")
