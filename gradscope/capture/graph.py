@@ -13,21 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gradscope.capture import nodes
 from gradscope.capture.came import Came
 from gradscope.capture.cuts import CutFinder
 from gradscope.capture.kinds import Traced, beneficiaries
 from gradscope.capture.lanes import Lanes, enters, hidden, parents_of, quieten, read_lanes
-from gradscope.capture.nodes import (
-    CONSTANT,
-    CutLine,
-    Draft,
-    Line,
-    Springs,
-    draft_of,
-    draft_of_parameter,
-    loss_name,
-    plain,
-)
+from gradscope.capture.nodes import CONSTANT, CutLine, Draft, Line, Springs
 from gradscope.capture.origins import Found
 from gradscope.capture.places import Place
 from gradscope.capture.sites import UNUSED, Site, Sites, find_sites
@@ -196,7 +187,7 @@ class _Builder:
         if place is not None and place.leaf and self._last[:2] == (call, live):
             node = self._last[2]
         else:
-            node = self._new(draft_of(op, place, live, self.came.sizes))
+            node = self._new(nodes.draft_of(op, place, live, self.came.sizes))
         self._last = (call, live, node)
         self._of_op[key] = node
         return node
@@ -224,7 +215,7 @@ class _Builder:
             return -1
         op = self.tape.values[source].op
         name = self.tape.ops[op].name if op >= 0 else "data"
-        return -1 if name in CONSTANT else self._input(("data", source), plain(name))
+        return -1 if name in CONSTANT else self._input(("data", source), nodes.plain(name))
 
     def _input(self, key: tuple[str, int], label: str) -> int:
         if key[1] not in self._of_source:
@@ -241,7 +232,7 @@ class _Builder:
         parameter = self.run.parameters.get(uid)
         if parameter is None:
             return -1
-        self.drafts.append(draft_of_parameter(parameter, self.came.delivered))
+        self.drafts.append(nodes.draft_of_parameter(parameter, self.came.delivered))
         self._of_parameter[uid] = len(self.drafts) - 1
         return self._of_parameter[uid]
 
@@ -250,7 +241,7 @@ class _Builder:
     def _add_loss(self, each: Traced) -> None:
         event, sources = each.event, [(root.value, self._node_of(root.value)) for root in each.roots]
         whose = self._whose.get(event.index)
-        name = loss_name(event.location) + (f" for {whose}" if whose else "")
+        name = nodes.loss_name(event.location) + (f" for {whose}" if whose else "")
         self.drafts.append(Draft("loss", name, live=True, location=event.location))
         me = len(self.drafts) - 1
         self._losses.append((each.begun, me))
@@ -301,6 +292,6 @@ class _Builder:
         ]
         edges += [cut.edge(*ends) for ends, cut in self.cuts.items()]
         edges.sort(key=lambda edge: (edge.source, edge.target, edge.cut))
-        nodes = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
+        made = tuple(draft.node(number) for number, draft in enumerate(self.drafts))
         first, last = self.turn.steps
-        return Graph(nodes, tuple(edges), last, self.truncated, first if first < last else None)
+        return Graph(made, tuple(edges), last, self.truncated, first if first < last else None)

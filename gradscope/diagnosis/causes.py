@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gradscope.records import Run
 
 
 class Cause(NamedTuple):
@@ -267,3 +270,11 @@ CAUSES: dict[str, Cause] = {
     "unknown": Cause("the reason was not found", "run it under `gradscope run`, which traces each operation"),
 }
 """Every cause a finding may have."""
+
+
+def how_to_learn_the_line(run: Run) -> str:
+    """What to do where nothing was traced; empty where something was."""
+    if run.traced:
+        return ""
+    mark = "" if run.marked else "mark whole turns (for batch in scope.steps(loader)) or "
+    return f"{mark}use `gradscope run` to learn the line"

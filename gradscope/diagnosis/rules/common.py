@@ -291,11 +291,3 @@ def best_cuts(run: Run) -> dict[int, list[Cut]]:
         for uid in cut.parameters:
             answer.setdefault(uid, []).append(cut)
     return answer
-
-
-def how_to_learn_the_line(run: Run) -> str:
-    """What to do where nothing was traced; empty where something was."""
-    if run.traced:
-        return ""
-    mark = "" if run.marked else "mark whole turns (for batch in scope.steps(loader)) or "
-    return f"{mark}use `gradscope run` to learn the line"

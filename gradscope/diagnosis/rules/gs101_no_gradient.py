@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from gradscope.diagnosis.causes import CAUSES, Cause
+from gradscope.diagnosis.causes import CAUSES, Cause, how_to_learn_the_line
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
 from gradscope.diagnosis.rules.common import (
     best_cuts,
     by_model,
     covers_model,
     finding,
-    how_to_learn_the_line,
     is_design,
     is_idle,
     is_part,

@@ -21,8 +21,9 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Set
 
+from gradscope.diagnosis.causes import how_to_learn_the_line
 from gradscope.diagnosis.finding import Evidence, Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, how_to_learn_the_line
+from gradscope.diagnosis.rules.common import by_model, finding
 from gradscope.records import Backward, OptimizerStep, Path, Run, Write
 from gradscope.records.columns import receivers, unmeasured
 

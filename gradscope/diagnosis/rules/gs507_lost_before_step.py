@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from gradscope.diagnosis.alike import alike
-from gradscope.diagnosis.causes import Cause
+from gradscope.diagnosis.causes import Cause, how_to_learn_the_line
 from gradscope.diagnosis.finding import Finding, Rule, Severity
-from gradscope.diagnosis.rules.common import by_model, finding, how_to_learn_the_line, is_idle, tally
+from gradscope.diagnosis.rules.common import by_model, finding, is_idle, tally
 from gradscope.records import Backward, Clear, OptimizerStep, Path, Run, Write
 from gradscope.records.once import once
 
