@@ -19,6 +19,7 @@ _COMPARES = SUBTRACTIONS | {
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "cross_entropy", "kl_div",
     "binary_cross_entropy_with_logits", "cosine_similarity", "pairwise_distance", "dist", "cdist",
 }  # fmt: skip
+_WEIGHS, _LOGS = {"mul", "__mul__", "__rmul__", "mul_"}, {"log_softmax", "logsigmoid", "log", "log_"}
 SIZES = {"pow", "__pow__", "pow_", "square", "square_", "abs", "__abs__", "abs_", "norm", "vector_norm", "linalg_norm"}
 _MOST = 20_000
 
@@ -65,11 +66,19 @@ class Targets:
 
     def _compared(self, meeting: int, rivals: Set[int]) -> bool:
         value = self._tape.values[meeting]
-        if value.op < 0 or self._tape.ops[value.op].name not in _COMPARES:
+        if value.op < 0 or not (self._tape.ops[value.op].name in _COMPARES or self._weighs_logs(meeting)):
             return False
         if value.numel == 1 and self._tape.ops[value.op].name in SUBTRACTIONS and not self._is_measured(meeting):
             return False
         return not rivals.isdisjoint(self._predictions(meeting))
+
+    def _weighs_logs(self, meeting: int) -> bool:
+        """Whether log-probabilities are weighted: a cross-entropy with soft targets, written by hand."""
+        value = self._tape.values[meeting]
+        makers = [self._tape.values[parent].op for parent, live in value.parents if live]
+        return self._tape.ops[value.op].name in _WEIGHS and any(
+            op >= 0 and self._tape.ops[op].name in _LOGS for op in makers
+        )
 
     def _is_measured(self, difference: int) -> bool:
         """Whether a scalar difference is how far off something is; otherwise it is a sum of two terms of the loss."""
