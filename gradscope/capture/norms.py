@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 
@@ -101,18 +101,13 @@ def norms(tensors: Sequence[torch.Tensor]) -> list[float]:
     return [0.0 if value is None else value for value in Measured(tensors).values()] if tensors else []
 
 
-def numberless(tensors: Iterable[torch.Tensor]) -> bool:
+def numberless(tensors: Sequence[torch.Tensor]) -> bool:
     """Whether some are shapes without numbers: on the meta device, or fake tensors, by which torch plans memory."""
-    kinds = set()
-    for tensor in tensors:
-        if tensor.is_meta:
-            return True
-        kinds.add(type(tensor))
-    return "FakeTensor" in {kind.__name__ for kind in kinds}
+    return any(map(_is_meta, tensors)) or "FakeTensor" in {kind.__name__ for kind in set(map(type, tensors))}
 
 
 _PLAIN = {torch.Tensor, torch.nn.Parameter}
-_dtype, _layout = attrgetter("dtype"), attrgetter("layout")
+_dtype, _layout, _is_meta = attrgetter("dtype"), attrgetter("layout"), attrgetter("is_meta")
 Batch = tuple[list[int], bool]
 """Places of tensors in ascending order, and whether they are laid side by side."""
 
