@@ -43,6 +43,7 @@ _COLUMNS: dict[str, tuple[Any, Any]] = {
     "applied_max": (np.float32, -np.inf),
     "rank_min": (np.int32, 0),
     "rank_max": (np.int32, 0),
+    "user": (np.int32, np.iinfo(np.int32).max),
 }
 
 
@@ -57,6 +58,8 @@ class Merger:
         self._rows: dict[int, RankRow] = {}
         self._without: dict[int, list[int]] = {}
         self._lost: dict[int, tuple[int, Lack]] = {}
+        self._uses: dict[int, Location] = {}
+        """Of each parameter the line at which the first rank uses it that told one."""
         self._bad: dict[int, list[int]] = {}
         self._stopped: dict[int, list[int]] = {}
         self._origin: tuple[int, int, Origin] | None = None
@@ -93,6 +96,7 @@ class Merger:
         self._follow(summary.rank, at, ints, summary.backwards)
         self._measure(summary.rank, at, ints, floats)
         self._explain(summary, at, ints["lost"])
+        self._note_uses(summary, at, ints["used"])
 
     def _explain(self, summary: Summary, at: Any, lost: Any) -> None:
         """Keep what the first rank says of what it lacks."""
@@ -100,6 +104,13 @@ class Merger:
             told = summary.rank, summary.lacks[lost[place] - 1]
             here = int(place if isinstance(at, slice) else at[place])
             self._lost[here] = min(self._lost.get(here, told), told, key=lambda each: each[0])
+
+    def _note_uses(self, summary: Summary, at: Any, used: Any) -> None:
+        """Keep where the first rank uses what."""
+        first = (used > 0) & (summary.rank < self._table["user"][at])
+        self._table["user"][at] = np.where(first, summary.rank, self._table["user"][at])
+        for place in np.flatnonzero(first):
+            self._uses[int(place if isinstance(at, slice) else at[place])] = summary.uses[used[place] - 1]
 
     def _tell(self, rank: int, told: Told) -> None:
         """Count a finding of a rank: alike ones are one, in the words of the first rank."""
@@ -221,6 +232,8 @@ class Merger:
             of["smallest"] == of["largest"],
             self._lost[place][1] if place in self._lost else None,
             of["written"],
+            self._uses.get(place),
+            of["user"] if place in self._uses else -1,
         )
 
 

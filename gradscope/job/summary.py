@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from gradscope.diagnosis import diagnose
 from gradscope.diagnosis.elsewhere import tell
-from gradscope.records import OptimizerStep, Origin, Run, Tally, Write
+from gradscope.records import Location, OptimizerStep, Origin, Run, Tally, Write
 from gradscope.records.ranks import Lack, Told
+from gradscope.records.uses import uses
 from gradscope.runfile.codec import coder
 
 INTS = (
@@ -32,6 +33,7 @@ INTS = (
     "numel",
     "written",
     "lost",
+    "used",
 )
 FLOATS = ("local", "applied")
 NAN = float("nan")
@@ -66,6 +68,8 @@ class Summary:
     """Errors and warnings about its own facts; none of a rank that did not come to its end."""
     stage: bool = False
     """It trains one stage of a pipeline."""
+    uses: tuple[Location, ...] = ()
+    """The lines that compute with parameters; the column `used` counts them from 1."""
 
 
 def summarize(
@@ -85,6 +89,8 @@ def summarize(
     written = {uid for e in writes for uid in e.parameters}  # not those that load or initialise before training
     lost = _lost(run, named.values())
     lacks = tuple(dict.fromkeys(lost.values()))
+    at_lines = uses(run)
+    lines = {line: number for number, line in enumerate(dict.fromkeys(at_lines.values()), 1)}
     ints: dict[str, array[int]] = {name: array("i") for name in INTS}
     floats: dict[str, array[float]] = {name: array("f") for name in FLOATS}
     for uid in named.values():
@@ -103,6 +109,7 @@ def summarize(
         ints["numel"].append(min(run.parameters[uid].numel, UNKNOWN_STEP))
         ints["written"].append(uid in written)
         ints["lost"].append(lacks.index(lost[uid]) + 1 if uid in lost else 0)
+        ints["used"].append(lines[at_lines[uid]] if uid in at_lines and tally.backwards else 0)
         last = tally.norm_last
         if last is None and zeros:
             last = 0.0
@@ -111,7 +118,7 @@ def summarize(
         floats["applied"].append(NAN if norm is None else norm)
     return Summary(
         rank, world, tuple(named), ints, floats, host, run.steps, run.backwards, missing, _origin(run), lacks,
-        () if missing else tell(diagnose(run))[:FOUND], run.stage,
+        () if missing else tell(diagnose(run))[:FOUND], run.stage, tuple(lines),
     )  # fmt: skip
 
 
@@ -162,6 +169,7 @@ def encode(summary: Summary) -> bytes:
         "origin": coder(Origin).encode(summary.origin) if summary.origin is not None else None,
         "lacks": [coder(Lack).encode(lack) for lack in summary.lacks],
         "stage": summary.stage,
+        "uses": [coder(Location).encode(line) for line in summary.uses],
         "found": [coder(Told).encode(told) for told in summary.found],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -203,6 +211,7 @@ def decode(body: bytes) -> Summary:
             tuple(coder(Lack).decode(lack) for lack in head["lacks"]),
             tuple(coder(Told).decode(told) for told in head["found"]),
             bool(head["stage"]),
+            tuple(coder(Location).decode(line) for line in head["uses"]),
         )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"not the summary of a rank: {error}") from error

@@ -120,6 +120,10 @@ class Across:
     """Why the first of those without a gradient has none, if that was seen there."""
     written: int = 0
     """Ranks on which something else than an optimizer writes to it: an average of weights, a broadcast."""
+    used: Location | None = None
+    """The line that computes with it on the first rank that told one."""
+    user: int = -1
+    """That rank."""
 
 
 _SPOKE = ("it failed", "it was told", "it was still")

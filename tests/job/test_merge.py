@@ -15,10 +15,13 @@ from gradscope.diagnosis.finding import Evidence, Finding, Severity
 from gradscope.job import Merger, Summary, decode, encode, summarize, with_job
 from gradscope.records import (
     Cut,
+    Edge,
+    Graph,
     Group,
     Job,
     Location,
     Model,
+    Node,
     Optimizer,
     OptimizerStep,
     Origin,
@@ -386,3 +389,24 @@ def test_a_large_rank_is_the_reason_of_gradients_that_explode_for_no_certain_rea
 
     assert explained([large, rank]) == [replace(rank, severity=Severity.ERROR)]
     assert explained([seen, rank]) == [seen, rank]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_the_line_of_a_rank_that_uses_it_is_told_where_the_one_that_reports_does_not(order):
+    skips = run_of({"a": 1.0, "b": None})
+    lines = [Location("train.py", 10 + rank, "", "b(x)") for rank in range(3)]
+    ranks = [skips] + [
+        replace(
+            run_of({"a": 1.0, "b": 1.0}),
+            graph=Graph((Node(0, "parameter", "b", uid=1), Node(1, "op", "b", location=lines[rank])), (Edge(0, 1),), 0),
+        )
+        for rank in (1, 2)
+    ]
+    merger = Merger(3)
+    for rank in order:
+        merger.add(decode(encode(summarize(ranks[rank], rank, 3))))
+    (finding,) = Report(with_job(skips, merger.job())).findings
+
+    assert finding.code == "GS601"
+    assert finding.message.endswith("never uses it, as rank 1 does at train.py:11.")
+    assert finding.location == lines[1]

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from gradscope.diagnosis.causes import CAUSES
 from gradscope.diagnosis.finding import Finding, Rule, Severity
 from gradscope.diagnosis.rules.ranks import by_name, listed, over_ranks
-from gradscope.records import Path, Run
+from gradscope.records import Across, Run
 from gradscope.records.ranks import Lack
 
 CODE = ("GS601", "rank-without-gradient")
@@ -31,23 +31,26 @@ _UNSEEN = f"probably {_SKIPPED}"
 
 def check(run: Run) -> Iterable[Finding]:
     """One finding per model, set of ranks and reason."""
-    groups: dict[tuple[tuple[int, ...], int, Lack | None], list[str]] = {}
+    groups: dict[tuple[tuple[int, ...], int, Lack | None], list[Across]] = {}
     for across in run.job.parameters if run.job is not None else ():
         if 0 < across.received < across.ranks:
             without = across.ranks - across.received
-            groups.setdefault((across.first_without, without, across.lack), []).append(across.name)
-    for (first, without, lack), names in groups.items():
-        for model, fqns in by_name(run, names):
-            yield _one(run, model, fqns, first, without, lack)
+            groups.setdefault((across.first_without, without, across.lack), []).append(across)
+    for (first, without, lack), members in groups.items():
+        for model, fqns in by_name(run, [across.name for across in members]):
+            names = {f"{model}.{fqn}" for fqn in fqns}
+            yield _one(run, model, fqns, first, without, lack, [a for a in members if a.name in names])
     yield from _at_the_end(run)
 
 
 def _one(
-    run: Run, model: str, fqns: tuple[str, ...], first: tuple[int, ...], without: int, lack: Lack | None
-) -> Finding:
-    """What the ranks without a gradient traced says why; else it is told where this rank uses it."""
+    run: Run, model: str, fqns: tuple[str, ...], first: tuple[int, ...], without: int, lack: Lack | None,
+    members: list[Across],
+) -> Finding:  # fmt: skip
+    """What the ranks without a gradient traced says why; else it is told where another rank uses it."""
     seen = lack is not None and lack.cause != "unused_module" and lack.cause in CAUSES
-    used = _used_at(run, model, fqns) if not seen and run.rank not in first and without <= len(first) else ()
+    used = {across.used for across in members}
+    line = used.pop() if not seen and len(used) == 1 else None
     said = CAUSES[lack.cause].said if seen and lack is not None else _SKIPPED if lack is not None else _UNSEEN
     return over_ranks(
         CODE,
@@ -58,21 +61,9 @@ def _one(
         state="none",
         cause=lack.cause if seen and lack is not None else "rank_skips_it",
         says=f"gets no gradient on {listed(first, without)}",
-        said=f"{said}, as rank {run.rank} does" if used else said,
-        path=(lack.location,) if seen and lack is not None and lack.location is not None else used,
+        said=f"{said}, as rank {members[0].user} does" if line is not None else said,
+        path=(lack.location,) if seen and lack is not None and lack.location is not None else (line,) if line else (),
     )
-
-
-def _used_at(run: Run, model: str, fqns: tuple[str, ...]) -> Path:
-    """Where the rank that reports computes with them, if that was traced and is one line."""
-    graph = run.graph
-    if graph is None:
-        return ()
-    uids = {u for u, p in run.parameters.items() for o in p.owners if o.model == model and o.fqn in fqns}
-    named = {node.id for node in graph.nodes if node.uid in uids}
-    users = {edge.target for edge in graph.edges if edge.source in named}
-    lines = {node.location for node in graph.nodes if node.id in users and node.location is not None}
-    return (lines.pop(),) if len(lines) == 1 else ()
 
 
 def _at_the_end(run: Run) -> Iterable[Finding]:
