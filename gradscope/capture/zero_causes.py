@@ -16,7 +16,7 @@ _RELU = ("Relu", "Threshold", "PreluKernel", "Prelu")
 _CLAMP = ("Clamp", "Hardtanh", "Hardsigmoid", "Hardswish", "Relu6", "Minimum", "Maximum")
 _STEP = (
     "Sign", "Sgn", "Round", "Floor", "Ceil", "Trunc", "Heaviside", "Fix", "FloorDivide", "Bernoulli", "Fmod",
-    "Nextafter",
+    "Nextafter", "Normal", "Poisson",
 )  # fmt: skip
 _SQUASH = (
     "Sigmoid", "Tanh", "LogSigmoid", "Erf", "Erfc", "Softplus", "Gelu", "Elu", "Selu", "Celu", "Mish", "Silu", "Atan",

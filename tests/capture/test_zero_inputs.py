@@ -245,3 +245,10 @@ def test_a_step_size_of_whole_numbers_is_told_where_it_is_divided():
     assert found.cause == "zero_multiplier"
     assert "a division has rounded down to zero" in found.message
     assert found.location.text.endswith("# blamed")
+
+
+@pytest.mark.parametrize("draw", [lambda mean: torch.normal(mean, 1.0), lambda rate: torch.poisson(rate.exp())])
+def test_a_sample_that_is_drawn_has_no_derivative(draw):
+    found = trained(nn.Linear(4, 4), nn.Linear(4, 2), draw)
+
+    assert {(f.model, f.cause) for f in found} == {("front", "zero_derivative")}
